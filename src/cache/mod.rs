@@ -1,0 +1,3 @@
+//! HTTP response caching by RFC 9111.
+
+pub mod policy;

@@ -3,3 +3,17 @@
 
 #[cfg(feature = "cache")]
 pub mod cache;
+#[cfg(feature = "key-value")]
+pub mod key_value;
+#[cfg(feature = "rate-limit")]
+pub mod rate_limit;
+#[cfg(feature = "session")]
+pub mod session;
+pub mod store;
+
+pub use store::{Store, StoreConfig, StoreError};
+
+mod body;
+mod problem;
+
+pub use body::ResponseBody;

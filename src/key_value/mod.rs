@@ -1,0 +1,1 @@
+//! The typed key-value cache.

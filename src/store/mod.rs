@@ -1,0 +1,210 @@
+//! The store: one cheap handle on embedded memory or Redis, which every layer and service takes.
+//!
+//! ```
+//! use std::time::Duration;
+//! use tower_keep::Store;
+//!
+//! // No server at all: bounded, in process, the same semantics.
+//! let store = Store::memory();
+//! // Keys of this application start with `shop:`.
+//! let store = store.with_namespace("shop").unwrap().with_deadline(Duration::from_millis(30));
+//! ```
+//!
+//! With Redis, hand over the application's own pool. The store takes two connections out of it
+//! for good, on which all concurrent calls are pipelined; there is no checkout per operation:
+//!
+//! ```no_run
+//! # #[cfg(feature = "redis")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let pool = deadpool_redis::Config::from_url("redis://127.0.0.1:6379")
+//!     .create_pool(Some(deadpool_redis::Runtime::Tokio1))?;
+//! let store = tower_keep::Store::redis(pool);
+//! # Ok(()) }
+//! ```
+//!
+//! # Deadline and circuit breaker
+//!
+//! A call takes at most the store's deadline (default 50 ms), waiting for a connection included.
+//! When Redis stops answering, the calls under way pay it once; then a circuit breaker lets calls
+//! fail at once, and a background task closes it as soon as Redis answers again. What a failed
+//! call means is each layer's policy.
+//!
+//! # Time to live
+//!
+//! Every key that is written has one. The defaults: session 24 h, user data 1 h, lists 5 min,
+//! rate limit states until the limit has replenished.
+
+mod clock;
+mod config;
+mod error;
+mod execute;
+mod memory;
+mod namespace;
+mod operation;
+pub(crate) mod operations;
+#[cfg(feature = "redis")]
+mod redis;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub(crate) use clock::{Timestamp, micros};
+pub use config::{ConfigError, StoreConfig};
+pub use error::StoreError;
+pub(crate) use execute::Execute;
+pub use memory::MemoryLimits;
+pub use namespace::NamespaceError;
+pub(crate) use namespace::{Key, Namespace};
+pub(crate) use operation::{Batch, Operation};
+
+use memory::Memory;
+
+/// A handle on embedded memory or Redis. Cloning is cheap and shares everything.
+#[derive(Clone)]
+pub struct Store {
+    backend: Backend,
+    namespace: Namespace,
+    deadline: Duration,
+}
+
+#[derive(Clone)]
+enum Backend {
+    Memory(Arc<Memory>),
+    #[cfg(feature = "redis")]
+    Redis(Arc<redis::Redis>),
+}
+
+/// What the store knows of its server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreState {
+    /// The last calls were answered. Embedded memory is always ready.
+    Ready,
+    /// No call was made yet, or the connection was lost a moment ago; calls wait for it
+    /// within their deadline.
+    Connecting,
+    /// The circuit breaker is open: calls fail at once until a background probe gets an answer.
+    Unavailable,
+}
+
+impl Store {
+    /// How long a store call may take unless [`with_deadline`](Self::with_deadline) says otherwise.
+    pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(50);
+
+    /// Embedded memory within the default [`MemoryLimits`].
+    pub fn memory() -> Self {
+        Self::memory_within(&MemoryLimits::default())
+    }
+
+    /// Embedded memory within `limits`.
+    pub fn memory_within(limits: &MemoryLimits) -> Self {
+        Self::new(Backend::Memory(Memory::new(limits)))
+    }
+
+    /// A single Redis server over the application's pool, on two connections of it.
+    ///
+    /// Nothing is sent before the first call, so an unreachable server is no error here.
+    #[cfg(feature = "redis")]
+    pub fn redis(pool: deadpool_redis::Pool) -> Self {
+        Self::redis_with_lanes(pool, config::DEFAULT_LANES)
+    }
+
+    /// As [`redis`](Self::redis), on `lanes` connections, at least one. More lanes help when
+    /// large cached bodies hold up small replies.
+    #[cfg(feature = "redis")]
+    pub fn redis_with_lanes(pool: deadpool_redis::Pool, lanes: usize) -> Self {
+        Self::new(Backend::Redis(redis::Redis::new(pool, lanes)))
+    }
+
+    fn new(backend: Backend) -> Self {
+        Self {
+            backend,
+            namespace: Namespace::default(),
+            deadline: Self::DEFAULT_DEADLINE,
+        }
+    }
+
+    /// Starts every key with `namespace:` instead of `keep:`. The data of the old namespace
+    /// stay where they are.
+    ///
+    /// # Errors
+    ///
+    /// When `namespace` is not 1 to 64 of `a-z A-Z 0-9 . _ -` with `:` between them.
+    pub fn with_namespace(self, namespace: &str) -> Result<Self, NamespaceError> {
+        Ok(Self {
+            namespace: Namespace::new(namespace)?,
+            ..self
+        })
+    }
+
+    /// Lets each call of this handle take at most `deadline`, from waiting for a connection to
+    /// the last byte of the reply. Embedded memory answers at once and has no use for it.
+    #[must_use]
+    pub fn with_deadline(self, deadline: Duration) -> Self {
+        Self { deadline, ..self }
+    }
+
+    /// The prefix of this handle's keys, without the colon.
+    pub fn namespace(&self) -> &str {
+        self.namespace.as_str()
+    }
+
+    /// What is known of the server, without asking it.
+    pub fn state(&self) -> StoreState {
+        match &self.backend {
+            Backend::Memory(_) => StoreState::Ready,
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.state(),
+        }
+    }
+
+    /// Asks the server whether it answers. One `TIME`, one round trip.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]; never for embedded memory.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.execute(operations::ping::Ping).await
+    }
+
+    pub(crate) fn names(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Executes a batch: in one go on memory, in one round trip on Redis.
+    pub(crate) fn execute<B: Batch>(&self, batch: B) -> Execute<B> {
+        match &self.backend {
+            Backend::Memory(memory) => {
+                memory.keep_swept();
+                Execute::done(batch.run(memory, Timestamp::now()))
+            }
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => {
+                let mut commands = Vec::new();
+                batch.commands(&mut commands);
+                let count = commands.len();
+                if count == 0 || redis.state() == StoreState::Unavailable {
+                    let failed = execute::all_failed(&StoreError::Unavailable, count);
+                    return Execute::done(batch.replies(&mut failed.into_iter()));
+                }
+                let call = redis.clone().call(commands, self.deadline);
+                Execute::redis(batch, count, Box::pin(call))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let backend = match &self.backend {
+            Backend::Memory(_) => "memory",
+            #[cfg(feature = "redis")]
+            Backend::Redis(_) => "redis",
+        };
+        f.debug_struct("Store")
+            .field("backend", &backend)
+            .field("namespace", &self.namespace.as_str())
+            .field("deadline", &self.deadline)
+            .field("state", &self.state())
+            .finish()
+    }
+}

@@ -1,0 +1,112 @@
+//! Every key name in one place: the application's prefix, the kind, the identifier.
+
+use std::{fmt, sync::Arc};
+
+/// A complete key, the same on embedded memory and on Redis.
+///
+/// Made only by [`Namespace`]. The part in braces is the cluster's hash tag.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key(Box<str>);
+
+impl Key {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A namespace that cannot be a key prefix.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error(
+    "namespace {0:?} is not a key prefix: use 1 to 64 of the characters a-z A-Z 0-9 . _ - and : inside"
+)]
+pub struct NamespaceError(String);
+
+/// The prefix of all keys of one application.
+///
+/// Braces would move the hash tag and glob characters would widen a scan, so a namespace is
+/// 1 to 64 of `a-z A-Z 0-9 . _ -`, with `:` allowed between them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Namespace(Arc<str>);
+
+impl Namespace {
+    pub(crate) const DEFAULT: &'static str = "keep";
+
+    pub(crate) fn new(name: &str) -> Result<Self, NamespaceError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ':');
+        let valid = (1..=64).contains(&name.len())
+            && name.chars().all(allowed)
+            && !name.starts_with(':')
+            && !name.ends_with(':');
+        if valid {
+            Ok(Self(name.into()))
+        } else {
+            Err(NamespaceError(name.chars().take(80).collect()))
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// `{namespace}:rate_limit:{{subject}}:{policy}`: the limits of one subject share a slot.
+    /// `subject` is a digest, never the raw address or API key.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn rate_limit(&self, subject: &str, policy: &str) -> Key {
+        self.key(format_args!("rate_limit:{{{subject}}}:{policy}"))
+    }
+
+    /// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that
+    /// the move from the old id to the new one is atomic on a cluster too.
+    #[cfg(feature = "session")]
+    pub(crate) fn session(&self, slot: &str, id_hash: &str) -> Key {
+        self.key(format_args!("session:{{{slot}}}:{id_hash}"))
+    }
+
+    /// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
+    #[cfg(feature = "cache")]
+    pub(crate) fn cache(&self, primary: &str) -> Key {
+        self.key(format_args!("cache:{{{primary}}}"))
+    }
+
+    /// `{namespace}:{name}`: a key of the key-value service, `user:42` for example.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn value(&self, name: &str) -> Key {
+        self.key(format_args!("{name}"))
+    }
+
+    fn key(&self, rest: fmt::Arguments<'_>) -> Key {
+        Key(format!("{}:{rest}", self.0).into_boxed_str())
+    }
+}
+
+impl Default for Namespace {
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_that_would_break_hash_tags_or_scans_is_refused_by_name() {
+        for bad in ["", "a{b}", "a*", "a b", "é", ":a", "a:", &"x".repeat(65)] {
+            let error = Namespace::new(bad).expect_err(bad);
+            assert!(error.to_string().contains("namespace"), "{error}");
+        }
+        for good in ["a", "my-app", "my.app:prod_2"] {
+            assert_eq!(
+                Namespace::new(good).map(|n| n.as_str().to_owned()),
+                Ok(good.to_owned())
+            );
+        }
+    }
+}

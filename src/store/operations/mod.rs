@@ -1,0 +1,12 @@
+//! What the rooms ask of the store, one file an idea: the memory half and the Redis half
+//! of an operation side by side.
+
+#[cfg(feature = "rate-limit")]
+pub(crate) mod acquire;
+pub(crate) mod ping;
+#[cfg(feature = "cache")]
+pub(crate) mod response;
+#[cfg(feature = "session")]
+pub(crate) mod session;
+#[cfg(feature = "key-value")]
+pub(crate) mod value;

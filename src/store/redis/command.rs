@@ -1,0 +1,160 @@
+//! A command to send and the reply to read, without redis-rs' generic conversions.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use deadpool_redis::redis::{Cmd, ToRedisArgs, Value};
+
+use super::script::Script;
+use crate::store::{error::StoreError, namespace::Key};
+
+/// One Redis command, built once and kept for the case that it has to be sent again.
+#[derive(Debug)]
+pub(crate) struct Command {
+    cmd: Cmd,
+    script: Option<&'static Script>,
+    replayable: bool,
+}
+
+impl Command {
+    pub(crate) fn new(name: &'static str) -> Self {
+        let mut cmd = Cmd::new();
+        cmd.arg(name);
+        Self {
+            cmd,
+            script: None,
+            replayable: true,
+        }
+    }
+
+    /// `EVALSHA` of `script` on `keys`, which must share a hash tag.
+    pub(crate) fn script(script: &'static Script, keys: &[&Key]) -> Self {
+        let mut cmd = Cmd::new();
+        cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
+        let command = Self {
+            cmd,
+            script: Some(script),
+            replayable: true,
+        };
+        keys.iter().fold(command, |command, key| command.key(key))
+    }
+
+    /// Never sent a second time when its connection is lost before the reply:
+    /// for what would count twice.
+    pub(crate) fn once(mut self) -> Self {
+        self.replayable = false;
+        self
+    }
+
+    pub(crate) fn key(self, key: &Key) -> Self {
+        self.arg(key.as_str())
+    }
+
+    pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
+        self.cmd.arg(arg);
+        self
+    }
+
+    /// A duration in whole milliseconds, at least one.
+    pub(crate) fn millis(self, duration: Duration) -> Self {
+        let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        // Redis refuses an expiry whose end overflows an i64.
+        self.arg(millis.clamp(1, i64::MAX as u64 / 4))
+    }
+
+    pub(super) fn cmd(&self) -> &Cmd {
+        &self.cmd
+    }
+
+    pub(super) fn is_replayable(&self) -> bool {
+        self.replayable
+    }
+
+    /// The same call with the script's source, which also makes the server remember it.
+    pub(super) fn with_source(&self) -> Option<Cmd> {
+        let mut eval = Cmd::new();
+        eval.arg("EVAL").arg(self.script?.source());
+        for arg in self.cmd.args_iter().skip(2) {
+            if let deadpool_redis::redis::Arg::Simple(arg) = arg {
+                eval.arg(arg);
+            }
+        }
+        Some(eval)
+    }
+}
+
+/// A value that Redis answered; never an error.
+#[derive(Debug)]
+pub(crate) struct Reply(pub(super) Value);
+
+impl Reply {
+    pub(crate) fn okay(self) -> Result<(), StoreError> {
+        match self.0 {
+            Value::Okay => Ok(()),
+            _ => Err(StoreError::UnexpectedReply("not OK")),
+        }
+    }
+
+    pub(crate) fn integer(self) -> Result<i64, StoreError> {
+        match self.0 {
+            Value::Int(integer) => Ok(integer),
+            _ => Err(StoreError::UnexpectedReply("not an integer")),
+        }
+    }
+
+    pub(crate) fn optional_bytes(self) -> Result<Option<Bytes>, StoreError> {
+        match self.0 {
+            Value::Nil => Ok(None),
+            Value::BulkString(bytes) => Ok(Some(bytes.into())),
+            _ => Err(StoreError::UnexpectedReply("not a string")),
+        }
+    }
+
+    pub(crate) fn bytes(self) -> Result<Bytes, StoreError> {
+        self.optional_bytes()?
+            .ok_or(StoreError::UnexpectedReply("nil"))
+    }
+
+    /// `None` for nil.
+    pub(crate) fn optional_array(self) -> Result<Option<std::vec::IntoIter<Self>>, StoreError> {
+        match self.0 {
+            Value::Nil => Ok(None),
+            // The conversion reuses the allocation.
+            Value::Array(values) => Ok(Some(
+                values
+                    .into_iter()
+                    .map(Reply)
+                    .collect::<Vec<_>>()
+                    .into_iter(),
+            )),
+            _ => Err(StoreError::UnexpectedReply("not an array")),
+        }
+    }
+
+    pub(crate) fn array(self) -> Result<std::vec::IntoIter<Self>, StoreError> {
+        self.optional_array()?
+            .ok_or(StoreError::UnexpectedReply("nil"))
+    }
+}
+
+/// Reads the next element of an array reply.
+pub(crate) trait NextReply {
+    fn next_reply(&mut self) -> Result<Reply, StoreError>;
+
+    fn next_integer(&mut self) -> Result<i64, StoreError> {
+        self.next_reply()?.integer()
+    }
+
+    /// A non-negative integer: a count, a duration or a point in time.
+    fn next_unsigned(&mut self) -> Result<u64, StoreError> {
+        u64::try_from(self.next_integer()?)
+            .map_err(|_| StoreError::UnexpectedReply("a negative integer"))
+    }
+}
+
+impl NextReply for std::vec::IntoIter<Reply> {
+    fn next_reply(&mut self) -> Result<Reply, StoreError> {
+        self.next()
+            .ok_or(StoreError::UnexpectedReply("a short array"))
+    }
+}

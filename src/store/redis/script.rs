@@ -1,0 +1,43 @@
+//! Lua scripts: their sources, digests and the list that a new connection loads.
+
+use std::sync::OnceLock;
+
+use deadpool_redis::redis;
+
+/// A script of `src/store/scripts`, called by its digest.
+#[derive(Debug)]
+pub(crate) struct Script {
+    source: &'static str,
+    sha: OnceLock<Box<str>>,
+}
+
+impl Script {
+    pub(crate) const fn new(source: &'static str) -> Self {
+        Self {
+            source,
+            sha: OnceLock::new(),
+        }
+    }
+
+    pub(crate) fn source(&self) -> &'static str {
+        self.source
+    }
+
+    pub(crate) fn sha(&self) -> &str {
+        self.sha
+            .get_or_init(|| redis::Script::new(self.source).get_hash().into())
+    }
+}
+
+/// Every script of the crate: a connection is ready when the server has them, so that a fresh
+/// or restarted server costs no request a NOSCRIPT round trip.
+pub(super) static ALL: &[&Script] = &[
+    #[cfg(feature = "rate-limit")]
+    &crate::store::operations::acquire::ACQUIRE,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::LOAD,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::COMMIT,
+    #[cfg(feature = "cache")]
+    &crate::store::operations::response::STORE,
+];

@@ -43,7 +43,7 @@ pub(crate) use freshness::Terms;
 pub(crate) use headers::remove_hop_by_hop;
 pub(crate) use invalidation::invalidated;
 pub(crate) use partial::{Combined, Piece, completion_request};
-pub(crate) use request::RequestHead;
+pub(crate) use request::{RequestHead, ResponseHead};
 pub(crate) use reuse::{Admission, Failure, Forward, Reuse};
 pub(crate) use storable::NotStorable;
 pub(crate) use stored::{Part, StoredHead};

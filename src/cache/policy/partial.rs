@@ -1,5 +1,5 @@
 //! Stored parts made whole (RFC 9111 §3.3, §3.4).
-use super::{Policy, RequestHead, StoredHead, Terms};
+use super::{Policy, RequestHead, ResponseHead, StoredHead, Terms};
 use http::HeaderMap;
 use std::ops::Range;
 /// A stored part and a new one as one stored response.
@@ -25,16 +25,13 @@ pub(crate) fn completion_request(
 }
 impl Policy {
     /// Combines the stored part (`length` bytes) with the 206 `response` (`new_length` bytes). `None`: they may not be combined, so fetch the whole.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn combine(
         &self,
         request: &RequestHead<'_>,
         stored: &StoredHead,
         length: u64,
-        response: &HeaderMap,
+        response: &ResponseHead<'_>,
         new_length: u64,
-        request_time: u64,
-        response_time: u64,
         adjust: impl FnOnce(&mut Terms),
     ) -> Option<Combined> {
         todo!()

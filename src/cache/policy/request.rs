@@ -1,6 +1,6 @@
-//! The head of a presented request.
+//! The heads of the messages that the engine judges.
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, StatusCode, Uri};
 
 /// What the engine reads of a request: borrowed, nothing is kept.
 ///
@@ -24,4 +24,15 @@ impl<'a> RequestHead<'a> {
     pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
         Self::new(request.method(), request.uri(), request.headers())
     }
+}
+
+/// What the engine reads of a response of the inner service.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: &'a HeaderMap,
+    /// When the request was sent (RFC 9111 §4.2.3 `request_time`), Unix milliseconds.
+    pub(crate) request_time: u64,
+    /// When the response head was received (`response_time`), Unix milliseconds.
+    pub(crate) response_time: u64,
 }

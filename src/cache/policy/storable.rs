@@ -1,6 +1,5 @@
 //! Whether a response may be stored (RFC 9111 §3).
-use super::{Policy, RequestHead, StoredHead, Terms};
-use http::{HeaderMap, StatusCode};
+use super::{Policy, RequestHead, ResponseHead, StoredHead, Terms};
 /// Why a response is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotStorable {
@@ -27,14 +26,10 @@ impl Policy {
     ///
     /// `adjust` may change the terms before the decision (the deployer's default and clamped
     /// lifetimes, a response extension of the handler); `|_| {}` leaves them.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn storable(
         &self,
         request: &RequestHead<'_>,
-        status: StatusCode,
-        response: &HeaderMap,
-        request_time: u64,
-        response_time: u64,
+        response: &ResponseHead<'_>,
         adjust: impl FnOnce(&mut Terms),
     ) -> Result<StoredHead, NotStorable> {
         todo!()

@@ -1,6 +1,5 @@
 //! Freshening stored responses (RFC 9111 §3.2, §4.3.4, §4.3.5).
-use super::{NotStorable, Policy, RequestHead, StoredHead, Terms};
-use http::{HeaderMap, StatusCode};
+use super::{NotStorable, Policy, RequestHead, ResponseHead, StoredHead, Terms};
 /// What a 304 to a validation request means for the stored response.
 #[derive(Debug, Clone)]
 pub(crate) enum Freshened {
@@ -27,24 +26,18 @@ impl Policy {
         &self,
         request: &RequestHead<'_>,
         stored: &StoredHead,
-        not_modified: &HeaderMap,
-        request_time: u64,
-        response_time: u64,
+        not_modified: &ResponseHead<'_>,
         adjust: impl FnOnce(&mut Terms),
     ) -> Freshened {
         todo!()
     }
     /// What a forwarded HEAD's response says about the stored GET response, whose body has `length` bytes.
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn head_effect(
         &self,
         request: &RequestHead<'_>,
         stored: &StoredHead,
         length: u64,
-        status: StatusCode,
-        response: &HeaderMap,
-        request_time: u64,
-        response_time: u64,
+        response: &ResponseHead<'_>,
         adjust: impl FnOnce(&mut Terms),
     ) -> HeadEffect {
         todo!()

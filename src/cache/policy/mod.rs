@@ -6,7 +6,7 @@
 //! 1. [`Policy::admit`]: may a stored response answer this request at all?
 //! 2. [`VaryNames::variant`]: which variant of the primary key to look up.
 //! 3. [`Policy::reuse`]: may this stored response answer now, or what has to happen first?
-//! 4. [`Policy::answer`]: the status, the fields and the part of the stored body to send
+//! 4. [`StoredHead::answer`]: the status, the fields and the part of the stored body to send
 //!    (200, 206, 304, 416).
 //! 5. [`validation_request`], [`Policy::freshen`], [`Policy::stale_on`]: validation, its 304 and its failure.
 //! 6. [`Policy::storable`]: the response of the inner service, made into a [`StoredHead`] or refused.
@@ -31,6 +31,8 @@ mod status;
 mod storable;
 mod stored;
 mod targeted;
+#[cfg(test)]
+mod testing;
 mod update;
 mod validation;
 mod vary;

@@ -48,18 +48,32 @@ struct Reader {
 
 impl<B> CacheBody<B> {
     pub(super) fn inner(body: B) -> Self {
-        Self { kind: Kind::Inner { body } }
+        Self {
+            kind: Kind::Inner { body },
+        }
     }
 
     pub(super) fn stored(body: Bytes) -> Self {
-        Self { kind: Kind::Stored { body: Full::new(body) } }
+        Self {
+            kind: Kind::Stored {
+                body: Full::new(body),
+            },
+        }
     }
 
     /// The body of `fill` as it arrives; the `leader` is the one that sets the pace of a body
     /// that outgrows the cache.
     pub(super) fn arriving(fill: Arc<Fill>, length: Option<u64>, leader: bool) -> Self {
-        let reader = Reader { fill, next: 0, left: length, leader, done: false };
-        Self { kind: Kind::Arriving { reader } }
+        let reader = Reader {
+            fill,
+            next: 0,
+            left: length,
+            leader,
+            done: false,
+        };
+        Self {
+            kind: Kind::Arriving { reader },
+        }
     }
 }
 
@@ -77,9 +91,9 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match self.project().kind.project() {
             KindProjection::Inner { body } => body.poll_frame(cx).map_err(Into::into),
-            KindProjection::Stored { body } => {
-                body.poll_frame(cx).map_err(|infallible| match infallible {})
-            }
+            KindProjection::Stored { body } => body
+                .poll_frame(cx)
+                .map_err(|infallible| match infallible {}),
             KindProjection::Arriving { reader } => reader.poll_frame(cx),
         }
     }
@@ -96,7 +110,9 @@ where
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Stored { body } => body.size_hint(),
-            Kind::Arriving { reader } => reader.left.map_or_else(SizeHint::new, SizeHint::with_exact),
+            Kind::Arriving { reader } => {
+                reader.left.map_or_else(SizeHint::new, SizeHint::with_exact)
+            }
         }
     }
 }
@@ -109,11 +125,16 @@ impl Reader {
         let frame = match std::task::ready!(self.fill.poll_chunk(self.next, self.leader, cx)) {
             Some(Ok(chunk)) => {
                 self.next += 1;
-                self.left = self.left.map(|left| left.saturating_sub(chunk.len() as u64));
+                self.left = self
+                    .left
+                    .map(|left| left.saturating_sub(chunk.len() as u64));
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             Some(Err(error)) => Some(Err(BoxError::from(error.to_string()))),
-            None => self.fill.trailers_of_end().map(|trailers| Ok(Frame::trailers(trailers))),
+            None => self
+                .fill
+                .trailers_of_end()
+                .map(|trailers| Ok(Frame::trailers(trailers))),
         };
         self.done = true;
         Poll::Ready(frame)

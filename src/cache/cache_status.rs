@@ -22,15 +22,25 @@ pub(super) struct CacheStatus {
 
 impl CacheStatus {
     pub(super) fn hit(ttl: i64) -> Self {
-        Self { hit: true, ttl: Some(ttl), ..Self::default() }
+        Self {
+            hit: true,
+            ttl: Some(ttl),
+            ..Self::default()
+        }
     }
 
     pub(super) fn forward(forward: Forward) -> Self {
-        Self { forward: Some(forward), ..Self::default() }
+        Self {
+            forward: Some(forward),
+            ..Self::default()
+        }
     }
 
     pub(super) fn with_detail(self, detail: &'static str) -> Self {
-        Self { detail: Some(detail), ..self }
+        Self {
+            detail: Some(detail),
+            ..self
+        }
     }
 
     /// Adds this cache's member behind those of the caches nearer to the origin.

@@ -92,7 +92,10 @@ where
             let storing = Storing::begin(&self.verdict.state, &self.verdict.client);
             let asked = now();
             let result = self.call().await;
-            let times = Times { asked, answered: now() };
+            let times = Times {
+                asked,
+                answered: now(),
+            };
             let mode = std::mem::replace(&mut self.mode, Mode::Plain);
             let stale = |failure, status| match &mode {
                 Mode::Validate(found) => self.verdict.stale_on(failure, status, found),

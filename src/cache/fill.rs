@@ -44,7 +44,10 @@ enum Stage {
     #[default]
     Asked,
     /// It answered with something to share; `length` when its head declares one.
-    Answered { head: Arc<StoredHead>, length: Option<u64> },
+    Answered {
+        head: Arc<StoredHead>,
+        length: Option<u64>,
+    },
     /// Nothing to share: uncacheable, failed, or too long.
     Refused,
 }
@@ -60,7 +63,10 @@ pub(super) enum Shareable {
 
 impl Fill {
     pub(super) fn new(background: bool) -> Arc<Self> {
-        Arc::new(Self { background, ..Self::default() })
+        Arc::new(Self {
+            background,
+            ..Self::default()
+        })
     }
 
     pub(super) fn is_background(&self) -> bool {
@@ -85,16 +91,14 @@ impl Fill {
         self.change(|shared| shared.stage = Stage::Answered { head, length });
     }
 
-    /// There is nothing to share: all who wait go on by themselves, in parallel.
-    pub(super) fn refuse(&self) {
-        self.change(|shared| shared.stage = Stage::Refused);
-    }
-
     /// The response is there as a whole (a stored body under a validated head).
     pub(super) fn complete(&self, head: Arc<StoredHead>, body: Bytes) {
         self.change(|shared| {
             let length = body.len() as u64;
-            shared.stage = Stage::Answered { head, length: Some(length) };
+            shared.stage = Stage::Answered {
+                head,
+                length: Some(length),
+            };
             shared.received = length;
             shared.chunks.push_back(body);
             shared.end = Some(Ok(()));
@@ -152,7 +156,10 @@ impl Fill {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Bytes, Arc<str>>>> {
         let mut shared = self.lock();
-        if let Some(chunk) = next.checked_sub(shared.first).and_then(|at| shared.chunks.get(at)) {
+        if let Some(chunk) = next
+            .checked_sub(shared.first)
+            .and_then(|at| shared.chunks.get(at))
+        {
             let chunk = chunk.clone();
             if leader {
                 shared.taken += chunk.len() as u64;
@@ -210,10 +217,16 @@ impl Fill {
         if let Stage::Answered { head, length } = &shared.stage {
             if shared.end.is_some() {
                 let body = concat(&shared.chunks);
-                return Poll::Ready(Some(Shareable::Complete { head: head.clone(), body }));
+                return Poll::Ready(Some(Shareable::Complete {
+                    head: head.clone(),
+                    body,
+                }));
             }
             if let (Some(length), false) = (*length, whole) {
-                return Poll::Ready(Some(Shareable::Arriving { head: head.clone(), length }));
+                return Poll::Ready(Some(Shareable::Arriving {
+                    head: head.clone(),
+                    length,
+                }));
             }
         } else if matches!(shared.stage, Stage::Refused) {
             return Poll::Ready(None);
@@ -246,7 +259,9 @@ fn concat(chunks: &VecDeque<Bytes>) -> Bytes {
         1 => chunks[0].clone(),
         _ => {
             let mut whole = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-            chunks.iter().for_each(|chunk| whole.extend_from_slice(chunk));
+            chunks
+                .iter()
+                .for_each(|chunk| whole.extend_from_slice(chunk));
             whole.freeze()
         }
     }

@@ -28,7 +28,8 @@ pub(super) async fn ready_and_call<S: Service<R>, R>(
     inner.call(request).await
 }
 
-pub(super) type Boxed<B, E> = Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
+pub(super) type Boxed<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
 
 pin_project! {
     /// The future of [`ResponseCache`](super::ResponseCache).
@@ -67,11 +68,19 @@ pub(super) struct Pass {
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody> {
     pub(super) fn serve(future: Boxed<ResBody, S::Error>) -> Self {
-        Self { course: Course::Serve { future } }
+        Self {
+            course: Course::Serve { future },
+        }
     }
 
     pub(super) fn pass(inner: S, request: Request<ReqBody>, pass: Pass) -> Self {
-        Self { course: Course::Ready { inner, request: Some(request), pass: Some(pass) } }
+        Self {
+            course: Course::Ready {
+                inner,
+                request: Some(request),
+                pass: Some(pass),
+            },
+        }
     }
 }
 
@@ -87,18 +96,26 @@ where
         loop {
             let next = match this.course.as_mut().project() {
                 CourseProjection::Serve { future } => return future.as_mut().poll(cx),
-                CourseProjection::Ready { inner, request, pass } => {
+                CourseProjection::Ready {
+                    inner,
+                    request,
+                    pass,
+                } => {
                     ready!(inner.poll_ready(cx))?;
                     let future = inner.call(request.take().expect(DONE));
-                    Course::Call { future, pass: pass.take() }
+                    Course::Call {
+                        future,
+                        pass: pass.take(),
+                    }
                 }
                 CourseProjection::Call { future, pass } => {
                     let response = ready!(future.poll(cx))?.map(CacheBody::inner);
                     match pass.take().expect(DONE).finish(response) {
                         Ok(response) => return Poll::Ready(Ok(response)),
-                        Err((execute, response)) => {
-                            Course::Invalidate { execute, response: Some(response) }
-                        }
+                        Err((execute, response)) => Course::Invalidate {
+                            execute,
+                            response: Some(response),
+                        },
                     }
                 }
                 CourseProjection::Invalidate { execute, response } => {
@@ -127,7 +144,9 @@ impl Pass {
             ..CacheStatus::forward(self.forward)
         };
         status.append_to(response.headers_mut(), &self.state.options.name);
-        let Some(parts) = self.parts else { return Ok(response) };
+        let Some(parts) = self.parts else {
+            return Ok(response);
+        };
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let targets = invalidated(&head, response.status(), response.headers());
         if targets.is_empty() {

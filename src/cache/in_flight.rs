@@ -44,7 +44,10 @@ impl InFlight {
     /// The fill of this variant, if one is under way.
     pub(super) fn get(&self, primary: &PrimaryKey, variant: &str) -> Option<Arc<Fill>> {
         let fills = self.lock();
-        let entry = fills.get(primary)?.iter().find(|entry| &*entry.variant == variant)?;
+        let entry = fills
+            .get(primary)?
+            .iter()
+            .find(|entry| &*entry.variant == variant)?;
         Some(entry.fill.clone())
     }
 
@@ -60,8 +63,15 @@ impl InFlight {
             return Claim::Follower(entry.fill.clone());
         }
         let fill = Fill::new(background);
-        entries.push(Entry { variant: variant.into(), fill: fill.clone() });
-        Claim::Leader(Lead { in_flight: self.clone(), primary: primary.clone(), fill })
+        entries.push(Entry {
+            variant: variant.into(),
+            fill: fill.clone(),
+        });
+        Claim::Leader(Lead {
+            in_flight: self.clone(),
+            primary: primary.clone(),
+            fill,
+        })
     }
 
     /// Takes every fill of `primary` out: what is stored now would be out of date.
@@ -79,7 +89,10 @@ impl Lead {
     /// find this fill.
     pub(super) fn rename(&self, variant: &str) {
         if let Some(entries) = self.in_flight.lock().get_mut(&self.primary) {
-            for entry in entries.iter_mut().filter(|entry| Arc::ptr_eq(&entry.fill, &self.fill)) {
+            for entry in entries
+                .iter_mut()
+                .filter(|entry| Arc::ptr_eq(&entry.fill, &self.fill))
+            {
                 entry.variant = variant.into();
             }
         }

@@ -25,7 +25,9 @@ impl PrimaryKey {
             || headers.get(HOST).map_or(&b""[..], |host| host.as_bytes()),
             |authority| authority.as_str().as_bytes(),
         );
-        let target = target.or_else(|| uri.path_and_query()).map_or("/", PathAndQuery::as_str);
+        let target = target
+            .or_else(|| uri.path_and_query())
+            .map_or("/", PathAndQuery::as_str);
         let mut digest = Sha256::new();
         let mut part = |bytes: &[u8]| {
             digest.update((bytes.len() as u64).to_le_bytes());
@@ -68,7 +70,10 @@ mod tests {
 
     #[test]
     fn the_authority_may_come_from_the_target_or_from_host_in_any_case() {
-        assert_eq!(key("http://A.example/x?y", None, None), key("/x?y", Some("a.EXAMPLE"), None));
+        assert_eq!(
+            key("http://A.example/x?y", None, None),
+            key("/x?y", Some("a.EXAMPLE"), None)
+        );
     }
 
     #[test]

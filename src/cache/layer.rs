@@ -118,6 +118,9 @@ impl<S> Layer<S> for CacheLayer {
             in_flight: self.in_flight.clone(),
             vary: self.vary.clone(),
         };
-        ResponseCache { inner, state: Arc::new(state) }
+        ResponseCache {
+            inner,
+            state: Arc::new(state),
+        }
     }
 }

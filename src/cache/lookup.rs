@@ -11,9 +11,9 @@ use super::{
     state::{Client, State},
 };
 use crate::store::{
-    Key, StoreError, Timestamp,
-    memory::{Table, Weigh, replace},
+    Key, StoreError, Table, Timestamp, Weigh,
     operations::response::{Lookup, Stored},
+    replace,
 };
 
 /// The version of the encoded head: another one is a miss.
@@ -51,14 +51,18 @@ impl VaryMemory {
     const TTL: Duration = Duration::from_secs(3600);
 
     fn lists(&self, key: &Key) -> Vec<Box<str>> {
-        let known = self.0.get(key, Timestamp::now(), |live| live.value.0.clone());
+        let known = self
+            .0
+            .get(key, Timestamp::now(), |live| live.value.0.clone());
         // Most responses vary by nothing.
         known.unwrap_or_else(|| vec![Box::default()])
     }
 
     fn remember(&self, key: &Key, lists: Vec<Box<str>>) {
         let now = Timestamp::now();
-        self.0.update(key, now, |live| replace(live, VaryLists(lists), now, Self::TTL));
+        self.0.update(key, now, |live| {
+            replace(live, VaryLists(lists), now, Self::TTL)
+        });
     }
 
     /// Puts the newest list first.
@@ -75,7 +79,10 @@ impl VaryMemory {
 
     /// The variant that `headers` select by the newest known list.
     pub(super) fn newest_variant(&self, key: &Key, headers: &HeaderMap) -> Box<str> {
-        self.lists(key).first().and_then(|list| variant(list, headers)).unwrap_or_default()
+        self.lists(key)
+            .first()
+            .and_then(|list| variant(list, headers))
+            .unwrap_or_default()
     }
 }
 
@@ -104,7 +111,10 @@ impl State {
                 .filter_map(|list| variant(list, headers))
                 .filter(|variant| !asked.contains(variant))
                 .collect();
-            let lookup = Lookup { key: key.clone(), variants: variants.clone() };
+            let lookup = Lookup {
+                key: key.clone(),
+                variants: variants.clone(),
+            };
             let reply = self.store.execute(lookup).await?;
             if let Some(found) = reply.variants.iter().flatten().find_map(decode) {
                 return Ok(Ok(found));
@@ -129,14 +139,21 @@ impl State {
 
 /// Encodes a head for the store.
 pub(super) fn encode(head: &StoredHead) -> Option<Bytes> {
-    postcard::to_extend(head, vec![FORMAT]).map(Bytes::from).ok()
+    postcard::to_extend(head, vec![FORMAT])
+        .map(Bytes::from)
+        .ok()
 }
 
 /// What another version wrote, or what is corrupt, is a miss.
 fn decode(stored: &Stored) -> Option<Found> {
-    let (&FORMAT, head) = stored.head.split_first()? else { return None };
+    let (&FORMAT, head) = stored.head.split_first()? else {
+        return None;
+    };
     match postcard::from_bytes(head) {
-        Ok(head) => Some(Found { head: Arc::new(head), body: stored.body.clone() }),
+        Ok(head) => Some(Found {
+            head: Arc::new(head),
+            body: stored.body.clone(),
+        }),
         Err(error) => {
             tracing::warn!(target: "tower_keep::cache", %error, "a stored response cannot be read");
             None

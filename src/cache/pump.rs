@@ -35,7 +35,15 @@ where
     B::Error: Into<BoxError>,
 {
     pub(super) async fn run(self) {
-        let Self { body, fill, lead, storing, head, length, limit } = self;
+        let Self {
+            body,
+            fill,
+            lead,
+            storing,
+            head,
+            length,
+            limit,
+        } = self;
         let stored = match receive(pin!(body), &fill, length, limit).await {
             Ok(()) => fill.body(),
             Err(error) => {

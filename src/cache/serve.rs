@@ -58,7 +58,7 @@ where
         };
         let policy = &state.options.policy;
         match found {
-            Ok(found) => match policy.reuse(&self.client.view(), &found.head, now()) {
+            Ok(found) => match state.reuse(&self.client, &found.head, found.body.len() as u64) {
                 Reuse::Fresh | Reuse::Stale => {
                     let status = CacheStatus::hit(found.head.ttl(now()));
                     Ok(state.answer(&self.client, &found, status))
@@ -88,7 +88,9 @@ where
         detail: &'static str,
     ) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let request = Request::from_parts(self.client.parts, self.body);
-        let mut response = ready_and_call(self.inner, request).await?.map(CacheBody::inner);
+        let mut response = ready_and_call(self.inner, request)
+            .await?
+            .map(CacheBody::inner);
         let status = CacheStatus {
             forward_status: Some(response.status()),
             ..CacheStatus::forward(forward).with_detail(detail)
@@ -130,7 +132,9 @@ where
 
     fn claim(&self, background: bool) -> Claim {
         let guess = self.state.guess(&self.client);
-        self.state.in_flight.claim(&self.client.primary, &guess, background)
+        self.state
+            .in_flight
+            .claim(&self.client.primary, &guess, background)
     }
 
     fn exchange(self, mode: Mode, forward: Forward, lead: Option<Lead>) -> Exchange<S, ReqBody> {
@@ -138,7 +142,12 @@ where
             inner: self.inner,
             body: Some(self.body),
             mode,
-            verdict: Verdict { state: self.state, client: self.client, forward, lead },
+            verdict: Verdict {
+                state: self.state,
+                client: self.client,
+                forward,
+                lead,
+            },
         }
     }
 }
@@ -155,9 +164,9 @@ impl State {
     ) -> Option<Response<CacheBody<B>>> {
         let mut shared = shareable(fill, false).await?;
         if let Shareable::Arriving { head, length } = &shared {
-            let answer = self.options.policy.answer(&client.view(), head, *length, now());
+            let answer = head.answer(&client.view(), *length, now());
             if answer.content == Content::Whole {
-                if !self.is_reusable(client, head) {
+                if !self.is_reusable(client, head, *length) {
                     return None;
                 }
                 let body = CacheBody::arriving(fill.clone(), Some(*length), false);
@@ -166,18 +175,30 @@ impl State {
             }
             shared = shareable(fill, true).await?;
         }
-        let Shareable::Complete { head, body } = shared else { return None };
+        let Shareable::Complete { head, body } = shared else {
+            return None;
+        };
         let found = Found { head, body };
         let status = match forward {
             Some(forward) => collapsed(forward),
             None => CacheStatus::hit(found.head.ttl(now())),
         };
-        self.is_reusable(client, &found.head).then(|| self.answer(client, &found, status))
+        let length = found.body.len() as u64;
+        self.is_reusable(client, &found.head, length)
+            .then(|| self.answer(client, &found, status))
     }
 
-    fn is_reusable(&self, client: &Client, head: &StoredHead) -> bool {
-        let reuse = self.options.policy.reuse(&client.view(), head, now());
-        matches!(reuse, Reuse::Fresh | Reuse::Stale)
+    fn reuse(&self, client: &Client, head: &StoredHead, length: u64) -> Reuse {
+        self.options
+            .policy
+            .reuse(&client.view(), head, length, now())
+    }
+
+    fn is_reusable(&self, client: &Client, head: &StoredHead, length: u64) -> bool {
+        matches!(
+            self.reuse(client, head, length),
+            Reuse::Fresh | Reuse::Stale
+        )
     }
 
     fn respond<B>(
@@ -202,13 +223,18 @@ impl State {
         status: CacheStatus,
     ) -> Response<CacheBody<B>> {
         let length = found.body.len() as u64;
-        let answer = self.options.policy.answer(&client.view(), &found.head, length, now());
+        let answer = found.head.answer(&client.view(), length, now());
         let body = match answer.content {
             Content::Empty => Bytes::new(),
             Content::Whole => found.body.clone(),
             Content::Slice(range) => slice(&found.body, range),
         };
-        self.respond(answer.status, answer.headers, CacheBody::stored(body), &status)
+        self.respond(
+            answer.status,
+            answer.headers,
+            CacheBody::stored(body),
+            &status,
+        )
     }
 
     /// `only-if-cached` with nothing to send (RFC 9111 §5.2.1.7).
@@ -219,8 +245,9 @@ impl State {
             detail: Some("the request is only-if-cached and no stored response may answer it"),
             extension: Plain {},
         };
-        let mut response =
-            problem.into_response(StatusCode::GATEWAY_TIMEOUT).map(CacheBody::stored);
+        let mut response = problem
+            .into_response(StatusCode::GATEWAY_TIMEOUT)
+            .map(CacheBody::stored);
         CacheStatus::forward(forward)
             .with_detail("only-if-cached")
             .append_to(response.headers_mut(), &self.options.name);
@@ -229,13 +256,18 @@ impl State {
 }
 
 pub(super) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
-    let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(body.len());
+    let end = usize::try_from(range.end)
+        .unwrap_or(usize::MAX)
+        .min(body.len());
     let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
     body.slice(start..end)
 }
 
 fn collapsed(forward: Forward) -> CacheStatus {
-    CacheStatus { collapsed: true, ..CacheStatus::forward(forward) }
+    CacheStatus {
+        collapsed: true,
+        ..CacheStatus::forward(forward)
+    }
 }
 
 /// What there is to share of a fill; `whole` waits for the end of its body.

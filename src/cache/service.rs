@@ -57,12 +57,21 @@ where
             }
             Admission::Lookup => {
                 let client = state.client(parts);
-                let serve = Serve { state, inner, client, body };
+                let serve = Serve {
+                    state,
+                    inner,
+                    client,
+                    body,
+                };
                 return ResponseFuture::serve(Box::pin(serve.run()));
             }
         };
         let unsafe_parts = (!parts.method.is_safe()).then(|| parts.clone());
-        let pass = Pass { state, forward, parts: unsafe_parts };
+        let pass = Pass {
+            state,
+            forward,
+            parts: unsafe_parts,
+        };
         ResponseFuture::pass(inner, Request::from_parts(parts, body), pass)
     }
 }

@@ -44,16 +44,26 @@ impl Client {
 
 impl State {
     pub(super) fn client(&self, parts: request::Parts) -> Client {
-        Client { primary: self.primary_key(&parts, None), parts }
+        Client {
+            primary: self.primary_key(&parts, None),
+            parts,
+        }
     }
 
     fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> PrimaryKey {
-        let partition = self.options.partition.as_ref().and_then(|partition| partition(parts));
+        let partition = self
+            .options
+            .partition
+            .as_ref()
+            .and_then(|partition| partition(parts));
         PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
-        self.options.bypass.as_ref().is_some_and(|bypass| bypass(parts))
+        self.options
+            .bypass
+            .as_ref()
+            .is_some_and(|bypass| bypass(parts))
     }
 
     /// The fill of this process that the request would share.
@@ -64,7 +74,8 @@ impl State {
 
     /// The variant that the request selects, as far as this process knows.
     pub(super) fn guess(&self, client: &Client) -> Box<str> {
-        self.vary.newest_variant(&self.store_key(&client.primary), &client.parts.headers)
+        self.vary
+            .newest_variant(&self.store_key(&client.primary), &client.parts.headers)
     }
 
     /// The name of a stored response's variant.
@@ -79,7 +90,9 @@ impl State {
         parts: &request::Parts,
         targets: &[PathAndQuery],
     ) -> Vec<Invalidate> {
-        let primaries = targets.iter().map(|target| self.primary_key(parts, Some(target)));
+        let primaries = targets
+            .iter()
+            .map(|target| self.primary_key(parts, Some(target)));
         primaries
             .map(|primary| {
                 self.in_flight.forget(&primary);

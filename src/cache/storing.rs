@@ -37,14 +37,22 @@ impl Storing {
             generation: Generation::random(),
             lease: state.options.fill_lease,
         });
-        Self { state: state.clone(), key, begun: tokio::spawn(begin) }
+        Self {
+            state: state.clone(),
+            key,
+            begun: tokio::spawn(begin),
+        }
     }
 
     /// Waits for the announcement, which is there as a rule when the response is.
     pub(super) async fn ready(self) -> Result<Ready, StoreError> {
         let Self { state, key, begun } = self;
         match begun.await {
-            Ok(generation) => Ok(Ready { state, key, generation: generation? }),
+            Ok(generation) => Ok(Ready {
+                state,
+                key,
+                generation: generation?,
+            }),
             Err(_) => Err(StoreError::Unavailable),
         }
     }
@@ -106,7 +114,10 @@ impl Ready {
     }
 
     pub(super) async fn abandon(self) {
-        let abandon = Abandon { key: self.key, generation: self.generation };
+        let abandon = Abandon {
+            key: self.key,
+            generation: self.generation,
+        };
         if let Err(error) = self.state.store.execute(abandon).await {
             tracing::debug!(target: "tower_keep::cache", %error, "a fill was not taken back");
         }

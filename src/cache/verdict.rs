@@ -13,9 +13,7 @@ use super::{
     in_flight::Lead,
     lookup::Found,
     options::SetCookie,
-    policy::{
-        Failure, Forward, Freshened, HeadEffect, ResponseHead, StoredHead, not_modified,
-    },
+    policy::{Failure, Forward, Freshened, HeadEffect, ResponseHead, StoredHead, not_modified},
     pump::{Pump, assemble, collect},
     serve::now,
     state::{Client, State},
@@ -45,7 +43,10 @@ pub(super) struct Verdict {
 
 impl Verdict {
     fn status(&self, forward_status: Option<StatusCode>) -> CacheStatus {
-        CacheStatus { forward_status, ..CacheStatus::forward(self.forward) }
+        CacheStatus {
+            forward_status,
+            ..CacheStatus::forward(self.forward)
+        }
     }
 
     /// The stale response in place of a failure, where the directives allow it (RFC 5861 §4,
@@ -58,13 +59,15 @@ impl Verdict {
     ) -> Option<Outcome<B>> {
         let policy = &self.state.options.policy;
         let time = now();
-        policy.stale_on(failure, &self.client.view(), &found.head, time).then(|| {
-            let status = CacheStatus {
-                ttl: Some(found.head.ttl(time)),
-                ..self.status(forward_status).with_detail("stale-if-error")
-            };
-            (self.state.answer(&self.client, found, status), None)
-        })
+        policy
+            .stale_on(failure, &self.client.view(), &found.head, time)
+            .then(|| {
+                let status = CacheStatus {
+                    ttl: Some(found.head.ttl(time)),
+                    ..self.status(forward_status).with_detail("stale-if-error")
+                };
+                (self.state.answer(&self.client, found, status), None)
+            })
     }
 
     /// A 304 to a validation (RFC 9111 §4.3.4). `None`: it is about another representation.
@@ -77,7 +80,8 @@ impl Verdict {
     ) -> Option<Outcome<B>> {
         let policy = &self.state.options.policy;
         let head = times.head(response.status(), response.headers());
-        let (head, storable) = match policy.freshen(&self.client.view(), &found.head, &head, |_| {}) {
+        let (head, storable) = match policy.freshen(&self.client.view(), &found.head, &head, |_| {})
+        {
             Freshened::Updated(head) => (head, true),
             Freshened::Once(head, _) => (head, false),
             Freshened::NotSelected => {
@@ -85,8 +89,14 @@ impl Verdict {
                 return None;
             }
         };
-        let found = Found { head: Arc::new(head), body: found.body };
-        let status = CacheStatus { stored: storable, ..self.status(Some(response.status())) };
+        let found = Found {
+            head: Arc::new(head),
+            body: found.body,
+        };
+        let status = CacheStatus {
+            stored: storable,
+            ..self.status(Some(response.status()))
+        };
         let answer = self.state.answer(&self.client, &found, status);
         let lead = self.lead.take();
         if let Some(lead) = lead.as_ref().filter(|_| storable) {
@@ -145,13 +155,19 @@ impl Verdict {
             let combined =
                 policy.combine(&self.client.view(), &found.head, stored, &head, new, |_| {})?;
             let body = assemble(&combined.body, &found.body, &rest);
-            Some(Found { head: Arc::new(combined.head), body })
+            Some(Found {
+                head: Arc::new(combined.head),
+                body,
+            })
         });
         let Some(found) = combined else {
             storing.abandon();
             return None;
         };
-        let status = CacheStatus { stored: true, ..self.status(Some(parts.status)) };
+        let status = CacheStatus {
+            stored: true,
+            ..self.status(Some(parts.status))
+        };
         let answer = self.state.answer(&self.client, &found, status);
         let lead = self.lead.take();
         if let Some(lead) = &lead {
@@ -203,16 +219,30 @@ impl Verdict {
         let client_body = CacheBody::arriving(fill.clone(), length, true);
         let mut response = Response::from_parts(parts, client_body);
         self.apply_condition(&mut response, times.answered);
-        let status = CacheStatus { stored: true, ..self.status(Some(response.status())) };
+        let status = CacheStatus {
+            stored: true,
+            ..self.status(Some(response.status()))
+        };
         status.append_to(response.headers_mut(), &self.state.options.name);
         let limit = self.state.options.max_body;
-        let pump = Pump { body, fill, lead, storing, head, length, limit };
+        let pump = Pump {
+            body,
+            fill,
+            lead,
+            storing,
+            head,
+            length,
+            limit,
+        };
         (response, Some(Box::pin(pump.run())))
     }
 
     /// The response as it came.
     fn passed<B>(&self, response: Response<B>, detail: Option<&'static str>) -> Outcome<B> {
-        let status = CacheStatus { detail, ..self.status(Some(response.status())) };
+        let status = CacheStatus {
+            detail,
+            ..self.status(Some(response.status()))
+        };
         let mut response = response.map(CacheBody::inner);
         self.apply_condition(&mut response, now());
         status.append_to(response.headers_mut(), &self.state.options.name);
@@ -233,7 +263,12 @@ impl Verdict {
 
 impl Times {
     fn head(self, status: StatusCode, headers: &http::HeaderMap) -> ResponseHead<'_> {
-        ResponseHead { status, headers, request_time: self.asked, response_time: self.answered }
+        ResponseHead {
+            status,
+            headers,
+            request_time: self.asked,
+            response_time: self.answered,
+        }
     }
 }
 
@@ -269,6 +304,14 @@ impl State {
 
 /// The body's length as the body or the head declares it.
 fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
-    let field = || response.headers().get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+    let field = || {
+        response
+            .headers()
+            .get(header::CONTENT_LENGTH)?
+            .to_str()
+            .ok()?
+            .parse()
+            .ok()
+    };
     response.body().size_hint().exact().or_else(field)
 }

@@ -37,14 +37,14 @@ mod update;
 mod validation;
 mod vary;
 
-pub(crate) use answer::{Answer, Content};
+pub(crate) use answer::Content;
 pub(crate) use conditional::not_modified;
 pub use config::{Policy, RequestDirective};
 pub(crate) use directives::ResponseDirectives;
 pub(crate) use freshness::Terms;
 pub(crate) use headers::remove_hop_by_hop;
 pub(crate) use invalidation::invalidated;
-pub(crate) use partial::{Combined, Piece, completion_request};
+pub(crate) use partial::{Piece, completion_request};
 pub(crate) use request::{RequestHead, ResponseHead};
 pub(crate) use reuse::{Admission, Failure, Forward, Reuse};
 pub(crate) use storable::NotStorable;

@@ -41,6 +41,25 @@ impl VaryNames {
         Some(Self(names.into()))
     }
 
+    /// The names as the store's index has them: joined by commas.
+    pub(crate) fn to_list(&self) -> Box<str> {
+        self.0
+            .iter()
+            .map(HeaderName::as_str)
+            .collect::<Vec<_>>()
+            .join(",")
+            .into()
+    }
+
+    /// Reads [`to_list`](Self::to_list). `None` for what is none.
+    pub(crate) fn from_list(list: &str) -> Option<Self> {
+        let names = list.split(',').filter(|name| !name.is_empty());
+        names
+            .map(|name| HeaderName::try_from(name).ok())
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
     /// Whether there is but one variant.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()

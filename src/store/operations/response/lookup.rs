@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::Generation;
 use crate::store::{Key, Operation, Timestamp, memory::Memory};
 #[cfg(feature = "redis")]
 use crate::store::{
@@ -21,8 +20,6 @@ pub(crate) struct Lookup {
 /// What is stored under a primary key, as far as it was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct StoredVariants {
-    /// Names the fills that may be stored; absent when nothing is there.
-    pub(crate) generation: Option<Generation>,
     /// The lists of names that `Vary` had, newest first: a caller that guessed from others asks again.
     pub(crate) vary: Vec<Box<str>>,
     /// One for each variant asked for.
@@ -52,7 +49,6 @@ impl Operation for Lookup {
                 })
             };
             StoredVariants {
-                generation: set.generation.clone(),
                 vary: set.vary.clone(),
                 variants: self.variants.iter().map(stored).collect(),
             }
@@ -65,7 +61,7 @@ impl Operation for Lookup {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let command = Command::new("HMGET").key(&self.key).arg("g").arg("v");
+        let command = Command::new("HMGET").key(&self.key).arg("v");
         self.variants.iter().fold(command, |command, variant| {
             command
                 .arg(format!("h{variant}"))
@@ -76,7 +72,6 @@ impl Operation for Lookup {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<StoredVariants, StoreError> {
         let mut fields = reply.array()?;
-        let generation = fields.next_reply()?.optional_bytes()?.map(Generation);
         let lists = fields.next_reply()?.optional_bytes()?.unwrap_or_default();
         let lists = std::str::from_utf8(&lists)
             .map_err(|_| StoreError::UnexpectedReply("names that are no text"))?;
@@ -88,7 +83,6 @@ impl Operation for Lookup {
         }
         let vary = lists.split_terminator('\n').map(Box::from).collect();
         Ok(StoredVariants {
-            generation,
             vary,
             variants,
         })

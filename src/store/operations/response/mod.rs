@@ -15,5 +15,5 @@ mod set;
 #[cfg(feature = "redis")]
 pub(crate) use fill::{ABANDON, BEGIN, PUT};
 pub(crate) use fill::{Abandon, Begin, Generation, Invalidate, Put};
-pub(crate) use lookup::{Lookup, Stored, StoredVariants};
+pub(crate) use lookup::{Lookup, Stored};
 pub(crate) use set::ResponseSet;

@@ -82,9 +82,6 @@ impl Operation for Lookup {
             variants.push(head.zip(body).map(|(head, body)| Stored { head, body }));
         }
         let vary = lists.split_terminator('\n').map(Box::from).collect();
-        Ok(StoredVariants {
-            vary,
-            variants,
-        })
+        Ok(StoredVariants { vary, variants })
     }
 }

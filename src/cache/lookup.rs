@@ -139,9 +139,13 @@ impl State {
 
 /// Encodes a head for the store.
 pub(super) fn encode(head: &StoredHead) -> Option<Bytes> {
-    postcard::to_extend(head, vec![FORMAT])
-        .map(Bytes::from)
-        .ok()
+    match postcard::to_extend(head, vec![FORMAT]) {
+        Ok(encoded) => Some(encoded.into()),
+        Err(error) => {
+            tracing::error!(target: "tower_keep::cache", %error, "a response cannot be encoded");
+            None
+        }
+    }
 }
 
 /// What another version wrote, or what is corrupt, is a miss.

@@ -13,6 +13,8 @@
 //! 7. [`Policy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to stored responses.
 //! 8. [`completion_request`], [`Policy::combine`]: stored parts made whole.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod answer;
 mod conditional;
 mod config;

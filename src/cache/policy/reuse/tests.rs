@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::policy::RequestDirective;
 use crate::cache::policy::testing::{NOW, Request, after, at, headers, response, store, stored};
 
 const ERRORS: [u16; 4] = [500, 502, 503, 504];

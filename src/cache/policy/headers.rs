@@ -85,17 +85,18 @@ pub(super) mod stored {
 
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-    use serde::ser::{Serialize, Serializer};
+    use serde::ser::{Serialize, SerializeSeq, Serializer};
 
     pub(in super::super) fn serialize<S: Serializer>(
         headers: &HeaderMap,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(
-            headers
-                .iter()
-                .map(|(name, value)| (name.as_str(), Octets(value))),
-        )
+        // Compact formats need to know the length beforehand.
+        let mut lines = serializer.serialize_seq(Some(headers.len()))?;
+        for (name, value) in headers {
+            lines.serialize_element(&(name.as_str(), Octets(value)))?;
+        }
+        lines.end()
     }
 
     pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(

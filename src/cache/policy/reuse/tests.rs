@@ -193,6 +193,25 @@ fn the_configured_window_stands_in_for_stale_while_revalidate() {
     );
 }
 
+#[test]
+fn stale_while_revalidate_beside_s_maxage_counts_if_the_deployer_says_so() {
+    let policy = Policy::default().with_stale_beside_s_maxage(true);
+    let reuse = |cache_control| {
+        let lines = headers(&[("cache-control", cache_control), ("etag", "\"a\"")]);
+        let request = Request::get(&[("authorization", "FOO")]);
+        let stored = policy.storable(&request.head(), &response(200, &lines), |_| {});
+        policy.reuse(&request.head(), &stored.unwrap(), 10, after(3))
+    };
+    let both = "max-age=9, s-maxage=1, stale-while-revalidate=4";
+    assert_eq!(reuse(both), Reuse::StaleWhileRevalidate);
+    let forbidden = Reuse::Validate(Forward::Stale);
+    assert_eq!(reuse("s-maxage=1"), forbidden);
+    assert_eq!(
+        reuse("s-maxage=1, stale-while-revalidate=4, must-revalidate"),
+        forbidden
+    );
+}
+
 fn stale_on(policy: &Policy, failure: Failure, request: &str, cache_control: &str) -> bool {
     let request = Request::get(&[("cache-control", request)]);
     policy.stale_on(failure, &request.head(), &with(cache_control), after(32))

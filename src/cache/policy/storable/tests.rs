@@ -281,6 +281,25 @@ fn a_missing_or_invalid_date_becomes_the_time_of_receipt() {
 }
 
 #[test]
+fn an_answer_that_is_not_stored_may_supersede_what_is() {
+    for (reason, status, expected) in [
+        (NotStorable::NoStore, 200, true),
+        (NotStorable::NothingToReuse, 404, true),
+        (NotStorable::NothingToReuse, 503, false),
+        (NotStorable::Authorization, 200, false),
+        (NotStorable::RequestNoStore, 200, false),
+        (NotStorable::Status, 416, false),
+    ] {
+        let status = StatusCode::from_u16(status).unwrap();
+        assert_eq!(
+            reason.supersedes_stored(status),
+            expected,
+            "{reason:?} {status}"
+        );
+    }
+}
+
+#[test]
 fn the_deployer_may_change_the_terms() {
     let request = Request::get(&[]);
     let lines = headers(&[]);

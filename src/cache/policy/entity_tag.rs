@@ -4,8 +4,8 @@ use http::{HeaderMap, header};
 
 use super::headers::{members, single};
 
-/// An entity tag as it stands in a field. One that breaks the syntax (no quotes) is compared as a whole,
-/// as a strong tag, so that it equals only itself.
+/// An entity tag as it stands in a field. One that breaks the syntax (no quotes) is compared as a
+/// whole, as a strong tag, so that it equals only itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EntityTag<'a> {
     opaque: &'a [u8],

@@ -205,6 +205,10 @@ mod tests {
             names.variant(&headers(&[("a", "1b"), ("b", "")])),
             names.variant(&headers(&[("a", "1"), ("b", "b")])),
         );
+        assert_ne!(
+            vary(&["a"]).unwrap().variant(&headers(&[("a", "bc")])),
+            vary(&["ab"]).unwrap().variant(&headers(&[("ab", "c")])),
+        );
     }
 
     #[test]

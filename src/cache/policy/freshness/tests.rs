@@ -169,6 +169,17 @@ fn a_tenth_of_the_time_since_the_last_modification_is_fresh() {
 }
 
 #[test]
+fn the_deployer_chooses_the_heuristic_share() {
+    let modified = at(-1000);
+    let lines = headers(&[("last-modified", &modified), ("date", &at(0))]);
+    for (percent, max, expected) in [(0, 60, None), (5, 60, Some(50)), (255, 9999, Some(1000))] {
+        let max = std::time::Duration::from_secs(max);
+        let policy = Policy::default().with_heuristic(percent, max);
+        assert_eq!(policy.terms(&response(200, &lines)).lifetime, expected);
+    }
+}
+
+#[test]
 fn explicit_expiration_leaves_no_room_for_heuristics() {
     let modified = at(-86_400);
     for explicit in [("cache-control", "max-age=0"), ("expires", "0")] {

@@ -223,6 +223,7 @@ fn a_stale_response_stands_in_for_a_disconnected_origin_unless_forbidden() {
     for (request, response, expected) in [
         ("", "max-age=2", true),
         ("", "max-age=2, stale-if-error=60", true),
+        ("", "max-age=2, stale-if-error=30", true),
         ("", "max-age=2, stale-if-error=29", false),
         ("stale-if-error=60", "max-age=2, stale-if-error=29", true),
         ("", "max-age=2, must-revalidate", false),

@@ -119,6 +119,9 @@ impl Bucket {
         let furthest = now + limit.span();
         let changed = state.ends > furthest;
         state.ends = state.ends.min(furthest);
+        if limit.algorithm == Algorithm::Gcra {
+            state.count = 0;
+        }
         Self {
             limit,
             now,

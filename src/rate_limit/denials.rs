@@ -140,3 +140,75 @@ impl Shard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rate_limit::subject::SubjectHasher;
+
+    fn subject(number: u32) -> Subject {
+        let mut hasher = SubjectHasher::new();
+        hasher.part("", "", Some(&number.to_le_bytes()));
+        hasher.finish().0
+    }
+
+    fn policies() -> Vec<Policy> {
+        vec!["\"units\";q=5;w=50".parse().unwrap()]
+    }
+
+    /// 2 of 5 units are left, one comes back every 10 s, and 3 were asked for.
+    fn denied() -> [Verdict; 1] {
+        [Verdict {
+            remaining: 2,
+            reset_after: 30_000_000,
+            wait: Wait::Micros(10_000_000),
+        }]
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_denial_ends_at_the_time_it_told_counted_from_before_it_was_asked_for() {
+        let (denials, policies, sent_at) = (Denials::default(), policies(), Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        denials.put(subject(1), 3, &denied(), sent_at);
+        tokio::time::advance(Duration::from_secs(4)).await;
+        let now = Instant::now();
+        let told = denials.get(subject(1), 3, &policies, now).unwrap();
+        // The answer may be as young as its receipt.
+        assert_eq!(told[0].wait, Wait::Micros(6_000_000));
+        let larger = denials.get(subject(1), 5, &policies, now).unwrap();
+        assert_eq!(larger[0].wait, Wait::Micros(26_000_000));
+        assert!(denials.get(subject(2), 3, &policies, now).is_none());
+        let over = sent_at + Duration::from_secs(10);
+        assert!(denials.get(subject(1), 3, &policies, over).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cheaper_request_ends_a_denial_and_one_for_nothing_does_not() {
+        let (denials, policies, now) = (Denials::default(), policies(), Instant::now());
+        denials.put(subject(1), 3, &denied(), now);
+        assert!(denials.get(subject(1), 0, &policies, now).is_none());
+        assert!(denials.get(subject(1), 3, &policies, now).is_some());
+        assert!(denials.get(subject(1), 2, &policies, now).is_none());
+        assert!(denials.get(subject(1), 3, &policies, now).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flood_of_subjects_does_not_grow_them_and_expired_ones_make_room() {
+        let denials = Denials::default();
+        let held = || -> usize {
+            let shards = denials.shards.iter();
+            shards
+                .map(|shard| shard.lock().unwrap().denials.len())
+                .sum()
+        };
+        for number in 0..100_000 {
+            denials.put(subject(number), 3, &denied(), Instant::now());
+        }
+        assert!(held() <= SHARDS * CAPACITY && held() > SHARDS * CAPACITY / 2);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        for number in 0..1_000 {
+            denials.put(subject(number), 3, &denied(), Instant::now());
+        }
+        assert_eq!(held(), 1_000);
+    }
+}

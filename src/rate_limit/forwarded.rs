@@ -106,7 +106,7 @@ fn address(text: &str) -> Option<IpAddr> {
 mod tests {
     use super::*;
 
-    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+    fn headers(name: &HeaderName, lines: &[&str]) -> HeaderMap {
         lines
             .iter()
             .map(|line| (name.clone(), line.parse().unwrap()))
@@ -140,13 +140,13 @@ mod tests {
 
     #[test]
     fn repeated_lines_are_one_list() {
-        let map = headers(X_FORWARDED_FOR, &["10.0.0.1, junk", "10.0.0.2,10.0.0.3"]);
+        let map = headers(&X_FORWARDED_FOR, &["10.0.0.1, junk", "10.0.0.2,10.0.0.3"]);
         assert_eq!(
             x_forwarded_for(&map),
             Some(vec![ip("10.0.0.1"), None, ip("10.0.0.2"), ip("10.0.0.3")])
         );
         assert_eq!(x_forwarded_for(&HeaderMap::new()), None);
-        let map = headers(header::FORWARDED, &["for=10.0.0.1", "for=10.0.0.2"]);
+        let map = headers(&header::FORWARDED, &["for=10.0.0.1", "for=10.0.0.2"]);
         assert_eq!(forwarded(&map), Some(vec![ip("10.0.0.1"), ip("10.0.0.2")]));
     }
 
@@ -180,7 +180,7 @@ mod tests {
             ("for=[::1]", None),
         ];
         for (line, expected) in cases {
-            let map = headers(header::FORWARDED, &[line]);
+            let map = headers(&header::FORWARDED, &[line]);
             assert_eq!(forwarded(&map).as_deref(), *expected, "{line}");
         }
     }

@@ -120,6 +120,7 @@ impl Key {
 
     /// Counts by both: each pair of values has its own budget.
     #[must_use]
+    #[allow(clippy::needless_pass_by_value)] // a builder reads better without a borrow
     pub fn and(self, other: Self) -> Self {
         Self(self.0.iter().chain(&*other.0).cloned().collect())
     }

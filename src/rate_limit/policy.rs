@@ -215,45 +215,31 @@ impl FromStr for Policy {
         let BareItem::String(name) = &item.bare_item else {
             return Err(malformed("the name is not in double quotes".to_owned()));
         };
-        let (mut limit, mut window, mut algorithm) = (None, None, Algorithm::Gcra);
-        for (parameter, value) in &item.params {
-            let unsigned = || {
-                let integer = value.as_integer().map(i64::from);
-                integer.and_then(|integer| u64::try_from(integer).ok())
-            };
-            match parameter.as_str() {
-                "q" => {
-                    limit = Some(
-                        unsigned()
-                            .ok_or_else(|| wrong("q", "expected a number of units, as in q=5"))?,
-                    )
-                }
-                "w" => {
-                    window =
-                        Some(unsigned().ok_or_else(|| {
-                            wrong("w", "expected a window in seconds, as in w=10")
-                        })?)
-                }
-                "alg" => {
-                    algorithm = match value.as_token().map(TokenRef::as_str) {
-                        Some("gcra") => Algorithm::Gcra,
-                        Some("fixed") => Algorithm::FixedWindow,
-                        Some("sliding") => {
-                            return Err(wrong(
-                                "alg",
-                                "alg=sliding is not available, expected alg=gcra or alg=fixed",
-                            ));
-                        }
-                        _ => return Err(wrong("alg", "expected alg=gcra or alg=fixed")),
-                    }
-                }
-                other => return Err(wrong(other, "is unknown, expected q, w and alg only")),
-            }
+        let known = |name: &&sfv::Key| ["q", "w", "alg"].contains(&name.as_str());
+        if let Some(unknown) = item.params.keys().find(|name| !known(name)) {
+            return Err(wrong(unknown.as_str(), "unknown, expected q, w and alg"));
         }
-        let limit =
-            limit.ok_or_else(|| wrong("q", "is missing, expected a number of units, as in q=5"))?;
-        let window = window
-            .ok_or_else(|| wrong("w", "is missing, expected a window in seconds, as in w=10"))?;
+        let number = |name, expected| {
+            let value = item.params.get(name).and_then(|value| value.as_integer());
+            let unsigned = value.and_then(|value| u64::try_from(i64::from(value)).ok());
+            unsigned.ok_or_else(|| wrong(name, expected))
+        };
+        let limit = number("q", "expected a number of units, as in q=5")?;
+        let window = number("w", "expected a window in seconds, as in w=10")?;
+        let algorithm = match item.params.get("alg") {
+            None => Algorithm::Gcra,
+            Some(name) => match name.as_token().map(TokenRef::as_str) {
+                Some("gcra") => Algorithm::Gcra,
+                Some("fixed") => Algorithm::FixedWindow,
+                Some("sliding") => {
+                    return Err(wrong(
+                        "alg",
+                        "sliding is not available, expected gcra or fixed",
+                    ));
+                }
+                _ => return Err(wrong("alg", "expected gcra or fixed")),
+            },
+        };
         let quota =
             Quota::new(limit, Duration::from_secs(window)).map_err(|error| PolicyError::Quota {
                 name: name.as_str().to_owned(),
@@ -318,21 +304,30 @@ mod tests {
             ),
             ("", "expected a list item"),
             (r#""burst";q=5;w=10, "b";q=1;w=1"#, "expected a list item"),
-            (r#""burst";w=10"#, "q: is missing"),
-            (r#""burst";q=5"#, "w: is missing"),
+            (
+                r#""burst";w=10"#,
+                "q: expected a number of units, as in q=5",
+            ),
+            (
+                r#""burst";q=5"#,
+                "w: expected a window in seconds, as in w=10",
+            ),
             (r#""burst";q=1.5;w=10"#, "as in q=5"),
             (r#""burst";q=-5;w=10"#, "as in q=5"),
             (r#""burst";q="5";w=10"#, "as in q=5"),
             (r#""burst";q=5;w=ten"#, "as in w=10"),
             (
                 r#""burst";q=5;w=10;alg=sliding"#,
-                "alg=sliding is not available",
+                "alg: sliding is not available, expected gcra or fixed",
             ),
             (
                 r#""burst";q=5;w=10;alg=leaky"#,
-                "expected alg=gcra or alg=fixed",
+                "alg: expected gcra or fixed",
             ),
-            (r#""burst";q=5;w=10;qu="requests""#, "qu: is unknown"),
+            (
+                r#""burst";q=5;w=10;qu="requests""#,
+                "qu: unknown, expected q, w and alg",
+            ),
         ];
         for (input, expected) in cases {
             let error = parse(input).unwrap_err().to_string();

@@ -2,7 +2,7 @@
 
 use std::{
     mem,
-    sync::Arc,
+    sync::{Arc, Once},
     task::{Context, Poll},
 };
 
@@ -56,7 +56,7 @@ where
         }
         let (subject, complete) = config.key.subject(&parts);
         if !complete {
-            tracing::debug!(target: "tower_keep::rate_limit", key = ?config.key, "the request has no such key");
+            warn_once(config);
             match config.missing_key {
                 MissingKey::Shared => {}
                 MissingKey::Deny => {
@@ -84,4 +84,18 @@ where
         let question = Question::new(config.clone(), subject, cost, now);
         ResponseFuture::asking(question, inner, Request::from_parts(parts, body))
     }
+}
+
+/// A server that does not tell peers apart would make one budget of all of them unnoticed.
+#[cold]
+fn warn_once(config: &Config) {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
+        tracing::warn!(
+            target: "tower_keep::rate_limit",
+            key = ?config.key,
+            then = ?config.missing_key,
+            "a request lacks what its limit is counted by; said once"
+        );
+    });
 }

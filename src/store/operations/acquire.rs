@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "redis")]
 use crate::{
-    rate_limit::algorithm::Wait,
+    rate_limit::{Algorithm, algorithm::Wait},
     store::{
         error::StoreError,
         redis::{Command, NextReply, Reply, Script},
@@ -12,7 +12,7 @@ use crate::{
 };
 use crate::{
     rate_limit::{
-        Algorithm, Policy,
+        Policy,
         algorithm::{self, Bucket, State, Verdict},
         subject::Subject,
     },

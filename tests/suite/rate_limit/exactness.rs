@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use http::HeaderName;
 use tokio::task::JoinSet;
-use tower_keep::rate_limit::{Key, RateLimitLayer};
+use tower_keep::Store;
+use tower_keep::rate_limit::{Key, PolicyDecision, RateLimitDecision, RateLimitLayer};
 
 use super::{Limited, from, limited, policy, request, send, statuses, store};
 use crate::harness::redis::RedisServer;
@@ -129,4 +130,47 @@ async fn keys_in_redis_are_digests_of_one_hash_slot_a_subject() {
         );
         assert_eq!(key.matches('{').count(), 1, "{key}");
     }
+}
+
+#[tokio::test]
+async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let redis = RedisServer::start();
+    // Nothing comes back while this runs, so the two clocks cannot make a difference.
+    let layer = |store| {
+        let layer = RateLimitLayer::new(store, policy(r#""a";q=20;w=864000"#));
+        let layer = layer
+            .with_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
+            .unwrap();
+        let cost = |request: &http::request::Parts| {
+            request.headers["cost"].to_str().unwrap().parse().unwrap()
+        };
+        layer.with_cost(cost)
+    };
+    let mut runner = TestRunner::deterministic();
+    let requests = proptest::collection::vec((0..6_u8, 0..9_u64), 400);
+    let requests = requests.new_tree(&mut runner).unwrap().current();
+    let (memory, redis) = (
+        limited(&layer(Store::memory())),
+        limited(&layer(store(&redis))),
+    );
+    let mut denied = 0;
+    for (peer, cost) in requests {
+        let request = || from(&format!("192.0.2.{peer}")).header("cost", cost);
+        let (one, other) = (
+            send(&memory, request()).await,
+            send(&redis, request()).await,
+        );
+        assert_eq!(one.status, other.status);
+        let remaining = |reply: &super::Reply| -> Vec<u64> {
+            let decision: &RateLimitDecision = reply.extensions.get().unwrap();
+            decision.iter().map(PolicyDecision::remaining).collect()
+        };
+        assert_eq!(remaining(&one), remaining(&other));
+        denied += u32::from(one.status == 429);
+    }
+    assert!((50..350).contains(&denied), "{denied} denials");
 }

@@ -1,6 +1,6 @@
 //! Rate limits: check N limits of one subject and consume from all of them, or from none.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 #[cfg(feature = "redis")]
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
     },
     store::{
         clock::Timestamp,
-        memory::{Memory, Weigh, replace},
+        memory::{Live, Memory, Weigh},
         namespace::Namespace,
         operation::Operation,
     },
@@ -71,10 +71,12 @@ impl Operation for Acquire {
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
         let key = self.names.rate_limit(&self.subject, "");
-        let micros = now.as_micros();
         memory.rate_limits.update(&key, now, |live| {
+            // Under the lock, so that a thread that was held up before it does not turn the
+            // clock back for what others have consumed meanwhile.
+            let now = Timestamp::now().as_micros();
             let mut states = live.take().map(|live| live.value).unwrap_or_default();
-            let bucket = |policy: &Policy| Bucket::new(policy.limit(), states.get(policy), micros);
+            let bucket = |policy: &Policy| Bucket::new(policy.limit(), states.get(policy), now);
             let mut buckets: Vec<_> = self.policies.iter().map(bucket).collect();
             let verdicts = algorithm::acquire(&mut buckets, self.cost);
             for (policy, bucket) in self.policies.iter().zip(&buckets) {
@@ -82,9 +84,12 @@ impl Operation for Acquire {
                     states.set(policy, state);
                 }
             }
-            states.0.retain(|(_, state)| state.ends > micros);
+            states.0.retain(|(_, state)| state.ends > now);
             if let Some(ends) = states.0.iter().map(|(_, state)| state.ends).max() {
-                replace(live, states, now, Duration::from_micros(ends - micros));
+                *live = Some(Live {
+                    value: states,
+                    expires_at: Timestamp::from_micros(ends),
+                });
             }
             verdicts
         })

@@ -13,7 +13,6 @@ use super::{
     policy::Policy,
     subject::Subject,
 };
-use crate::store::micros;
 
 const SHARDS: usize = 16;
 /// Per shard; 16,384 subjects in all, about 3 MiB.
@@ -79,7 +78,8 @@ impl Denials {
         }
         // Told from the moment the answer came, the latest at which it was given, so that
         // whoever waits as long as it says is not early.
-        let elapsed = micros(now.saturating_duration_since(denial.received_at));
+        let elapsed = now.saturating_duration_since(denial.received_at);
+        let elapsed = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
         let later =
             |(policy, verdict): (&Policy, &Verdict)| policy.limit().later(verdict, elapsed, cost);
         Some(policies.iter().zip(&denial.verdicts).map(later).collect())

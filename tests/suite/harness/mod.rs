@@ -1,0 +1,16 @@
+//! Real servers and clients for the tests, each started on a loopback port of its own.
+//!
+//! Everything here runs outside the test's tokio runtime, so a test may pause its clock or block on a child process
+//! without stopping the servers it talks to.
+
+mod background;
+pub(crate) mod body;
+pub(crate) mod client;
+pub(crate) mod cookie_jar;
+pub(crate) mod example;
+pub(crate) mod origin;
+pub(crate) mod port;
+pub(crate) mod proxy;
+pub(crate) mod redis;
+
+mod tests;

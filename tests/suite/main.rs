@@ -1,0 +1,7 @@
+//! The whole crate against real servers: one binary, one module a room of the crate.
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test a failed unwrap is a failed test"
+)]
+
+mod harness;

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
+use super::{access::field, session_script};
 use super::{
     access::{Access, Timeouts},
     record::{Fields, Record, SessionState},
 };
-#[cfg(feature = "redis")]
-use super::{access::field, session_script};
 use crate::store::{
     clock::Timestamp,
     memory::{Memory, replace},

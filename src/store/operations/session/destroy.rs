@@ -1,8 +1,8 @@
 //! Destroying a session.
 
+use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{access::reached, session_script};
-use super::access::{Access, Reached};
 use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};
 #[cfg(feature = "redis")]
 use crate::store::{

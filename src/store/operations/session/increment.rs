@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{
-    access::{field, reached, text},
+    access::{field, reached},
     session_script,
 };
 use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};

@@ -105,9 +105,21 @@ impl Example {
             .map(str::to_owned)
     }
 
-    /// What the example has logged so far.
+    /// What has been read of the example's log so far; complete once it has ended.
     pub(crate) fn log(&self) -> String {
         self.stderr.text()
+    }
+
+    /// Waits until the log contains a text.
+    pub(crate) fn wait_for_log(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(
+                Instant::now() < deadline,
+                "the example does not log {text:?}"
+            );
+            thread::sleep(POLL);
+        }
     }
 
     /// Asks the example to stop (SIGTERM) and waits for its exit code; `None` if a signal ended it.

@@ -13,7 +13,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::background::Background;
 use super::port;
@@ -160,6 +160,7 @@ impl Switchboard {
             Command::Refuse => {
                 *listener = None;
                 self.connections.shutdown().await;
+                self.wait_until_refused().await;
             }
             Command::Blackhole => self.link.send_modify(|link| link.blackholed = true),
             Command::Open => {
@@ -173,6 +174,18 @@ impl Switchboard {
                 }
             }
         }
+    }
+
+    /// A child process that another test is just starting holds a copy of every socket until its `exec`.
+    async fn wait_until_refused(&self) {
+        let refused = async {
+            while TcpStream::connect(self.addr).await.is_ok() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        timeout(Duration::from_secs(10), refused)
+            .await
+            .expect("nobody else listens on the proxy's port");
     }
 
     fn connect(&mut self, client: TcpStream) {

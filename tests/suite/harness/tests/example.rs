@@ -37,7 +37,7 @@ fn a_ready_example_has_an_address_and_a_log() {
     let mut example = shell(SERVE);
     example.wait_until_ready();
     assert_eq!(example.addr(), "127.0.0.1:4711".parse().unwrap());
-    assert_eq!(example.log(), "warming up\n");
+    example.wait_for_log("warming up\n");
 }
 
 #[test]
@@ -94,12 +94,9 @@ fn an_example_is_started_with_its_flags_and_environment_on_a_free_port() {
         &["-c", &script, "--flag"],
         &[("FLAVOUR", "sour")],
     );
-    assert_eq!(
-        example.log(),
-        "--flag --listen 127.0.0.1:0 sour\nwarming up\n"
-    );
+    example.wait_for_log("--flag --listen 127.0.0.1:0 sour\n");
     let plain = Example::start(shell_as_example(), &["-c", SERVE]);
-    assert_eq!(plain.log(), "warming up\n");
+    plain.wait_for_log("warming up\n");
 }
 
 #[test]

@@ -47,7 +47,7 @@ mod redis;
 
 use std::{fmt, sync::Arc, time::Duration};
 
-pub(crate) use clock::{Timestamp, micros};
+pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
 pub use error::StoreError;
 pub(crate) use execute::Execute;
@@ -57,6 +57,8 @@ pub(crate) use namespace::{Key, Namespace};
 pub(crate) use operation::{Batch, Operation};
 
 use memory::Memory;
+#[cfg(feature = "cache")]
+pub(crate) use memory::{Table, Weigh, replace};
 
 /// A handle on embedded memory or Redis. Cloning is cheap and shares everything.
 #[derive(Clone)]

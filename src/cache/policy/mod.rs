@@ -1,1 +1,54 @@
-//! RFC 9111 as pure functions.
+//! RFC 9111 as pure functions: no I/O, no clock, no store.
+//!
+//! Times are Unix milliseconds that the caller passes in; spans of time inside the engine are the
+//! whole seconds of the specification. In the order in which the life of a request needs them:
+//!
+//! 1. [`Policy::admit`]: may a stored response answer this request at all?
+//! 2. [`VaryNames::variant`]: which variant of the primary key to look up.
+//! 3. [`Policy::reuse`]: may this stored response answer now, or what has to happen first?
+//! 4. [`StoredHead::answer`]: the status, the fields and the part of the stored body to send
+//!    (200, 206, 304, 416).
+//! 5. [`validation_request`], [`Policy::freshen`], [`Policy::stale_on`]: validation, its 304 and its failure.
+//! 6. [`Policy::storable`]: the response of the inner service, made into a [`StoredHead`] or refused.
+//! 7. [`Policy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to stored responses.
+//! 8. [`completion_request`], [`Policy::combine`]: stored parts made whole.
+
+mod answer;
+mod conditional;
+mod config;
+mod date;
+mod directives;
+mod entity_tag;
+mod freshness;
+mod headers;
+mod invalidation;
+mod negotiation;
+mod partial;
+mod range;
+mod request;
+mod reuse;
+mod status;
+mod storable;
+mod stored;
+mod targeted;
+#[cfg(test)]
+mod testing;
+mod update;
+mod validation;
+mod vary;
+
+pub(crate) use answer::Content;
+pub(crate) use conditional::not_modified;
+pub use config::{Policy, RequestDirective};
+pub(crate) use directives::ResponseDirectives;
+pub(crate) use freshness::Terms;
+pub(crate) use headers::remove_hop_by_hop;
+pub(crate) use invalidation::invalidated;
+pub(crate) use partial::{Piece, completion_request};
+pub(crate) use request::{RequestHead, ResponseHead};
+pub(crate) use reuse::{Admission, Failure, Forward, Reuse};
+pub(crate) use storable::NotStorable;
+pub(crate) use stored::{Part, StoredHead};
+pub(crate) use update::{Freshened, HeadEffect};
+pub(crate) use validation::{make_unconditional, validation_request};
+pub(crate) use vary::{Variant, VaryNames};

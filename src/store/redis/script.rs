@@ -47,5 +47,9 @@ pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "session")]
     &crate::store::operations::session::SWAP,
     #[cfg(feature = "cache")]
-    &crate::store::operations::response::STORE,
+    &crate::store::operations::response::BEGIN,
+    #[cfg(feature = "cache")]
+    &crate::store::operations::response::PUT,
+    #[cfg(feature = "cache")]
+    &crate::store::operations::response::ABANDON,
 ];

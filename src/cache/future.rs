@@ -1,0 +1,158 @@
+//! The future of the service: named, and unboxed where the cache only passes a request on.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response, request};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::{
+    body::CacheBody,
+    cache_status::CacheStatus,
+    policy::{Forward, RequestHead, invalidated},
+    state::State,
+};
+use crate::store::{Execute, operations::response::Invalidate};
+
+/// Readies the inner service and calls it: the very clone that was readied.
+pub(super) async fn ready_and_call<S: Service<R>, R>(
+    mut inner: S,
+    request: R,
+) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| inner.poll_ready(cx)).await?;
+    inner.call(request).await
+}
+
+pub(super) type Boxed<B, E> =
+    Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
+
+pin_project! {
+    /// The future of [`ResponseCache`](super::ResponseCache).
+    #[project = ResponseFutureProjection]
+    #[allow(missing_debug_implementations)]
+    pub struct ResponseFuture<S, ReqBody, ResBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        course: Course<S, ReqBody, ResBody, S::Future, S::Error>,
+    }
+}
+
+pin_project! {
+    #[project = CourseProjection]
+    enum Course<S, ReqBody, ResBody, F, E> {
+        /// A stored response may answer: the way is longer, and boxed.
+        Serve { future: Boxed<ResBody, E> },
+        /// Past the cache: waiting for the inner service to be ready.
+        Ready { inner: S, request: Option<Request<ReqBody>>, pass: Option<Pass> },
+        /// Past the cache: waiting for its response.
+        Call { #[pin] future: F, pass: Option<Pass> },
+        /// An unsafe request has succeeded: what it made out of date has to go first.
+        Invalidate { execute: Execute<Vec<Invalidate>>, response: Option<Response<CacheBody<ResBody>>> },
+    }
+}
+
+/// What to do with the response to a request that goes past the cache.
+pub(super) struct Pass {
+    pub(super) state: Arc<State>,
+    pub(super) forward: Forward,
+    /// The head of an unsafe request, for what its success invalidates.
+    pub(super) parts: Option<request::Parts>,
+}
+
+impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody> {
+    pub(super) fn serve(future: Boxed<ResBody, S::Error>) -> Self {
+        Self {
+            course: Course::Serve { future },
+        }
+    }
+
+    pub(super) fn pass(inner: S, request: Request<ReqBody>, pass: Pass) -> Self {
+        Self {
+            course: Course::Ready {
+                inner,
+                request: Some(request),
+                pass: Some(pass),
+            },
+        }
+    }
+}
+
+impl<S, ReqBody, ResBody> Future for ResponseFuture<S, ReqBody, ResBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<CacheBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        const DONE: &str = "a future is not polled after it is done";
+        let mut this = self.project();
+        loop {
+            let next = match this.course.as_mut().project() {
+                CourseProjection::Serve { future } => return future.as_mut().poll(cx),
+                CourseProjection::Ready {
+                    inner,
+                    request,
+                    pass,
+                } => {
+                    ready!(inner.poll_ready(cx))?;
+                    let future = inner.call(request.take().expect(DONE));
+                    Course::Call {
+                        future,
+                        pass: pass.take(),
+                    }
+                }
+                CourseProjection::Call { future, pass } => {
+                    let response = ready!(future.poll(cx))?.map(CacheBody::inner);
+                    match pass.take().expect(DONE).finish(response) {
+                        Ok(response) => return Poll::Ready(Ok(response)),
+                        Err((execute, response)) => Course::Invalidate {
+                            execute,
+                            response: Some(response),
+                        },
+                    }
+                }
+                CourseProjection::Invalidate { execute, response } => {
+                    for result in ready!(Pin::new(execute).poll(cx)) {
+                        if let Err(error) = result {
+                            tracing::warn!(target: "tower_keep::cache", %error, "a stored response could not be invalidated");
+                        }
+                    }
+                    return Poll::Ready(Ok(response.take().expect(DONE)));
+                }
+            };
+            this.course.set(next);
+        }
+    }
+}
+
+impl Pass {
+    /// The response as it is to be sent, or what has to be invalidated before.
+    #[allow(clippy::result_large_err)]
+    fn finish<B>(
+        self,
+        mut response: Response<CacheBody<B>>,
+    ) -> Result<Response<CacheBody<B>>, (Execute<Vec<Invalidate>>, Response<CacheBody<B>>)> {
+        let status = CacheStatus {
+            forward_status: Some(response.status()),
+            ..CacheStatus::forward(self.forward)
+        };
+        status.append_to(response.headers_mut(), &self.state.options.name);
+        let Some(parts) = self.parts else {
+            return Ok(response);
+        };
+        let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
+        let targets = invalidated(&head, response.status(), response.headers());
+        if targets.is_empty() {
+            return Ok(response);
+        }
+        let operations = self.state.invalidation(&parts, &targets);
+        Err((self.state.store.execute(operations), response))
+    }
+}

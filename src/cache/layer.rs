@@ -1,0 +1,126 @@
+//! The layer and its settings.
+
+use std::sync::Arc;
+
+use http::request;
+use tower_layer::Layer;
+
+use super::{
+    cache_status::CacheName,
+    in_flight::InFlight,
+    lookup::VaryMemory,
+    options::{Options, SetCookie},
+    policy::Policy,
+    service::ResponseCache,
+    state::State,
+};
+use crate::store::Store;
+
+/// Caches the responses of the inner service by RFC 9111, as a shared cache.
+///
+/// See the [module](super) for what it stores and when it reuses.
+#[derive(Debug, Clone)]
+pub struct CacheLayer {
+    store: Store,
+    options: Options,
+    // One for all services that the layer makes: a router makes one for each route.
+    in_flight: Arc<InFlight>,
+    vary: Arc<VaryMemory>,
+}
+
+/// A name that `Cache-Status` cannot carry.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("cache name {0:?} cannot be written in Cache-Status: use visible ASCII")]
+pub struct CacheNameError(String);
+
+impl CacheLayer {
+    /// A cache in `store`, with the default [`Policy`].
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            options: Options::default(),
+            in_flight: Arc::default(),
+            vary: Arc::default(),
+        }
+    }
+
+    /// Sets how RFC 9111 is applied where it leaves a choice.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.options.policy = policy;
+        self
+    }
+
+    /// Sets the name of this cache in `Cache-Status` (RFC 9211). Default `tower-keep`.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is not visible ASCII.
+    pub fn with_name(mut self, name: &str) -> Result<Self, CacheNameError> {
+        self.options.name =
+            CacheName::new(name).ok_or_else(|| CacheNameError(name.chars().take(80).collect()))?;
+        Ok(self)
+    }
+
+    /// Sets the longest body that is stored, in bytes. A longer one passes whole and unstored.
+    /// Default 1 MiB. Up to so many bytes are held in memory for each response being stored.
+    #[must_use]
+    pub fn with_max_body(mut self, bytes: u64) -> Self {
+        self.options.max_body = bytes;
+        self
+    }
+
+    /// Sets how many variants of one resource (by `Vary`) are kept; the oldest go first.
+    /// Default 32.
+    #[must_use]
+    pub fn with_max_variants(mut self, variants: usize) -> Self {
+        self.options.max_variants = variants.max(1);
+        self
+    }
+
+    /// Sets what becomes of responses with `Set-Cookie`. Default [`SetCookie::Refuse`].
+    #[must_use]
+    pub fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
+        self.options.set_cookie = set_cookie;
+        self
+    }
+
+    /// Keeps what is stored apart by what `partition` answers: a tenant or a user, say.
+    #[must_use]
+    pub fn with_partition(
+        mut self,
+        partition: impl Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.partition = Some(Arc::new(partition));
+        self
+    }
+
+    /// Lets requests for which `bypass` is true go past the cache: not answered from it and
+    /// not stored.
+    #[must_use]
+    pub fn with_bypass(
+        mut self,
+        bypass: impl Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.options.bypass = Some(Arc::new(bypass));
+        self
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = ResponseCache<S>;
+
+    fn layer(&self, inner: S) -> ResponseCache<S> {
+        let state = State {
+            store: self.store.clone(),
+            options: self.options.clone(),
+            in_flight: self.in_flight.clone(),
+            vary: self.vary.clone(),
+        };
+        ResponseCache {
+            inner,
+            state: Arc::new(state),
+        }
+    }
+}

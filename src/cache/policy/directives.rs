@@ -1,0 +1,192 @@
+//! `Cache-Control` (RFC 9111 §5.2): the directives of responses and of requests.
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::headers::{members, split_members};
+
+/// What an overflowing delta-seconds counts as (RFC 9111 §1.2.2).
+pub(super) const DELTA_MAX: u32 = 1 << 31;
+
+/// The directives of a response. Spans are seconds.
+///
+/// A `max-age` or `s-maxage` that is invalid or given twice with different values is zero: such a
+/// response is stale (RFC 9111 §4.2.1). An invalid permission to serve stale is no permission.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct ResponseDirectives {
+    pub(crate) max_age: Option<u32>,
+    pub(crate) s_maxage: Option<u32>,
+    pub(crate) stale_while_revalidate: Option<u32>,
+    pub(crate) stale_if_error: Option<u32>,
+    pub(crate) no_store: bool,
+    /// `no-cache` without field names.
+    pub(crate) no_cache: bool,
+    /// `private` without field names.
+    pub(crate) private: bool,
+    pub(crate) public: bool,
+    pub(crate) must_revalidate: bool,
+    pub(crate) proxy_revalidate: bool,
+    pub(crate) must_understand: bool,
+    pub(crate) immutable: bool,
+    /// The fields of `no-cache="…"` and `private="…"`: they are not stored.
+    pub(crate) withheld: Vec<HeaderName>,
+}
+
+impl ResponseDirectives {
+    /// The directives of all `Cache-Control` lines.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut directives = Self::default();
+        for member in members(headers, &header::CACHE_CONTROL) {
+            let (name, argument) = directive(member);
+            let lifetime = || argument.and_then(delta_seconds).unwrap_or(0);
+            let span = || argument.and_then(delta_seconds);
+            if name.eq_ignore_ascii_case(b"max-age") {
+                directives.max_age = agreeing(directives.max_age, lifetime());
+            } else if name.eq_ignore_ascii_case(b"s-maxage") {
+                directives.s_maxage = agreeing(directives.s_maxage, lifetime());
+            } else if name.eq_ignore_ascii_case(b"stale-while-revalidate") {
+                directives.stale_while_revalidate =
+                    shortest(directives.stale_while_revalidate, span());
+            } else if name.eq_ignore_ascii_case(b"stale-if-error") {
+                directives.stale_if_error = shortest(directives.stale_if_error, span());
+            } else if name.eq_ignore_ascii_case(b"no-store") {
+                directives.no_store = true;
+            } else if name.eq_ignore_ascii_case(b"no-cache") {
+                directives.no_cache |= !directives.withhold(argument);
+            } else if name.eq_ignore_ascii_case(b"private") {
+                directives.private |= !directives.withhold(argument);
+            } else if name.eq_ignore_ascii_case(b"public") {
+                directives.public |= argument.is_none();
+            } else if name.eq_ignore_ascii_case(b"must-revalidate") {
+                directives.must_revalidate = true;
+            } else if name.eq_ignore_ascii_case(b"proxy-revalidate") {
+                directives.proxy_revalidate = true;
+            } else if name.eq_ignore_ascii_case(b"must-understand") {
+                directives.must_understand = true;
+            } else if name.eq_ignore_ascii_case(b"immutable") {
+                directives.immutable |= argument.is_none();
+            }
+        }
+        directives
+    }
+
+    /// Whether a stale response must not be sent, whatever permits it (RFC 9111 §4.2.4).
+    /// `s-maxage` has the meaning of `proxy-revalidate` (§5.2.2.10).
+    pub(super) fn forbid_stale(&self) -> bool {
+        self.no_cache || self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
+    }
+
+    /// Takes the field names of a qualified `no-cache` or `private`. False when there are none,
+    /// so that the directive is about the whole response.
+    pub(super) fn withhold(&mut self, argument: Option<&[u8]>) -> bool {
+        let before = self.withheld.len();
+        let mut valid = true;
+        for name in split_members(unquoted(argument.unwrap_or_default())) {
+            match HeaderName::from_bytes(name) {
+                Ok(name) => self.withheld.push(name),
+                Err(_) => valid = false,
+            }
+        }
+        valid && self.withheld.len() > before
+    }
+}
+
+/// The directives of a request. Spans are seconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct RequestDirectives {
+    pub(super) max_age: Option<u32>,
+    /// `max-stale` without a value is any staleness: 2^31.
+    pub(super) max_stale: Option<u32>,
+    pub(super) min_fresh: Option<u32>,
+    pub(super) stale_if_error: Option<u32>,
+    pub(super) no_cache: bool,
+    pub(super) no_store: bool,
+    pub(super) only_if_cached: bool,
+}
+
+impl RequestDirectives {
+    /// The directives of all `Cache-Control` lines; without any, `Pragma: no-cache` is `no-cache`
+    /// (RFC 9111 §5.4).
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut directives = Self::default();
+        if !headers.contains_key(header::CACHE_CONTROL) {
+            directives.no_cache = members(headers, &header::PRAGMA)
+                .any(|pragma| pragma.eq_ignore_ascii_case(b"no-cache"));
+            return directives;
+        }
+        for member in members(headers, &header::CACHE_CONTROL) {
+            let (name, argument) = directive(member);
+            let span = || argument.and_then(delta_seconds);
+            if name.eq_ignore_ascii_case(b"max-age") {
+                // What the client limits is limited, even if it is unclear how much.
+                directives.max_age = shortest(directives.max_age, Some(span().unwrap_or(0)));
+            } else if name.eq_ignore_ascii_case(b"max-stale") {
+                let accepted = argument.map_or(Some(DELTA_MAX), delta_seconds);
+                directives.max_stale = shortest(directives.max_stale, accepted);
+            } else if name.eq_ignore_ascii_case(b"min-fresh") {
+                directives.min_fresh = directives.min_fresh.max(span());
+            } else if name.eq_ignore_ascii_case(b"stale-if-error") {
+                directives.stale_if_error = shortest(directives.stale_if_error, span());
+            } else if name.eq_ignore_ascii_case(b"no-cache") {
+                directives.no_cache = true;
+            } else if name.eq_ignore_ascii_case(b"no-store") {
+                directives.no_store = true;
+            } else if name.eq_ignore_ascii_case(b"only-if-cached") {
+                directives.only_if_cached = true;
+            }
+        }
+        directives
+    }
+}
+
+/// A directive's name and argument. Spaces beside the `=` stay in the argument, which they make
+/// invalid: the syntax has none.
+fn directive(member: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let end = member
+        .iter()
+        .position(|&byte| matches!(byte, b'=' | b' ' | b'\t'))
+        .unwrap_or(member.len());
+    let (name, rest) = member.split_at(end);
+    match rest {
+        [] => (name, None),
+        [b'=', argument @ ..] => (name, Some(argument)),
+        spaced => (name, Some(spaced)),
+    }
+}
+
+/// `1*DIGIT`, also as a quoted string (RFC 9111 §5.2: both forms ought to be accepted).
+pub(super) fn delta_seconds(argument: &[u8]) -> Option<u32> {
+    let digits = unquoted(argument);
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |value: u32, digit| {
+        value
+            .saturating_mul(10)
+            .saturating_add(u32::from(digit - b'0'))
+            .min(DELTA_MAX)
+    }))
+}
+
+fn unquoted(argument: &[u8]) -> &[u8] {
+    match argument {
+        [b'"', inner @ .., b'"'] => inner,
+        other => other,
+    }
+}
+
+fn agreeing(earlier: Option<u32>, value: u32) -> Option<u32> {
+    match earlier {
+        Some(earlier) if earlier != value => Some(0),
+        _ => Some(value),
+    }
+}
+
+fn shortest(earlier: Option<u32>, value: Option<u32>) -> Option<u32> {
+    match (earlier, value) {
+        (Some(earlier), Some(value)) => Some(earlier.min(value)),
+        (earlier, value) => earlier.or(value),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,134 @@
+//! Stored parts of a representation made whole (RFC 9111 §3.3, §3.4).
+
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::entity_tag::EntityTag;
+use super::validation::make_unconditional;
+use super::{Part, Policy, RequestHead, ResponseHead, StoredHead, Terms};
+
+/// A stored part and a new one as one stored response: whole (200) once nothing is missing.
+#[derive(Debug, Clone)]
+pub(crate) struct Combined {
+    pub(crate) head: StoredHead,
+    /// The body, in order.
+    pub(crate) body: Vec<Piece>,
+}
+
+/// Bytes of one of the two bodies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Of the stored body.
+    Stored(Range<u64>),
+    /// Of the body of the new response.
+    New(Range<u64>),
+}
+
+/// Makes `headers` ask for what the stored part, a body of `length` bytes, lacks: `Range`, and `If-Range`
+/// if it has a strong validator. False, and nothing changed, when one range does not complete it.
+///
+/// The 206 may be combined only by a strong validator. Without one an origin that
+/// honours the range has to be asked again for the whole; one that does not answers 200.
+pub(crate) fn completion_request(
+    stored: &StoredHead,
+    length: u64,
+    headers: &mut HeaderMap,
+) -> bool {
+    let Some(range) = missing(stored, length) else {
+        return false;
+    };
+    make_unconditional(headers);
+    headers.insert(header::RANGE, range);
+    headers.remove(header::IF_RANGE);
+    if strong_tag(&stored.headers).is_some()
+        && let Some(tag) = stored.headers.get(header::ETAG)
+    {
+        headers.insert(header::IF_RANGE, tag.clone());
+    }
+    true
+}
+
+/// The one range that a stored part lacks.
+pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
+    let part = stored.part.filter(|part| part.length() == length)?;
+    let range = if part.first == 0 && !part.reaches_end() {
+        format!("bytes={}-", part.last + 1)
+    } else if part.first > 0 && part.reaches_end() {
+        format!("bytes=0-{}", part.first - 1)
+    } else {
+        return None;
+    };
+    HeaderValue::try_from(range).ok()
+}
+
+impl Policy {
+    /// Combines the stored part, a body of `length` bytes, with the 206 `response`, a body of
+    /// `new_length` bytes. `None` when they must not be combined or would not be one part: then the new
+    /// response stands alone, and a client that wants the whole is served by a new request.
+    pub(crate) fn combine(
+        &self,
+        request: &RequestHead<'_>,
+        stored: &StoredHead,
+        length: u64,
+        response: &ResponseHead<'_>,
+        new_length: u64,
+        adjust: impl FnOnce(&mut Terms),
+    ) -> Option<Combined> {
+        let old = stored.part.filter(|part| part.length() == length)?;
+        let new = Part::of(response.headers).filter(|part| part.length() == new_length)?;
+        let same_representation =
+            strong_tag(&stored.headers)?.strong_eq(&strong_tag(response.headers)?);
+        let adjoining = old.first <= new.last + 1 && new.first <= old.last + 1;
+        if response.status != StatusCode::PARTIAL_CONTENT
+            || !same_representation
+            || !adjoining
+            || old.complete != new.complete
+        {
+            return None;
+        }
+        let (mut head, permission) = self.updated(request, stored, response, adjust);
+        permission.ok()?;
+        let part = Part {
+            first: old.first.min(new.first),
+            last: old.last.max(new.last),
+            complete: old.complete,
+        };
+        if part.first == 0 && part.reaches_end() {
+            head.status = StatusCode::OK;
+            head.part = None;
+            head.headers
+                .insert(header::CONTENT_LENGTH, HeaderValue::from(part.length()));
+        } else {
+            head.part = Some(part);
+        }
+        Some(Combined {
+            head,
+            body: pieces(old, new),
+        })
+    }
+}
+
+/// The new bytes, and of the stored ones what lies before and after them.
+fn pieces(old: Part, new: Part) -> Vec<Piece> {
+    let before = new.first.saturating_sub(old.first);
+    let after = (new.last + 1).saturating_sub(old.first).min(old.length());
+    [
+        Piece::Stored(0..before.min(old.length())),
+        Piece::New(0..new.length()),
+        Piece::Stored(after..old.length()),
+    ]
+    .into_iter()
+    .filter(|piece| {
+        let (Piece::Stored(bytes) | Piece::New(bytes)) = piece;
+        !bytes.is_empty()
+    })
+    .collect()
+}
+
+fn strong_tag(headers: &HeaderMap) -> Option<EntityTag<'_>> {
+    EntityTag::of(headers).filter(|tag| !tag.is_weak())
+}
+
+#[cfg(test)]
+mod tests;

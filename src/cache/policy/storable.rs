@@ -1,0 +1,234 @@
+//! Whether a response may be stored (RFC 9111 §3).
+
+use http::{HeaderMap, Method, StatusCode, header};
+
+use super::directives::RequestDirectives;
+use super::freshness::Validity;
+use super::status::{is_bound_to_request, is_heuristically_cacheable, is_understood};
+use super::stored::has_validator;
+use super::{
+    Part, Policy, RequestDirective, RequestHead, ResponseHead, StoredHead, Terms, VaryNames, date,
+    invalidation, remove_hop_by_hop,
+};
+
+/// Why a response is not stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotStorable {
+    /// The method is neither GET nor a POST whose response names the same URI in
+    /// `Content-Location` and says how long it is fresh (RFC 9110 §9.3.3).
+    Method,
+    /// The status is not final, or means something to this one request only.
+    Status,
+    /// The request says `no-store`.
+    RequestNoStore,
+    /// The response says `no-store`.
+    NoStore,
+    /// The response says `must-understand` with a status that is not understood.
+    NotUnderstood,
+    /// The response is for one user.
+    Private,
+    /// The request had `Authorization` and the response is not marked as shareable (§3.5).
+    Authorization,
+    /// `Vary: *`
+    VaryAny,
+    /// A 206 without one valid range of bytes.
+    Partial,
+    /// The status is not cacheable by default and the response does not say that it may be stored.
+    NotCacheableByDefault,
+    /// It is not fresh and cannot be validated: it would never be reused.
+    NothingToReuse,
+}
+
+impl NotStorable {
+    /// A token for logs and the `detail` of `Cache-Status`.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Method => "method",
+            Self::Status => "status",
+            Self::RequestNoStore => "request-no-store",
+            Self::NoStore => "no-store",
+            Self::NotUnderstood => "must-understand",
+            Self::Private => "private",
+            Self::Authorization => "authorization",
+            Self::VaryAny => "vary-any",
+            Self::Partial => "partial",
+            Self::NotCacheableByDefault => "not-cacheable-by-default",
+            Self::NothingToReuse => "nothing-to-reuse",
+        }
+    }
+
+    /// Whether it is this request that keeps the response from being stored. What is stored for
+    /// the others then stays valid.
+    pub(crate) fn is_about_request(self) -> bool {
+        matches!(
+            self,
+            Self::Method | Self::Status | Self::RequestNoStore | Self::Authorization
+        )
+    }
+}
+
+impl Policy {
+    /// The stored form of the inner service's response, or why it is not stored.
+    ///
+    /// `adjust` may change the terms before the decision (the deployer's default and clamped
+    /// lifetimes, a response extension of the handler); `|_| {}` leaves them.
+    pub(crate) fn storable(
+        &self,
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        adjust: impl FnOnce(&mut Terms),
+    ) -> Result<StoredHead, NotStorable> {
+        if response.status.is_informational() || is_bound_to_request(response.status) {
+            return Err(NotStorable::Status);
+        }
+        let mut terms = self.terms(response);
+        adjust(&mut terms);
+        may_store_method(request, response, &terms)?;
+        let part = match response.status {
+            StatusCode::PARTIAL_CONTENT => {
+                Some(Part::of(response.headers).ok_or(NotStorable::Partial)?)
+            }
+            _ => None,
+        };
+        let vary = self.may_store(request, response, &terms)?;
+        Ok(self.stored(request, response, &terms, vary, part))
+    }
+
+    /// The rules about what the response says. The names that it varies on, if they hold.
+    pub(super) fn may_store(
+        &self,
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        terms: &Terms,
+    ) -> Result<VaryNames, NotStorable> {
+        let directives = &terms.directives;
+        if self.client_directives(request).no_store {
+            return Err(NotStorable::RequestNoStore);
+        }
+        if directives.must_understand {
+            // Understanding the status outweighs `no-store` (§5.2.2.3).
+            if !is_understood(response.status) {
+                return Err(NotStorable::NotUnderstood);
+            }
+        } else if directives.no_store {
+            return Err(NotStorable::NoStore);
+        }
+        if directives.private {
+            return Err(NotStorable::Private);
+        }
+        let shareable =
+            directives.public || directives.must_revalidate || directives.s_maxage.is_some();
+        if request.headers.contains_key(header::AUTHORIZATION) && !shareable {
+            return Err(NotStorable::Authorization);
+        }
+        let explicit = directives.public || (terms.lifetime.is_some() && !terms.heuristic);
+        if !explicit && !is_heuristically_cacheable(response.status) {
+            return Err(NotStorable::NotCacheableByDefault);
+        }
+        let vary = VaryNames::of(response.headers).ok_or(NotStorable::VaryAny)?;
+        if !self.is_reusable(response, terms) {
+            return Err(NotStorable::NothingToReuse);
+        }
+        Ok(vary)
+    }
+
+    /// Whether any later request could be answered with it.
+    fn is_reusable(&self, response: &ResponseHead<'_>, terms: &Terms) -> bool {
+        let validity = Validity::new(terms, response);
+        let now = response.response_time;
+        let on_error = validity
+            .stale_if_error
+            .map_or(self.stale_if_error, |seconds| {
+                std::time::Duration::from_secs(u64::from(seconds))
+            });
+        let stale = self.revalidation_window(&validity).max(on_error);
+        validity.is_fresh(now)
+            || has_validator(response.headers)
+            || (!validity.forbid_stale
+                && validity.lifetime.is_some()
+                && u128::from(validity.staleness(now)) < stale.as_millis())
+    }
+
+    pub(super) fn stored(
+        &self,
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        terms: &Terms,
+        vary: VaryNames,
+        part: Option<Part>,
+    ) -> StoredHead {
+        let mut headers = stored_fields(response, terms);
+        if part.is_some() {
+            headers.remove(header::CONTENT_RANGE);
+            headers.remove(header::CONTENT_LENGTH);
+        }
+        let language_variant = self
+            .select_language
+            .then(|| vary.content_language_variant(request.headers, response.headers))
+            .flatten();
+        StoredHead {
+            status: response.status,
+            headers,
+            validity: Validity::new(terms, response),
+            variant: vary.variant(request.headers),
+            language_variant,
+            vary,
+            part,
+        }
+    }
+
+    /// The request's directives, as far as they are honoured.
+    pub(super) fn client_directives(&self, request: &RequestHead<'_>) -> RequestDirectives {
+        use RequestDirective as Directive;
+
+        let said = RequestDirectives::of(request.headers);
+        let honours = |directive| self.honours(directive);
+        RequestDirectives {
+            max_age: said.max_age.filter(|_| honours(Directive::MaxAge)),
+            max_stale: said.max_stale.filter(|_| honours(Directive::MaxStale)),
+            min_fresh: said.min_fresh.filter(|_| honours(Directive::MinFresh)),
+            stale_if_error: said
+                .stale_if_error
+                .filter(|_| honours(Directive::StaleIfError)),
+            no_cache: said.no_cache && honours(Directive::NoCache),
+            no_store: said.no_store && honours(Directive::NoStore),
+            only_if_cached: said.only_if_cached && honours(Directive::OnlyIfCached),
+        }
+    }
+}
+
+fn may_store_method(
+    request: &RequestHead<'_>,
+    response: &ResponseHead<'_>,
+    terms: &Terms,
+) -> Result<(), NotStorable> {
+    let post = request.method == Method::POST
+        && response.status != StatusCode::PARTIAL_CONTENT
+        && terms.lifetime.is_some()
+        && !terms.heuristic
+        && invalidation::names_target(request, response.headers, &header::CONTENT_LOCATION);
+    (request.method == Method::GET || post)
+        .then_some(())
+        .ok_or(NotStorable::Method)
+}
+
+/// All fields of the response but those that must not be stored (§3.1). Trailers are not stored,
+/// so they are not announced either. `Date` is added where it is missing (RFC 9110 §6.6.1).
+pub(super) fn stored_fields(response: &ResponseHead<'_>, terms: &Terms) -> HeaderMap {
+    let mut headers = response.headers.clone();
+    remove_hop_by_hop(&mut headers);
+    headers.remove(header::TRAILER);
+    for name in &terms.directives.withheld {
+        headers.remove(name);
+    }
+    let valid = headers
+        .get(header::DATE)
+        .is_some_and(|value| date::parse(value, response.response_time).is_some());
+    if !valid {
+        headers.insert(header::DATE, date::format(response.response_time));
+    }
+    headers
+}
+
+#[cfg(test)]
+mod tests;

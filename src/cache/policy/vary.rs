@@ -1,0 +1,250 @@
+//! `Vary` and the variants of a resource (RFC 9111 §4.1).
+
+use std::fmt;
+
+use http::{HeaderMap, HeaderName, header};
+use serde::de::{Deserialize, Deserializer};
+use serde::ser::{Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+use super::headers::{members, stored::Name};
+use super::negotiation::{normalised, preferred_language};
+
+/// The secondary cache key: 128 bits of the SHA-256 of the normalised selecting fields.
+///
+/// The hash keeps cookies and credentials that a response varies on out of keys and values.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Variant(pub(crate) [u8; 16]);
+
+impl fmt::Debug for Variant {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Variant({:032x})", u128::from_be_bytes(self.0))
+    }
+}
+
+/// The names that `Vary` lists: in lower case, sorted, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct VaryNames(Box<[HeaderName]>);
+
+impl VaryNames {
+    /// The names of all `Vary` lines. `None` for a `*` anywhere, and for what is no field name:
+    /// then no request is known to match.
+    pub(crate) fn of(response: &HeaderMap) -> Option<Self> {
+        let mut names = members(response, &header::VARY)
+            .map(|member| {
+                let name = HeaderName::from_bytes(member).ok()?;
+                (name != "*").then_some(name)
+            })
+            .collect::<Option<Vec<_>>>()?;
+        names.sort_unstable_by(|left, right| left.as_str().cmp(right.as_str()));
+        names.dedup();
+        Some(Self(names.into()))
+    }
+
+    /// The names as the store's index has them: joined by commas.
+    pub(crate) fn to_list(&self) -> Box<str> {
+        self.0
+            .iter()
+            .map(HeaderName::as_str)
+            .collect::<Vec<_>>()
+            .join(",")
+            .into()
+    }
+
+    /// Reads [`to_list`](Self::to_list). `None` for what is none.
+    pub(crate) fn from_list(list: &str) -> Option<Self> {
+        let names = list.split(',').filter(|name| !name.is_empty());
+        names
+            .map(|name| HeaderName::try_from(name).ok())
+            .collect::<Option<_>>()
+            .map(Self)
+    }
+
+    /// Whether there is but one variant.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &HeaderName> {
+        self.0.iter()
+    }
+
+    /// The variant that a request with these fields selects.
+    pub(crate) fn variant(&self, request: &HeaderMap) -> Variant {
+        self.hash(request, None)
+    }
+
+    /// The variant in the one language that the request prefers above all others: the second to
+    /// look up with [`super::Policy::with_language_selection`].
+    pub(crate) fn preferred_language_variant(&self, request: &HeaderMap) -> Option<Variant> {
+        self.language_variant(request, || preferred_language(request))
+    }
+
+    /// The variant in the one language of the response: the second to store it under.
+    pub(super) fn content_language_variant(
+        &self,
+        request: &HeaderMap,
+        response: &HeaderMap,
+    ) -> Option<Variant> {
+        self.language_variant(request, || {
+            let mut languages = members(response, &header::CONTENT_LANGUAGE);
+            let language = languages.next()?.to_ascii_lowercase();
+            languages.next().is_none().then_some(language)
+        })
+    }
+
+    fn language_variant(
+        &self,
+        request: &HeaderMap,
+        language: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Option<Variant> {
+        self.0
+            .contains(&header::ACCEPT_LANGUAGE)
+            .then(|| Some(self.hash(request, Some(&language()?))))?
+    }
+
+    /// `language` stands in for `Accept-Language`.
+    fn hash(&self, request: &HeaderMap, language: Option<&[u8]>) -> Variant {
+        // What a field contributes begins with its kind and length, so that no two requests run together.
+        const ABSENT: u8 = 0;
+        const PRESENT: u8 = 1;
+        const LANGUAGE: u8 = 2;
+        let mut hash = Sha256::new();
+        for name in &self.0 {
+            let mut field = |kind: u8, value: &[u8]| {
+                for part in [name.as_str().as_bytes(), value] {
+                    hash.update((part.len() as u64).to_be_bytes());
+                    hash.update(part);
+                }
+                hash.update([kind]);
+            };
+            match language {
+                Some(language) if name == header::ACCEPT_LANGUAGE => field(LANGUAGE, language),
+                _ => match normalised(request, name) {
+                    Some(value) => field(PRESENT, &value),
+                    None => field(ABSENT, &[]),
+                },
+            }
+        }
+        let mut variant = [0; 16];
+        variant.copy_from_slice(&hash.finalize()[..16]);
+        Variant(variant)
+    }
+}
+
+impl Serialize for VaryNames {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(HeaderName::as_str))
+    }
+}
+
+impl<'de> Deserialize<'de> for VaryNames {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let names = Vec::<Name>::deserialize(deserializer)?;
+        Ok(Self(names.into_iter().map(|Name(name)| name).collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn vary(lines: &[&str]) -> Option<VaryNames> {
+        let lines: Vec<_> = lines.iter().map(|line| ("vary", *line)).collect();
+        VaryNames::of(&headers(&lines))
+    }
+
+    #[test]
+    fn all_lines_are_combined_sorted_and_lower_case() {
+        let names = vary(&["Foo, bar", "Accept", "BAR,,"]).unwrap();
+        let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["accept", "bar", "foo"]);
+        assert!(vary(&[]).unwrap().is_empty());
+        assert!(vary(&[""]).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_star_anywhere_matches_nothing() {
+        for lines in [
+            &["*"][..],
+            &["*, *"],
+            &["*", "*"],
+            &[", *"],
+            &["", "*"],
+            &["*, Foo"],
+            &["Foo, *"],
+            &["Foo", "*"],
+            &["no name"],
+        ] {
+            assert_eq!(vary(lines), None, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_listed_fields_select() {
+        let names = vary(&["Foo, Bar"]).unwrap();
+        let variant = |lines: &[(&'static str, &str)]| names.variant(&headers(lines));
+        let stored = variant(&[("foo", "1"), ("bar", "abc"), ("other", "2")]);
+        assert_eq!(
+            stored,
+            variant(&[("bar", "abc"), ("other", "3"), ("foo", "1")])
+        );
+        for other in [
+            &[("foo", "2"), ("bar", "abc")][..],
+            &[("foo", "1"), ("bar", "abcde")],
+            &[("foo", "1")],
+            &[("bar", "abc")],
+            &[("foo", "1"), ("bar", "")],
+            &[("foo", "abc"), ("bar", "1")],
+            &[],
+        ] {
+            assert_ne!(stored, variant(other), "{other:?}");
+        }
+        let absent = variant(&[("foo", "1")]);
+        assert_eq!(absent, variant(&[("foo", "1"), ("baz", "789")]));
+        assert_ne!(absent, variant(&[("foo", "1"), ("bar", "")]));
+    }
+
+    #[test]
+    fn fields_do_not_run_together() {
+        let names = vary(&["a, b"]).unwrap();
+        assert_ne!(
+            names.variant(&headers(&[("a", "1b"), ("b", "")])),
+            names.variant(&headers(&[("a", "1"), ("b", "b")])),
+        );
+    }
+
+    #[test]
+    fn a_response_in_the_preferred_language_is_a_variant_of_its_own() {
+        let names = vary(&["Accept-Language, Foo"]).unwrap();
+        let request = headers(&[("accept-language", "en, de"), ("foo", "1")]);
+        let stored = names
+            .content_language_variant(&request, &headers(&[("content-language", "DE")]))
+            .unwrap();
+        let selected = |language: &str, foo: &str| {
+            let request = headers(&[("accept-language", language), ("foo", foo)]);
+            names.preferred_language_variant(&request)
+        };
+        assert_eq!(selected("fr;q=0.5, de;q=1.0", "1"), Some(stored));
+        assert_ne!(selected("fr;q=0.5, de;q=1.0", "2"), Some(stored));
+        assert_ne!(selected("de;q=0.5, fr;q=1.0", "1"), Some(stored));
+        assert_ne!(
+            stored,
+            names.variant(&headers(&[("accept-language", "de"), ("foo", "1")]))
+        );
+        let many = headers(&[("content-language", "de, en")]);
+        assert_eq!(names.content_language_variant(&request, &many), None);
+        assert_eq!(
+            vary(&["foo"]).unwrap().preferred_language_variant(&request),
+            None
+        );
+    }
+}

@@ -1,0 +1,293 @@
+//! The course of a request that a stored response may answer: look up, decide, answer or forward.
+
+use std::{future::poll_fn, sync::Arc, task::Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, request};
+use http_body::Body;
+use tower_service::Service;
+use tracing::Instrument as _;
+
+use super::{
+    body::{BoxError, CacheBody},
+    cache_status::CacheStatus,
+    exchange::{Exchange, Mode},
+    fill::{Fill, Shareable},
+    future::ready_and_call,
+    in_flight::{Claim, Lead},
+    lookup::Found,
+    policy::{Content, Forward, Reuse, StoredHead},
+    state::{Client, State},
+    verdict::Verdict,
+};
+use crate::{
+    problem::{Plain, Problem},
+    store::Timestamp,
+};
+
+/// A request that a stored response may answer.
+pub(super) struct Serve<S, B> {
+    pub(super) state: Arc<State>,
+    pub(super) inner: S,
+    pub(super) client: Client,
+    pub(super) body: B,
+}
+
+impl<S, ReqBody, ResBody> Serve<S, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    ReqBody: Default + Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Into<BoxError>,
+{
+    pub(super) async fn run(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        let state = self.state.clone();
+        if let Some(fill) = state.fill_of(&self.client)
+            && let Some(response) = state.join(&self.client, &fill, None).await
+        {
+            return Ok(response);
+        }
+        let found = match state.lookup(&self.client).await {
+            Ok(found) => found,
+            Err(error) => {
+                tracing::debug!(target: "tower_keep::cache", %error, "no lookup");
+                return self.pass(Forward::Miss, "store-unavailable").await;
+            }
+        };
+        let policy = &state.options.policy;
+        match found {
+            Ok(found) => match state.reuse(&self.client, &found.head, found.body.len() as u64) {
+                Reuse::Fresh | Reuse::Stale => {
+                    let status = CacheStatus::hit(found.head.ttl(now()));
+                    Ok(state.answer(&self.client, &found, status))
+                }
+                Reuse::StaleWhileRevalidate => {
+                    let status = CacheStatus::hit(found.head.ttl(now()));
+                    let response = state.answer(&self.client, &found, status);
+                    self.refresh(found);
+                    Ok(response)
+                }
+                Reuse::Validate(forward) => self.fetch(Mode::Validate(found), forward).await,
+                Reuse::Complete => self.fetch(Mode::Complete(found), Forward::Partial).await,
+                Reuse::Forward(forward) => self.fetch(Mode::Plain, forward).await,
+                Reuse::GatewayTimeout => Ok(state.gateway_timeout(Forward::Stale)),
+            },
+            Err(forward) if policy.only_if_cached(&self.client.view()) => {
+                Ok(state.gateway_timeout(forward))
+            }
+            Err(forward) => self.fetch(Mode::Plain, forward).await,
+        }
+    }
+
+    /// Forwards without storing.
+    async fn pass(
+        self,
+        forward: Forward,
+        detail: &'static str,
+    ) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        let request = Request::from_parts(self.client.parts, self.body);
+        let mut response = ready_and_call(self.inner, request)
+            .await?
+            .map(CacheBody::inner);
+        let status = CacheStatus {
+            forward_status: Some(response.status()),
+            ..CacheStatus::forward(forward).with_detail(detail)
+        };
+        status.append_to(response.headers_mut(), &self.state.options.name);
+        Ok(response)
+    }
+
+    /// Forwards; requests for the same variant share one call.
+    async fn fetch(
+        self,
+        mode: Mode,
+        forward: Forward,
+    ) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        if !self.client.is_shareable() {
+            return self.exchange(mode, forward, None).alone().await;
+        }
+        match self.claim(false) {
+            Claim::Leader(lead) => self.exchange(mode, forward, Some(lead)).shared().await,
+            Claim::Follower(fill) => {
+                let state = self.state.clone();
+                match state.join(&self.client, &fill, Some(forward)).await {
+                    Some(response) => Ok(response),
+                    // Not to be shared after all: everyone for himself, at once.
+                    None => self.exchange(mode, forward, None).alone().await,
+                }
+            }
+        }
+    }
+
+    /// Validates `found` in the background, unless somebody does so already. The client has its
+    /// answer, so its own request serves for that.
+    fn refresh(self, found: Found) {
+        if let Claim::Leader(lead) = self.claim(true) {
+            let exchange = self.exchange(Mode::Validate(found), Forward::Stale, Some(lead));
+            tokio::spawn(exchange.unattended().in_current_span());
+        }
+    }
+
+    fn claim(&self, background: bool) -> Claim {
+        let guess = self.state.guess(&self.client);
+        self.state
+            .in_flight
+            .claim(&self.client.primary, &guess, background)
+    }
+
+    fn exchange(self, mode: Mode, forward: Forward, lead: Option<Lead>) -> Exchange<S, ReqBody> {
+        Exchange {
+            inner: self.inner,
+            body: Some(self.body),
+            mode,
+            verdict: Verdict {
+                state: self.state,
+                client: self.client,
+                forward,
+                lead,
+            },
+        }
+    }
+}
+
+impl State {
+    /// Shares the response of a fill, if it may answer this request. Waits for its head; a
+    /// refresh in the background is not waited for. `forward` says why this request would have
+    /// gone forward: `None` if it did not have to.
+    async fn join<B>(
+        &self,
+        client: &Client,
+        fill: &Arc<Fill>,
+        forward: Option<Forward>,
+    ) -> Option<Response<CacheBody<B>>> {
+        let mut shared = shareable(fill, false).await?;
+        if let Shareable::Arriving { head, length } = &shared {
+            let answer = head.answer(&client.view(), *length, now());
+            if answer.content == Content::Whole {
+                if !self.is_reusable(client, head, *length) {
+                    return None;
+                }
+                let body = CacheBody::arriving(fill.clone(), Some(*length), false);
+                let status = collapsed(forward.unwrap_or(Forward::UriMiss));
+                return Some(self.respond(answer.status, answer.headers, body, &status));
+            }
+            shared = shareable(fill, true).await?;
+        }
+        let Shareable::Complete { head, body } = shared else {
+            return None;
+        };
+        let found = Found { head, body };
+        let status = match forward {
+            Some(forward) => collapsed(forward),
+            None => CacheStatus::hit(found.head.ttl(now())),
+        };
+        let length = found.body.len() as u64;
+        self.is_reusable(client, &found.head, length)
+            .then(|| self.answer(client, &found, status))
+    }
+
+    fn reuse(&self, client: &Client, head: &StoredHead, length: u64) -> Reuse {
+        self.options
+            .policy
+            .reuse(&client.view(), head, length, now())
+    }
+
+    fn is_reusable(&self, client: &Client, head: &StoredHead, length: u64) -> bool {
+        matches!(
+            self.reuse(client, head, length),
+            Reuse::Fresh | Reuse::Stale
+        )
+    }
+
+    fn respond<B>(
+        &self,
+        status: StatusCode,
+        headers: HeaderMap,
+        body: CacheBody<B>,
+        cache_status: &CacheStatus,
+    ) -> Response<CacheBody<B>> {
+        let mut response = Response::new(body);
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        cache_status.append_to(response.headers_mut(), &self.options.name);
+        response
+    }
+
+    /// The answer to `client` from what is stored: its conditions, its range, `Age`.
+    pub(super) fn answer<B>(
+        &self,
+        client: &Client,
+        found: &Found,
+        status: CacheStatus,
+    ) -> Response<CacheBody<B>> {
+        let length = found.body.len() as u64;
+        let answer = found.head.answer(&client.view(), length, now());
+        let body = match answer.content {
+            Content::Empty => Bytes::new(),
+            Content::Whole => found.body.clone(),
+            Content::Slice(range) => slice(&found.body, range),
+        };
+        self.respond(
+            answer.status,
+            answer.headers,
+            CacheBody::stored(body),
+            &status,
+        )
+    }
+
+    /// `only-if-cached` with nothing to send (RFC 9111 §5.2.1.7).
+    fn gateway_timeout<B>(&self, forward: Forward) -> Response<CacheBody<B>> {
+        let problem = Problem {
+            kind: "about:blank",
+            title: "Gateway Timeout",
+            detail: Some("the request is only-if-cached and no stored response may answer it"),
+            extension: Plain {},
+        };
+        let mut response = problem
+            .into_response(StatusCode::GATEWAY_TIMEOUT)
+            .map(CacheBody::stored);
+        CacheStatus::forward(forward)
+            .with_detail("only-if-cached")
+            .append_to(response.headers_mut(), &self.options.name);
+        response
+    }
+}
+
+pub(super) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
+    let end = usize::try_from(range.end)
+        .unwrap_or(usize::MAX)
+        .min(body.len());
+    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+    body.slice(start..end)
+}
+
+fn collapsed(forward: Forward) -> CacheStatus {
+    CacheStatus {
+        collapsed: true,
+        ..CacheStatus::forward(forward)
+    }
+}
+
+/// What there is to share of a fill; `whole` waits for the end of its body.
+async fn shareable(fill: &Fill, whole: bool) -> Option<Shareable> {
+    if fill.is_background() {
+        // Until the refresh is done, what is stored answers.
+        return match fill.poll_shareable(true, None) {
+            Poll::Ready(shareable) => shareable,
+            Poll::Pending => None,
+        };
+    }
+    poll_fn(|cx| fill.poll_shareable(whole, Some(cx))).await
+}
+
+pub(super) fn now() -> u64 {
+    Timestamp::now().as_millis()
+}
+
+/// Whether the cache has nothing to do with a request, whatever its method.
+pub(super) fn is_beyond(parts: &request::Parts, has_body: bool) -> bool {
+    // A body would have to be part of the key; an upgrade is no representation.
+    has_body || parts.headers.contains_key(http::header::UPGRADE)
+}

@@ -1,0 +1,77 @@
+//! The middleware itself.
+
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use super::{
+    body::{BoxError, CacheBody},
+    future::{Pass, ResponseFuture},
+    policy::{Admission, Forward, RequestHead},
+    serve::{Serve, is_beyond},
+    state::State,
+};
+
+/// Answers from stored responses and stores those of the inner service.
+///
+/// Made by [`CacheLayer`](super::CacheLayer). It is always ready: the inner service is readied
+/// only when a request goes forward, so that stored responses are served while it is busy.
+#[derive(Debug, Clone)]
+pub struct ResponseCache<S> {
+    pub(super) inner: S,
+    pub(super) state: Arc<State>,
+}
+
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for ResponseCache<S>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Send,
+    ReqBody: Body + Default + Send + 'static,
+    ResBody: Body<Data = Bytes> + Send + 'static,
+    ResBody::Error: Into<BoxError>,
+{
+    type Response = Response<CacheBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, ReqBody, ResBody>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
+        let (inner, state) = (self.inner.clone(), self.state.clone());
+        let has_body = !request.body().is_end_stream();
+        let (parts, body) = request.into_parts();
+        let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
+        let forward = match state.options.policy.admit(&head) {
+            Admission::Forward(forward) => forward,
+            Admission::Lookup if is_beyond(&parts, has_body) || state.bypasses(&parts) => {
+                Forward::Bypass
+            }
+            Admission::Lookup => {
+                let client = state.client(parts);
+                let serve = Serve {
+                    state,
+                    inner,
+                    client,
+                    body,
+                };
+                return ResponseFuture::serve(Box::pin(serve.run()));
+            }
+        };
+        let unsafe_parts = (!parts.method.is_safe()).then(|| parts.clone());
+        let pass = Pass {
+            state,
+            forward,
+            parts: unsafe_parts,
+        };
+        ResponseFuture::pass(inner, Request::from_parts(parts, body), pass)
+    }
+}

@@ -1,0 +1,103 @@
+//! What all clones of the service share.
+
+use std::sync::Arc;
+
+use http::{Method, header, request, uri::PathAndQuery};
+
+use super::{
+    fill::Fill,
+    in_flight::InFlight,
+    key::{PrimaryKey, hex},
+    lookup::VaryMemory,
+    options::Options,
+    policy::{RequestHead, StoredHead},
+};
+use crate::store::{Store, operations::response::Invalidate};
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) store: Store,
+    pub(super) options: Options,
+    pub(super) in_flight: Arc<InFlight>,
+    pub(super) vary: Arc<VaryMemory>,
+}
+
+/// The client's request without its body, kept while the inner service has a copy of it.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    pub(super) parts: request::Parts,
+    pub(super) primary: PrimaryKey,
+}
+
+impl Client {
+    pub(super) fn view(&self) -> RequestHead<'_> {
+        RequestHead::new(&self.parts.method, &self.parts.uri, &self.parts.headers)
+    }
+
+    /// Whether others that ask for the same may share the answer of the inner service.
+    pub(super) fn is_shareable(&self) -> bool {
+        self.parts.method == Method::GET
+            && !self.parts.headers.contains_key(header::RANGE)
+            && !self.parts.headers.contains_key(header::AUTHORIZATION)
+    }
+}
+
+impl State {
+    pub(super) fn client(&self, parts: request::Parts) -> Client {
+        Client {
+            primary: self.primary_key(&parts, None),
+            parts,
+        }
+    }
+
+    fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> PrimaryKey {
+        let partition = self
+            .options
+            .partition
+            .as_ref()
+            .and_then(|partition| partition(parts));
+        PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())
+    }
+
+    pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
+        self.options
+            .bypass
+            .as_ref()
+            .is_some_and(|bypass| bypass(parts))
+    }
+
+    /// The fill of this process that the request would share.
+    pub(super) fn fill_of(&self, client: &Client) -> Option<Arc<Fill>> {
+        let variant = self.guess(client);
+        self.in_flight.get(&client.primary, &variant)
+    }
+
+    /// The variant that the request selects, as far as this process knows.
+    pub(super) fn guess(&self, client: &Client) -> Box<str> {
+        self.vary
+            .newest_variant(&self.store_key(&client.primary), &client.parts.headers)
+    }
+
+    /// The name of a stored response's variant.
+    pub(super) fn variant_of(head: &StoredHead) -> Box<str> {
+        hex(&head.variant().0)
+    }
+
+    /// The operations that take `targets` on the request's origin out of the store; in this
+    /// process they are gone at once.
+    pub(super) fn invalidation(
+        &self,
+        parts: &request::Parts,
+        targets: &[PathAndQuery],
+    ) -> Vec<Invalidate> {
+        let primaries = targets
+            .iter()
+            .map(|target| self.primary_key(parts, Some(target)));
+        primaries
+            .map(|primary| {
+                self.in_flight.forget(&primary);
+                Invalidate(self.store_key(&primary))
+            })
+            .collect()
+    }
+}

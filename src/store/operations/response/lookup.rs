@@ -1,0 +1,87 @@
+//! Looking up the variants that a request may select.
+
+use bytes::Bytes;
+
+use crate::store::{Key, Operation, Timestamp, memory::Memory};
+#[cfg(feature = "redis")]
+use crate::store::{
+    StoreError,
+    redis::{Command, NextReply, Reply},
+};
+
+/// Reads the named variants and the lists of `Vary` names. One `HMGET`.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    pub(crate) key: Key,
+    /// Hexadecimal variant names, guessed from the `Vary` lists that the caller remembers.
+    pub(crate) variants: Vec<Box<str>>,
+}
+
+/// What is stored under a primary key, as far as it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct StoredVariants {
+    /// The lists of names that `Vary` had, newest first: a caller that guessed from others asks again.
+    pub(crate) vary: Vec<Box<str>>,
+    /// One for each variant asked for.
+    pub(crate) variants: Vec<Option<Stored>>,
+}
+
+/// A stored response: its encoded head and its body.
+#[derive(Debug, Clone)]
+pub(crate) struct Stored {
+    pub(crate) head: Bytes,
+    pub(crate) body: Bytes,
+}
+
+impl Operation for Lookup {
+    type Output = StoredVariants;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> StoredVariants {
+        let found = memory.responses.get(&self.key, now, |live| {
+            let set = &live.value;
+            let stored = |variant: &Box<str>| {
+                let found = set
+                    .variant(variant)
+                    .filter(|found| found.expires_at > now)?;
+                Some(Stored {
+                    head: found.head.clone(),
+                    body: found.body.clone(),
+                })
+            };
+            StoredVariants {
+                vary: set.vary.clone(),
+                variants: self.variants.iter().map(stored).collect(),
+            }
+        });
+        found.unwrap_or_else(|| StoredVariants {
+            variants: vec![None; self.variants.len()],
+            ..StoredVariants::default()
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        let command = Command::new("HMGET").key(&self.key).arg("v");
+        self.variants.iter().fold(command, |command, variant| {
+            command
+                .arg(format!("h{variant}"))
+                .arg(format!("b{variant}"))
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<StoredVariants, StoreError> {
+        let mut fields = reply.array()?;
+        let lists = fields.next_reply()?.optional_bytes()?.unwrap_or_default();
+        let lists = std::str::from_utf8(&lists)
+            .map_err(|_| StoreError::UnexpectedReply("names that are no text"))?;
+        let mut variants = Vec::with_capacity(self.variants.len());
+        for _ in &self.variants {
+            let head = fields.next_reply()?.optional_bytes()?;
+            let body = fields.next_reply()?.optional_bytes()?;
+            variants.push(head.zip(body).map(|(head, body)| Stored { head, body }));
+        }
+        let vary = lists.split_terminator('\n').map(Box::from).collect();
+        Ok(StoredVariants { vary, variants })
+    }
+}

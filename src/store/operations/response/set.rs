@@ -1,0 +1,42 @@
+//! The memory half: what the hash of a primary key holds, as a struct.
+
+use bytes::Bytes;
+
+use super::Generation;
+use crate::store::{Timestamp, memory::Weigh};
+
+/// All that is stored under one primary cache key.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseSet {
+    pub(super) generation: Option<Generation>,
+    /// The lists of names that `Vary` had, newest first.
+    pub(super) vary: Vec<Box<str>>,
+    /// Oldest first.
+    pub(super) variants: Vec<StoredVariant>,
+}
+
+#[derive(Debug)]
+pub(super) struct StoredVariant {
+    pub(super) variant: Box<str>,
+    pub(super) head: Bytes,
+    pub(super) body: Bytes,
+    pub(super) expires_at: Timestamp,
+}
+
+impl ResponseSet {
+    pub(super) fn variant(&self, variant: &str) -> Option<&StoredVariant> {
+        self.variants
+            .iter()
+            .find(|stored| &*stored.variant == variant)
+    }
+}
+
+impl Weigh for ResponseSet {
+    fn weight(&self) -> usize {
+        let variants = self
+            .variants
+            .iter()
+            .map(|v| 96 + v.head.len() + v.body.len());
+        variants.sum::<usize>() + self.vary.iter().map(|list| 16 + list.len()).sum::<usize>()
+    }
+}

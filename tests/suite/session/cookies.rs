@@ -154,3 +154,48 @@ fn a_setting_that_cannot_be_is_refused_by_name() {
         );
     }
 }
+
+/// The response cache is around the session layer, and handlers say that all may be stored.
+#[tokio::test]
+async fn the_response_cache_stores_nothing_of_a_session_unless_it_is_public() {
+    use http_body_util::{BodyExt, Empty};
+    use tower_keep::cache::CacheLayer;
+
+    let store = Store::memory();
+    let calls = std::sync::Arc::new(std::sync::atomic::AtomicU64::new(0));
+    let handler = service_fn(move |request: Request<Empty<bytes::Bytes>>| {
+        let call = 1 + calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        async move {
+            let session = request.extensions().get::<Session>().unwrap();
+            let mut cache_control = "max-age=60";
+            match request.uri().path() {
+                "/unused" => {}
+                "/write" => session.insert("k", &1).unwrap(),
+                "/read" => assert!(!session.exists().await.unwrap()),
+                _ => {
+                    assert!(!session.exists().await.unwrap());
+                    cache_control = "public, max-age=60";
+                }
+            }
+            let response = Response::builder().header("cache-control", cache_control);
+            Ok::<_, Infallible>(response.body(call.to_string()).unwrap())
+        }
+    });
+    let service = SessionLayer::new(store.clone()).layer(handler);
+    let service = CacheLayer::new(store).layer(service);
+    let get = async |path: &str| {
+        let request = Request::get(format!("http://example.com{path}"));
+        let response = service.clone().oneshot(request.body(Empty::new()).unwrap());
+        let body = response.await.unwrap().into_body().collect().await;
+        body.unwrap().to_bytes()
+    };
+    for (path, stored) in [
+        ("/unused", true),
+        ("/write", false),
+        ("/read", false),
+        ("/public", true),
+    ] {
+        let first = get(path).await;
+        assert_eq!(get(path).await == first, stored, "{path}");
+    }
+}

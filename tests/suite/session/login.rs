@@ -20,6 +20,7 @@ on_both_stores!(
     an_old_id_in_its_grace_never_learns_the_new_one,
     the_handle_stays_when_the_id_is_renewed,
     an_id_of_age_is_renewed_once,
+    parallel_requests_on_an_id_of_age_renew_it_once,
     a_logout_takes_the_cookie_back_and_its_replay_is_anonymous,
     a_logout_over_an_old_id_ends_the_session,
     a_logout_stays_when_the_response_is_a_5xx,
@@ -195,6 +196,37 @@ async fn an_id_of_age_is_renewed_once(stand: Stand) {
     assert_eq!(other_tab.id(), id);
     assert_eq!(client.get("user").await, Some(json!("ada")));
     assert_eq!(client.id(), renewed);
+}
+
+async fn parallel_requests_on_an_id_of_age_renew_it_once(stand: Stand) {
+    let stand = stand.with(|layer| {
+        layer
+            .with_renewal_interval(Duration::from_secs(60))
+            .unwrap()
+    });
+    let client = stand.logged_in("ada").await;
+    stand.advance(Duration::from_secs(61)).await;
+    let read = std::sync::Arc::new(tokio::sync::Barrier::new(10));
+    let mut requests = JoinSet::new();
+    for n in 0..10 {
+        let (client, read) = (client.copy(), read.clone());
+        requests.spawn(async move {
+            let handler = async move |session: tower_keep::session::Session| {
+                session.insert(&format!("k{n}"), &n)?;
+                session.exists().await?;
+                read.wait().await;
+                Ok(Response::default())
+            };
+            let response = client.send(handler).await;
+            (response.headers().contains_key(SET_COOKIE), client)
+        });
+    }
+    let done = requests.join_all().await;
+    let renewed: Vec<_> = done.iter().filter(|(renewed, _)| *renewed).collect();
+    assert_eq!(renewed.len(), 1);
+    for key in ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"] {
+        assert!(renewed[0].1.get(key).await.is_some(), "{key}");
+    }
 }
 
 async fn a_logout_takes_the_cookie_back_and_its_replay_is_anonymous(stand: Stand) {

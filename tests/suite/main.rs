@@ -6,3 +6,4 @@
 
 mod harness;
 mod rate_limit;
+mod session;

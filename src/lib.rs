@@ -14,6 +14,8 @@ pub mod store;
 pub use store::{Store, StoreConfig, StoreError};
 
 mod body;
+mod peer;
 mod problem;
 
 pub use body::ResponseBody;
+pub use peer::PeerAddr;

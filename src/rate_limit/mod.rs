@@ -1,1 +1,93 @@
-//! Rate limiting.
+//! Rate limiting: the draft's `RateLimit` fields over GCRA or fixed windows, exact over all
+//! processes that share a Redis.
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use tower_keep::{
+//!     Store,
+//!     rate_limit::{Key, RateLimitLayer, TrustedProxies},
+//! };
+//!
+//! # fn example() -> Result<Router, Box<dyn std::error::Error>> {
+//! let limit = RateLimitLayer::new(Store::memory(), r#""burst";q=5;w=10"#.parse()?)
+//!     .with_policy(r#""hourly";q=1000;w=3600"#.parse()?)?
+//!     .with_key(Key::client_ip(TrustedProxies::hops(1)));
+//!
+//! let app: Router = Router::new().route("/", get(async || "hello")).layer(limit);
+//! // With `into_make_service_with_connect_info::<SocketAddr>()` the peers are known.
+//! # Ok(app) }
+//! # example().unwrap();
+//! ```
+//!
+//! An admitted response carries `RateLimit-Policy: "burst";q=5;w=10, "hourly";q=1000;w=3600` and
+//! `RateLimit: "burst";r=4;t=2, "hourly";r=999;t=4`; the sixth request in a row gets a 429.
+//!
+//! # What a request goes through
+//!
+//! 1. A request that [`with_skip`](RateLimitLayer::with_skip) names passes without a limit.
+//! 2. The [`Key`] makes the request's subject. What happens without one says [`MissingKey`].
+//! 3. If the subject was denied before and the time that it was told is not over, the request is
+//!    denied in the process: no command reaches the store.
+//! 4. The store checks all policies of the layer and takes the request's cost of all or of none,
+//!    in one step. A denied request has consumed nothing.
+//! 5. If the store does not answer within its deadline, [`StoreFailure`] says what follows.
+//! 6. An admitted request goes to the inner service with the [`RateLimitDecision`] in its
+//!    extensions, and the response gets the fields and the decision.
+//!
+//! # Cost
+//!
+//! One `EVALSHA` and so one round trip for an admitted request, whatever the number of
+//! policies; none for a repeated denial. Redis holds one small string a subject and policy, which
+//! expires when the limit has replenished. Time is the Redis server's own.
+//!
+//! # Denials
+//!
+//! By default problem details (RFC 9457), never to be stored by a cache; see
+//! [`with_response`](RateLimitLayer::with_response) to change them.
+//!
+//! | | Status | Type | `Retry-After` |
+//! |---|---|---|---|
+//! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds |
+//! | it costs more than a whole quota | 429 | `quota-exceeded` | none |
+//! | the store failed, with [`StoreFailure::Deny`] | 503 | `temporary-reduced-capacity` | 1 |
+//! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none |
+//!
+//! # Deployment
+//!
+//! - Behind a proxy the peer is the proxy: use [`Key::client_ip`], and read the caveat of
+//!   [`TrustedProxies`].
+//! - Stacked layers each add their fields. Where an outer one admits and an inner one denies, the
+//!   outer one has counted the request.
+//! - The fields are of the request at hand, so put a response cache inside of the limit.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub(crate) mod algorithm;
+mod client_ip;
+mod config;
+mod decision;
+mod denial;
+mod denials;
+mod failure;
+mod forwarded;
+mod future;
+mod headers;
+mod key;
+mod layer;
+mod policy;
+mod quota;
+mod service;
+pub(crate) mod subject;
+
+pub use algorithm::Algorithm;
+pub use client_ip::{ForwardingField, TrustedProxies};
+pub use decision::{PolicyDecision, RateLimitDecision};
+pub use denial::{Denial, DenialReason};
+pub use failure::StoreFailure;
+pub use future::ResponseFuture;
+pub use headers::HeaderDialect;
+pub use key::{Key, MissingKey};
+pub use layer::RateLimitLayer;
+pub use policy::{Policy, PolicyError};
+pub use quota::{Quota, QuotaError};
+pub use service::RateLimit;

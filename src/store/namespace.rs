@@ -58,7 +58,7 @@ impl Namespace {
     /// `{namespace}:rate_limit:{{subject}}:{policy}`: the limits of one subject share a slot.
     /// `subject` is a digest, never the raw address or API key.
     #[cfg(feature = "rate-limit")]
-    pub(crate) fn rate_limit(&self, subject: &str, policy: &str) -> Key {
+    pub(crate) fn rate_limit(&self, subject: &impl fmt::Display, policy: &str) -> Key {
         self.key(format_args!("rate_limit:{{{subject}}}:{policy}"))
     }
 

@@ -6,3 +6,4 @@
 
 mod harness;
 mod key_value;
+mod rate_limit;

@@ -1,0 +1,138 @@
+//! The responses to requests that are not let through.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    HeaderValue, Response, StatusCode,
+    header::{CACHE_CONTROL, RETRY_AFTER},
+    request::Parts,
+};
+use serde::Serialize;
+
+use super::decision::{RateLimitDecision, ceil_seconds};
+use crate::problem::{Plain, Problem};
+
+/// A request that is not let through, for a
+/// [response factory](super::RateLimitLayer::with_response).
+#[derive(Debug)]
+pub struct Denial<'a> {
+    reason: DenialReason,
+    decision: Option<&'a RateLimitDecision>,
+    request: &'a Parts,
+}
+
+/// Why a request is not let through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DenialReason {
+    /// A policy has not enough left. By default 429.
+    QuotaExceeded,
+    /// The store did not answer and [`StoreFailure::Deny`](super::StoreFailure::Deny) is set.
+    /// By default 503.
+    StoreUnavailable,
+    /// The key could not be taken from the request and
+    /// [`MissingKey::Deny`](super::MissingKey::Deny) is set. By default 400.
+    MissingKey,
+}
+
+/// When to come again after a store failure: by then the circuit breaker has probed the store.
+const STORE_RETRY: Duration = Duration::from_secs(1);
+
+#[derive(Serialize)]
+struct Violated<'a> {
+    #[serde(rename = "violated-policies")]
+    policies: Vec<&'a str>,
+}
+
+impl<'a> Denial<'a> {
+    pub(super) fn new(
+        reason: DenialReason,
+        decision: Option<&'a RateLimitDecision>,
+        request: &'a Parts,
+    ) -> Self {
+        Self {
+            reason,
+            decision,
+            request,
+        }
+    }
+
+    /// Why.
+    pub fn reason(&self) -> DenialReason {
+        self.reason
+    }
+
+    /// What each policy said, if the request got so far.
+    pub fn decision(&self) -> Option<&RateLimitDecision> {
+        self.decision
+    }
+
+    /// The request without its body.
+    pub fn request(&self) -> &Parts {
+        self.request
+    }
+
+    /// When the request can be sent again; `None` if that would not help.
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self.reason {
+            DenialReason::QuotaExceeded => self.decision.and_then(RateLimitDecision::retry_after),
+            DenialReason::StoreUnavailable => Some(STORE_RETRY),
+            DenialReason::MissingKey => None,
+        }
+    }
+
+    /// Problem details (RFC 9457) of the types that the draft registers, with `Retry-After` in
+    /// whole seconds, rounded up, and never to be stored.
+    pub(super) fn response(&self) -> Response<Bytes> {
+        let mut response = match self.reason {
+            DenialReason::QuotaExceeded => Problem {
+                kind: "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                title: "Request cannot be satisfied as assigned quota has been exceeded",
+                detail: None,
+                extension: Violated {
+                    policies: self.violated(),
+                },
+            }
+            .into_response(StatusCode::TOO_MANY_REQUESTS),
+            DenialReason::StoreUnavailable => Problem {
+                kind: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+                title: "Request cannot be satisfied due to temporary server capacity constraints",
+                detail: None,
+                extension: Violated {
+                    policies: self.violated(),
+                },
+            }
+            .into_response(StatusCode::SERVICE_UNAVAILABLE),
+            DenialReason::MissingKey => Problem {
+                kind: "about:blank",
+                title: "Bad Request",
+                detail: Some("The request lacks what its rate limit is counted by."),
+                extension: Plain {},
+            }
+            .into_response(StatusCode::BAD_REQUEST),
+        };
+        if let Some(retry_after) = self.retry_after() {
+            let seconds = ceil_seconds(retry_after).max(1);
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+
+    fn violated(&self) -> Vec<&'a str> {
+        let policies = self.decision.into_iter().flatten();
+        policies
+            .filter(|policy| policy.is_violated())
+            .map(|policy| policy.policy().name())
+            .collect()
+    }
+}
+
+/// Whatever a factory made of it: a cache must not answer others with it.
+pub(super) fn forbid_storing(response: &mut Response<Bytes>) {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(no_store);
+}

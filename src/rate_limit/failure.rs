@@ -1,0 +1,47 @@
+//! What a layer does when the store does not answer.
+
+use std::sync::Arc;
+
+use super::policy::Policy;
+use crate::store::Store;
+
+/// What happens to requests while the store does not answer within its deadline.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum StoreFailure {
+    /// A limiter in this process takes over, with a share of each quota: of `q` units at least
+    /// one and at most all. With `n` processes a share of `1 / n` keeps the quota as a whole; a
+    /// share of 1 never refuses what the store would have admitted. The response's fields tell
+    /// the quota that is in force.
+    Local {
+        /// The part of each quota that this process admits, 1.0 for all of it.
+        share: f64,
+    },
+    /// Requests pass without a limit.
+    Allow,
+    /// Requests are answered 503 with `Retry-After`.
+    Deny,
+}
+
+/// The whole quota in each process: no request is refused that should not be.
+impl Default for StoreFailure {
+    fn default() -> Self {
+        Self::Local { share: 1.0 }
+    }
+}
+
+/// The limiter of [`StoreFailure::Local`]: the same policies, scaled, on memory of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Fallback {
+    pub(super) store: Store,
+    pub(super) policies: Arc<[Policy]>,
+}
+
+impl Fallback {
+    pub(super) fn new(policies: &[Policy], share: f64) -> Self {
+        Self {
+            store: Store::memory(),
+            policies: policies.iter().map(|policy| policy.share(share)).collect(),
+        }
+    }
+}

@@ -1,0 +1,226 @@
+//! The future of a limited request: first the answer of the limits, then the response.
+
+use std::{
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::{
+    algorithm::Wait, config::Config, decision::RateLimitDecision, denial::DenialReason,
+    failure::StoreFailure, subject::Subject,
+};
+use crate::{
+    body::ResponseBody,
+    store::{Execute, operations::acquire::Acquire},
+};
+
+pin_project! {
+    /// The response of a [`RateLimit`](super::RateLimit) service.
+    ///
+    /// The inner service is not called before all limits have admitted the request. Dropping
+    /// the future before that lets nothing through; what was asked of the store stays consumed.
+    pub struct ResponseFuture<S, B>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        state: State<S, B, S::Future>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, B, F> {
+        Asking {
+            question: Question,
+            // Taken when the question is answered.
+            call: Option<(S, Request<B>)>,
+        },
+        Calling {
+            #[pin]
+            future: F,
+            admitted: Option<(Arc<Config>, RateLimitDecision)>,
+        },
+        Refused {
+            response: Option<Response<Bytes>>,
+        },
+    }
+}
+
+impl<S, B> ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    pub(super) fn asking(question: Question, inner: S, request: Request<B>) -> Self {
+        let call = Some((inner, request));
+        Self {
+            state: State::Asking { question, call },
+        }
+    }
+
+    pub(super) fn unlimited(future: S::Future) -> Self {
+        let admitted = None;
+        Self {
+            state: State::Calling { future, admitted },
+        }
+    }
+
+    pub(super) fn refused(response: Response<Bytes>) -> Self {
+        let response = Some(response);
+        Self {
+            state: State::Refused { response },
+        }
+    }
+}
+
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+{
+    type Output = Result<Response<ResponseBody<ResBody>>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                StateProjection::Asking { question, call } => {
+                    let answer = ready!(question.poll(cx));
+                    let (mut inner, request) = call
+                        .take()
+                        .expect("the state is left when the question is answered");
+                    let (mut parts, body) = request.into_parts();
+                    match answer {
+                        Answer::Admitted(decision) => {
+                            let admitted = decision.map(|decision| {
+                                decision.put_into(&mut parts.extensions);
+                                (question.config.clone(), decision)
+                            });
+                            let future = inner.call(Request::from_parts(parts, body));
+                            State::Calling { future, admitted }
+                        }
+                        Answer::Denied(reason, decision) => {
+                            let response = question.config.deny(reason, decision.as_ref(), &parts);
+                            let response = Some(response);
+                            State::Refused { response }
+                        }
+                    }
+                }
+                StateProjection::Calling { future, admitted } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    if let Some((config, decision)) = admitted {
+                        config.write_fields(response.headers_mut(), decision);
+                        decision.put_into(response.extensions_mut());
+                    }
+                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                }
+                StateProjection::Refused { response } => {
+                    let response = response
+                        .take()
+                        .expect("a future is not polled after it is done");
+                    return Poll::Ready(Ok(response.map(ResponseBody::own)));
+                }
+            };
+            state.set(next);
+        }
+    }
+}
+
+/// What is asked of the store for one request.
+pub(super) struct Question {
+    config: Arc<Config>,
+    subject: Subject,
+    cost: u64,
+    sent_at: Instant,
+    execute: Execute<Acquire>,
+    /// The store has failed and the fallback was asked.
+    degraded: bool,
+}
+
+enum Answer {
+    Admitted(Option<RateLimitDecision>),
+    Denied(DenialReason, Option<RateLimitDecision>),
+}
+
+impl Question {
+    /// `now` is a moment before anything is sent.
+    pub(super) fn new(config: Arc<Config>, subject: Subject, cost: u64, now: Instant) -> Self {
+        let execute = config.store.execute(Acquire {
+            names: config.store.names().clone(),
+            subject,
+            policies: config.policies.clone(),
+            cost,
+        });
+        Self {
+            config,
+            subject,
+            cost,
+            sent_at: now,
+            execute,
+            degraded: false,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        loop {
+            let config = &self.config;
+            let verdicts = match ready!(Pin::new(&mut self.execute).poll(cx)) {
+                Ok(verdicts) => verdicts,
+                Err(error) => {
+                    tracing::debug!(target: "tower_keep::rate_limit", %error, policy = ?config.on_store_error, "the limits are not known");
+                    match (&config.fallback, config.on_store_error) {
+                        (Some(fallback), _) if !self.degraded => {
+                            self.degraded = true;
+                            self.execute = fallback.store.execute(Acquire {
+                                names: fallback.store.names().clone(),
+                                subject: self.subject,
+                                policies: fallback.policies.clone(),
+                                cost: self.cost,
+                            });
+                            continue;
+                        }
+                        (_, StoreFailure::Deny) => {
+                            let reason = DenialReason::StoreUnavailable;
+                            return Poll::Ready(Answer::Denied(reason, None));
+                        }
+                        _ => return Poll::Ready(Answer::Admitted(None)),
+                    }
+                }
+            };
+            let admitted = verdicts.iter().all(|verdict| verdict.wait == Wait::None);
+            let policies = match (&config.fallback, self.degraded) {
+                (Some(fallback), true) => &fallback.policies,
+                _ => {
+                    if !admitted {
+                        let sent_at = self.sent_at;
+                        config
+                            .denials
+                            .put(self.subject, self.cost, &verdicts, sent_at);
+                    }
+                    &config.policies
+                }
+            };
+            let decision = RateLimitDecision::new(policies, verdicts, self.degraded);
+            return Poll::Ready(match admitted {
+                true => Answer::Admitted(Some(decision)),
+                false => Answer::Denied(DenialReason::QuotaExceeded, Some(decision)),
+            });
+        }
+    }
+}
+
+impl<S, B> fmt::Debug for ResponseFuture<S, B>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,120 @@
+//! The layer: what is limited, by what, and what happens then.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Response, request::Parts};
+use tower_layer::Layer;
+
+use super::{
+    config::Config,
+    denial::Denial,
+    failure::StoreFailure,
+    headers::HeaderDialect,
+    key::{Key, MissingKey},
+    policy::{Policy, PolicyError},
+    service::RateLimit,
+};
+use crate::store::Store;
+
+/// Limits the requests to a service.
+///
+/// | Setting | Default |
+/// |---|---|
+/// | [`with_key`](Self::with_key) | the peer's address, IPv6 by /64 |
+/// | [`on_missing_key`](Self::on_missing_key) | one budget for all requests without the key |
+/// | [`with_cost`](Self::with_cost) | 1 |
+/// | [`with_skip`](Self::with_skip) | no request is skipped |
+/// | [`on_store_error`](Self::on_store_error) | a limiter in this process takes over |
+/// | [`with_headers`](Self::with_headers) | draft 10 of the RateLimit fields |
+/// | [`with_response`](Self::with_response) | problem details |
+///
+/// All services that one layer makes share what it remembers.
+#[derive(Debug, Clone)]
+pub struct RateLimitLayer(Arc<Config>);
+
+impl RateLimitLayer {
+    /// Enforces `policy` for each peer address.
+    pub fn new(store: Store, policy: Policy) -> Self {
+        Self(Arc::new(Config::new(store, policy)))
+    }
+
+    /// Enforces `policy` too: a request passes if it passes all policies, and consumes of all
+    /// of them or of none. The store is asked once whatever their number.
+    ///
+    /// # Errors
+    ///
+    /// When the layer has a policy of that name.
+    pub fn with_policy(self, policy: Policy) -> Result<Self, PolicyError> {
+        if self.0.policies.iter().any(|p| p.name() == policy.name()) {
+            return Err(PolicyError::Duplicate(policy.name().to_owned()));
+        }
+        Ok(self.set(|config| {
+            config.policies = config.policies.iter().cloned().chain([policy]).collect();
+        }))
+    }
+
+    /// Counts requests by `key`.
+    #[must_use]
+    pub fn with_key(self, key: Key) -> Self {
+        self.set(|config| config.key = key)
+    }
+
+    /// Says what is done with requests that do not have the key.
+    #[must_use]
+    pub fn on_missing_key(self, missing_key: MissingKey) -> Self {
+        self.set(|config| config.missing_key = missing_key)
+    }
+
+    /// Takes as many units as `cost` says. A request that costs 0 looks at the limits, consumes
+    /// nothing and passes. One that costs more than a policy's whole quota is denied without
+    /// `Retry-After`: it never fits.
+    #[must_use]
+    pub fn with_cost(self, cost: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
+        self.set(|config| config.cost = Some(Arc::new(cost)))
+    }
+
+    /// Lets requests for which `skip` is true pass without a limit and without its fields.
+    #[must_use]
+    pub fn with_skip(self, skip: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
+        self.set(|config| config.skip = Some(Arc::new(skip)))
+    }
+
+    /// Says what happens while the store does not answer.
+    #[must_use]
+    pub fn on_store_error(self, failure: StoreFailure) -> Self {
+        self.set(|config| config.on_store_error = failure)
+    }
+
+    /// Chooses the fields that tell clients their limits.
+    #[must_use]
+    pub fn with_headers(self, dialect: HeaderDialect) -> Self {
+        self.set(|config| config.dialect = dialect)
+    }
+
+    /// Replaces the responses to requests that are not let through. `factory` gets the default
+    /// response, with all its fields, to change or to drop. `Cache-Control: no-store` is added
+    /// to what it returns, unless it says something about caching itself.
+    #[must_use]
+    pub fn with_response(
+        self,
+        factory: impl Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|config| config.factory = Some(Arc::new(factory)))
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        let config = Arc::make_mut(&mut self.0);
+        change(config);
+        config.derive();
+        self
+    }
+}
+
+impl<S> Layer<S> for RateLimitLayer {
+    type Service = RateLimit<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RateLimit::new(inner, self.0.clone())
+    }
+}

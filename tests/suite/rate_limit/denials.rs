@@ -1,0 +1,105 @@
+//! Denials that cost Redis nothing.
+
+use std::time::Duration;
+
+use tower_keep::rate_limit::RateLimitLayer;
+
+use super::{from, limited, policy, request, send, statuses, store};
+use crate::harness::redis::RedisServer;
+
+fn evaluations(redis: &RedisServer) -> u64 {
+    let calls = redis.command_calls();
+    ["eval", "evalsha"]
+        .iter()
+        .filter_map(|name| calls.get(*name))
+        .sum()
+}
+
+#[tokio::test]
+async fn a_thousand_repeats_of_a_denied_request_cost_one_command_and_other_subjects_theirs() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""hourly";q=2;w=3600"#));
+    let service = limited(&layer);
+    assert_eq!(statuses(&service, 2).await, [200, 200]);
+    redis.reset_stats();
+    for _ in 0..1_000 {
+        let denied = request(&service).await;
+        assert_eq!(denied.status, 429);
+        assert!((1_790..=1_800).contains(&denied.retry_after().unwrap()));
+        assert!(denied.field("ratelimit")[0].starts_with(r#""hourly";r=0;t=1"#));
+    }
+    assert_eq!(evaluations(&redis), 1, "{:?}", redis.command_calls());
+    assert_eq!(send(&service, from("192.0.2.2")).await.status, 200);
+    assert_eq!(evaluations(&redis), 2);
+}
+
+#[tokio::test]
+async fn a_request_that_can_never_fit_is_denied_without_asking_again_for_a_second() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""hourly";q=2;w=3600"#));
+    let service = limited(&layer.with_cost(|_| 3));
+    redis.reset_stats();
+    for _ in 0..100 {
+        let denied = request(&service).await;
+        assert_eq!((denied.status.as_u16(), denied.retry_after()), (429, None));
+    }
+    assert!(evaluations(&redis) <= 2, "{:?}", redis.command_calls());
+}
+
+#[tokio::test]
+async fn an_allowed_request_costs_one_command_whatever_the_number_of_policies() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=100;w=60"#))
+        .with_policy(policy(r#""b";q=1000;w=3600"#))
+        .unwrap()
+        .with_policy(policy(r#""c";q=10000;w=86400;alg=fixed"#))
+        .unwrap();
+    let service = limited(&layer);
+    assert_eq!(statuses(&service, 1).await, [200]);
+    redis.reset_stats();
+    assert_eq!(statuses(&service, 10).await, [200; 10]);
+    let calls = redis.command_calls();
+    assert_eq!(calls["evalsha"], 10);
+    let sent = ["evalsha", "get", "set", "time"];
+    assert!(
+        calls.keys().all(|name| sent.contains(&name.as_str())),
+        "{calls:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""second";q=1;w=1"#));
+    let service = limited(&layer);
+    for _ in 0..2 {
+        assert_eq!(request(&service).await.status, 200);
+        let denied = request(&service).await;
+        assert_eq!(
+            (denied.status.as_u16(), denied.retry_after()),
+            (429, Some(1))
+        );
+        // Redis has the only clock that counts here.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_fields_of_a_repeated_denial_count_down() {
+    let service = limited(&super::in_memory(r#""fixed";q=1;w=10;alg=fixed"#));
+    assert_eq!(statuses(&service, 1).await, [200]);
+    for elapsed in 0..10 {
+        tokio::time::advance(Duration::from_millis(if elapsed == 0 {
+            500
+        } else {
+            1_000
+        }))
+        .await;
+        let denied = request(&service).await;
+        assert_eq!(denied.retry_after(), Some(10 - elapsed));
+        let expected = format!(r#""fixed";r=0;t={}"#, 10 - elapsed);
+        assert_eq!(denied.field("ratelimit"), [expected]);
+    }
+    tokio::time::advance(Duration::from_millis(600)).await;
+    assert_eq!(statuses(&service, 1).await, [200]);
+}

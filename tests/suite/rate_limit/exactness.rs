@@ -1,0 +1,180 @@
+//! Counts that are exact over processes, and what stays in Redis.
+
+use std::time::{Duration, Instant};
+
+use http::HeaderName;
+use tokio::task::JoinSet;
+use tower_keep::Store;
+use tower_keep::rate_limit::{Key, PolicyDecision, RateLimitDecision, RateLimitLayer};
+
+use super::{Limited, from, limited, policy, request, send, statuses, store};
+use crate::harness::redis::RedisServer;
+
+/// How many of `count` concurrent requests, spread over the services, are admitted.
+async fn admitted(services: &[Limited], count: usize) -> usize {
+    let mut requests = JoinSet::new();
+    for service in services.iter().cycle().take(count) {
+        let service = service.clone();
+        requests.spawn(async move { request(&service).await.status.as_u16() });
+    }
+    let statuses = requests.join_all().await;
+    assert!(
+        statuses.iter().all(|status| [200, 429].contains(status)),
+        "{statuses:?}"
+    );
+    statuses.iter().filter(|status| **status == 200).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_together_admit_exactly_the_quota() {
+    for alg in ["gcra", "fixed"] {
+        let redis = RedisServer::start();
+        let process = || {
+            let item = format!(r#""hourly";q=50;w=3600;alg={alg}"#);
+            limited(&RateLimitLayer::new(store(&redis), policy(&item)))
+        };
+        assert_eq!(admitted(&[process(), process()], 200).await, 50);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn scripts_that_redis_has_forgotten_cost_no_request_and_no_count() {
+    let redis = RedisServer::start();
+    let service = limited(&RateLimitLayer::new(
+        store(&redis),
+        policy(r#""hourly";q=50;w=3600"#),
+    ));
+    let mut total = 0;
+    for _ in 0..4 {
+        total += admitted(std::slice::from_ref(&service), 20).await;
+        redis.flush_scripts();
+    }
+    assert_eq!(total, 50);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn embedded_memory_admits_exactly_the_quota() {
+    for _ in 0..50 {
+        let services = [limited(&super::in_memory(r#""hourly";q=50;w=3600"#))];
+        // Not one more than fit: none of them may be denied.
+        assert_eq!(admitted(&services, 50).await, 50);
+        assert_eq!(admitted(&services, 150).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn nothing_stays_in_redis_after_the_limits_have_replenished() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=10;w=1"#))
+        .with_policy(policy(r#""b";q=5;w=1;alg=fixed"#))
+        .unwrap();
+    let service = limited(&layer);
+    statuses(&service, 20).await;
+    assert_eq!(redis.keys("keep:rate_limit:*").len(), 2);
+    redis.assert_every_key_has_a_ttl();
+    let patience = Instant::now() + Duration::from_secs(10);
+    while redis.query::<u64>(&["DBSIZE"]) > 0 {
+        assert!(Instant::now() < patience, "{:?}", redis.keys("*"));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn denied_requests_write_nothing() {
+    let redis = RedisServer::start();
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=1;w=3600"#))
+        .with_policy(policy(r#""b";q=10;w=3600"#))
+        .unwrap();
+    assert_eq!(statuses(&limited(&layer), 1).await, [200]);
+    let dump = |redis: &RedisServer| -> Vec<(String, String)> {
+        let keys = redis.keys("*").into_iter();
+        keys.map(|key| (key.clone(), redis.query(&["GET", &key])))
+            .collect()
+    };
+    let before = dump(&redis);
+    assert_eq!(before.len(), 2);
+    redis.reset_stats();
+    // Fresh layers have no memory of denials, so that each asks Redis.
+    for _ in 0..5 {
+        let process = layer.clone().with_skip(|_| false);
+        assert_eq!(statuses(&limited(&process), 1).await, [429]);
+    }
+    assert_eq!(redis.command_calls().get("set"), None);
+    assert_eq!(dump(&redis), before);
+}
+
+#[tokio::test]
+async fn keys_in_redis_are_digests_of_one_hash_slot_a_subject() {
+    let redis = RedisServer::start();
+    let key = Key::header(HeaderName::from_static("x-api-key")).and(Key::peer_ip());
+    let layer = RateLimitLayer::new(store(&redis), policy(r#""per {key}";q=5;w=60"#))
+        .with_policy(policy(r#""b";q=5;w=60"#))
+        .unwrap();
+    let service = limited(&layer.with_key(key));
+    let request = from("203.0.113.77").header("x-api-key", "s3cret");
+    assert_eq!(send(&service, request).await.status, 200);
+    let keys = redis.keys("*");
+    assert_eq!(keys.len(), 2);
+    let tag = |key: &str| {
+        key.split_once('{')
+            .unwrap()
+            .1
+            .split_once('}')
+            .unwrap()
+            .0
+            .to_owned()
+    };
+    assert_eq!(tag(&keys[0]), tag(&keys[1]));
+    assert_eq!(tag(&keys[0]).len(), 22);
+    for key in &keys {
+        assert!(key.starts_with("keep:rate_limit:{"), "{key}");
+        assert!(
+            !key.contains("203.0.113") && !key.contains("s3cret"),
+            "{key}"
+        );
+        assert_eq!(key.matches('{').count(), 1, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    let redis = RedisServer::start();
+    // Nothing comes back while this runs, so the two clocks cannot make a difference.
+    let layer = |store| {
+        let layer = RateLimitLayer::new(store, policy(r#""a";q=20;w=864000"#));
+        let layer = layer
+            .with_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
+            .unwrap();
+        let cost = |request: &http::request::Parts| {
+            request.headers["cost"].to_str().unwrap().parse().unwrap()
+        };
+        layer.with_cost(cost)
+    };
+    let mut runner = TestRunner::deterministic();
+    let requests = proptest::collection::vec((0..6_u8, 0..9_u64), 400);
+    let requests = requests.new_tree(&mut runner).unwrap().current();
+    let (memory, redis) = (
+        limited(&layer(Store::memory())),
+        limited(&layer(store(&redis))),
+    );
+    let mut denied = 0;
+    for (peer, cost) in requests {
+        let request = || from(&format!("192.0.2.{peer}")).header("cost", cost);
+        let (one, other) = (
+            send(&memory, request()).await,
+            send(&redis, request()).await,
+        );
+        assert_eq!(one.status, other.status);
+        let remaining = |reply: &super::Reply| -> Vec<u64> {
+            let decision: &RateLimitDecision = reply.extensions.get().unwrap();
+            decision.iter().map(PolicyDecision::remaining).collect()
+        };
+        assert_eq!(remaining(&one), remaining(&other));
+        denied += u32::from(one.status == 429);
+    }
+    assert!((50..350).contains(&denied), "{denied} denials");
+}

@@ -1,0 +1,150 @@
+//! What requests are counted by.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use axum::routing::get;
+use http::request::Builder;
+use http::{HeaderName, Method, Request};
+use tower::ServiceExt;
+use tower_keep::rate_limit::{Key, MissingKey, TrustedProxies};
+
+use super::{Limited, from, in_memory, limited, send};
+
+/// Whether the two requests draw from one budget under `key`.
+async fn share_a_budget(key: &Key, first: Builder, second: Builder) -> bool {
+    let service = limited(&in_memory(r#""one";q=1;w=60"#).with_key(key.clone()));
+    assert_eq!(send(&service, first).await.status, 200);
+    send(&service, second).await.status == 429
+}
+
+#[tokio::test]
+async fn peers_are_counted_by_address_and_ipv6_by_64_bits() {
+    let key = Key::default();
+    let cases = [
+        ("192.0.2.1", "192.0.2.1", true),
+        ("192.0.2.1", "192.0.2.2", false),
+        ("::ffff:192.0.2.1", "192.0.2.1", true),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::2", true),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+    ];
+    for (first, second, expected) in cases {
+        assert_eq!(
+            share_a_budget(&key, from(first), from(second)).await,
+            expected,
+            "{second}"
+        );
+    }
+    let spoofed = from("192.0.2.1").header("x-forwarded-for", "198.51.100.1");
+    assert!(share_a_budget(&key, from("192.0.2.1"), spoofed).await);
+}
+
+#[tokio::test]
+async fn a_client_behind_one_trusted_proxy_cannot_invent_addresses() {
+    let key = Key::client_ip(TrustedProxies::hops(1));
+    let forwarded = |line: &str| from("10.0.0.1").header("x-forwarded-for", line);
+    let plain = || forwarded("198.51.100.1");
+    for line in [
+        "203.0.113.5, 198.51.100.1",
+        "garbage, 198.51.100.1:80",
+        "198.51.100.1",
+        "\"198.51.100.1:80\"",
+    ] {
+        assert!(
+            share_a_budget(&key, plain(), forwarded(line)).await,
+            "{line}"
+        );
+    }
+    let two_lines = forwarded("203.0.113.5").header("x-forwarded-for", "198.51.100.1");
+    assert!(share_a_budget(&key, plain(), two_lines).await);
+    assert!(!share_a_budget(&key, plain(), forwarded("198.51.100.2")).await);
+    // Garbage where the proxy writes, or nothing: the peer.
+    let peer = || from("10.0.0.1");
+    assert!(share_a_budget(&key, peer(), forwarded("198.51.100.1, garbage")).await);
+}
+
+#[tokio::test]
+async fn headers_methods_and_closures_make_keys_and_keys_combine() {
+    let header = Key::header(HeaderName::from_static("x-api-key"));
+    let with = |value: &str| Request::builder().header("x-api-key", value);
+    assert!(share_a_budget(&header, with("a"), with("a")).await);
+    assert!(!share_a_budget(&header, with("a"), with("b")).await);
+
+    let method = |method: &str| Request::builder().method(method);
+    assert!(!share_a_budget(&Key::method(), method("GET"), method("POST")).await);
+    // Inventing methods makes no budgets.
+    assert!(share_a_budget(&Key::method(), method("FOO"), method("BAR")).await);
+    assert!(share_a_budget(&Key::global(), method("GET"), method("POST")).await);
+
+    let tenant = Key::from_fn("tenant", |request| {
+        request.uri.path().split('/').nth(1).map(str::to_owned)
+    });
+    assert!(share_a_budget(&tenant, Request::get("/a/1"), Request::get("/a/2")).await);
+    assert!(!share_a_budget(&tenant, Request::get("/a/1"), Request::get("/b/1")).await);
+
+    let both = header.and(Key::method());
+    assert!(!share_a_budget(&both, with("a"), with("a").method("POST")).await);
+    assert!(share_a_budget(&both, with("a"), with("a")).await);
+}
+
+#[tokio::test]
+async fn a_missing_key_shares_a_budget_is_refused_or_passes_as_was_said() {
+    let key = Key::header(HeaderName::from_static("x-api-key"));
+    let layer = in_memory(r#""one";q=1;w=60"#).with_key(key);
+    let without = Request::builder;
+    let ambiguous = || without().header("x-api-key", "a").header("x-api-key", "b");
+    async fn two(service: &Limited, request: impl Fn() -> Builder) -> [u16; 2] {
+        let first = send(service, request()).await.status.as_u16();
+        [first, send(service, request()).await.status.as_u16()]
+    }
+
+    let service = limited(&layer);
+    assert_eq!(two(&service, without).await, [200, 429]);
+    assert_eq!(two(&service, ambiguous).await, [429, 429]);
+    // A present value, even an empty one, is no missing key.
+    assert_eq!(
+        two(&service, || without().header("x-api-key", "")).await,
+        [200, 429]
+    );
+
+    let service = limited(&layer.clone().on_missing_key(MissingKey::Skip));
+    assert_eq!(two(&service, without).await, [200, 200]);
+
+    let service = limited(&layer.on_missing_key(MissingKey::Deny));
+    let refused = send(&service, without()).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.retry_after()),
+        (400, None)
+    );
+    assert_eq!(refused.json()["title"], "Bad Request");
+    assert_eq!(refused.field("cache-control"), ["no-store"]);
+}
+
+#[tokio::test]
+async fn axum_tells_the_peer_and_the_matched_path() {
+    let layer = in_memory(r#""one";q=1;w=60"#).with_key(Key::peer_ip().and(Key::matched_path()));
+    let router = Router::new()
+        .route("/users/{id}", get(async || "user"))
+        .route("/events/{id}", get(async || "event"))
+        .layer(layer);
+    let status = async |path: &str, peer: &str| {
+        let peer: SocketAddr = peer.parse().unwrap();
+        let request = Request::get(path).extension(ConnectInfo(peer));
+        let request = request
+            .method(Method::GET)
+            .body(axum::body::Body::empty())
+            .unwrap();
+        router
+            .clone()
+            .oneshot(request)
+            .await
+            .unwrap()
+            .status()
+            .as_u16()
+    };
+    assert_eq!(status("/users/1", "192.0.2.1:1").await, 200);
+    assert_eq!(status("/users/2", "192.0.2.1:2").await, 429);
+    assert_eq!(status("/events/1", "192.0.2.1:3").await, 200);
+    assert_eq!(status("/users/3", "192.0.2.2:4").await, 200);
+}

@@ -1,5 +1,12 @@
 //! Composable Tower layers for rate limiting, sessions and HTTP response caching.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        reason = "in a test a failed unwrap is a failed test"
+    )
+)]
 
 #[cfg(feature = "cache")]
 pub mod cache;

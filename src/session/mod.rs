@@ -1,1 +1,107 @@
-//! Sessions.
+//! Sessions: data of one client, kept in the store under an id that only the client holds.
+//!
+//! ```
+//! use http::{Request, Response, StatusCode};
+//! use tower::{Layer, Service, ServiceExt, service_fn};
+//! use tower_keep::{
+//!     Store,
+//!     session::{Session, SessionError, SessionLayer},
+//! };
+//!
+//! async fn count(request: Request<()>) -> Result<Response<String>, SessionError> {
+//!     let session = request.extensions().get::<Session>().expect("the layer is around this");
+//!     let visits = session.increment("visits", 1).await?;
+//!     Ok(Response::new(format!("visit {visits}")))
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), SessionError> {
+//! let service = SessionLayer::new(Store::memory()).layer(service_fn(count));
+//!
+//! let first = service.clone().oneshot(Request::new(())).await?;
+//! let cookie = first.headers()["set-cookie"].to_str().unwrap();
+//! assert!(cookie.starts_with("__Host-id="));
+//!
+//! let (cookie, _attributes) = cookie.split_once(';').unwrap();
+//! let second = Request::builder().header("cookie", cookie).body(()).unwrap();
+//! let second = service.oneshot(second).await?;
+//! assert!(!second.headers().contains_key("set-cookie"));
+//! # use http_body_util::BodyExt;
+//! # assert_eq!(second.into_body().collect().await.unwrap().to_bytes(), "visit 2");
+//! # Ok(()) }
+//! ```
+//!
+//! With axum (feature `axum`) the session is an extractor, and its errors are responses:
+//!
+//! ```
+//! # #[cfg(feature = "axum")] {
+//! use axum::{Router, http::StatusCode, routing::post};
+//! use tower_keep::{Store, session::{Session, SessionError, SessionLayer}};
+//!
+//! async fn login(session: Session) -> Result<StatusCode, SessionError> {
+//!     // … after the password was checked:
+//!     session.renew()?;
+//!     session.insert("user", "ada")?;
+//!     Ok(StatusCode::NO_CONTENT)
+//! }
+//!
+//! async fn logout(session: Session) -> Result<StatusCode, SessionError> {
+//!     session.destroy().await?;
+//!     Ok(StatusCode::NO_CONTENT)
+//! }
+//!
+//! let app: Router = Router::new()
+//!     .route("/login", post(login))
+//!     .route("/logout", post(logout))
+//!     .layer(SessionLayer::new(Store::memory()));
+//! # }
+//! ```
+//!
+//! # Rules
+//!
+//! 1. **Lazy.** A request that does not use its session costs no store call and gets no cookie;
+//!    one that uses it costs one round trip to load and, if it has changed it, one to commit.
+//! 2. **Ids** are 264 random bits. The store knows only the SHA-256 of an id. An id that it does
+//!    not know is never adopted: what is written then goes to a new session with a new id.
+//! 3. **Changes** are per key: concurrent requests that change different keys keep both.
+//!    [`update`](Session::update) and [`increment`](Session::increment) are for the same key.
+//! 4. **No resurrection.** A commit changes only a session that still exists. Changes that a
+//!    logout has overtaken are dropped, with an event at level `info`.
+//! 5. **Commit before the response.** A client that follows a redirect at once finds the session
+//!    as the response left it. When the store fails, no success goes out.
+//! 6. **5xx and panics** drop what was to be committed, unless
+//!    [`commit_on_server_error`](SessionLayer::commit_on_server_error) says otherwise.
+//! 7. **Timeouts** are checked by the store's clock; no activity extends the absolute one.
+//! 8. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
+//!    the session is `private` unless it says `public`. Both vary by `Cookie`.
+//!
+//! # Events
+//!
+//! All have the target `tower_keep::session`. A session is named there by a hash with a salt
+//! that dies with the process, never by its id.
+
+mod commit;
+mod config;
+mod cookie;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod future;
+mod handle;
+mod head;
+mod id;
+mod layer;
+mod service;
+mod state;
+mod stored;
+
+pub use config::{SessionConfigError, StoreFailure};
+pub use cookie::SameSite;
+pub use error::SessionError;
+#[cfg(feature = "axum")]
+pub use extract::MissingSessionLayer;
+pub use future::ResponseFuture;
+pub use handle::Session;
+pub use head::SessionAccessed;
+pub use layer::SessionLayer;
+pub use service::SessionService;

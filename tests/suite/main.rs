@@ -7,3 +7,4 @@
 mod harness;
 mod key_value;
 mod rate_limit;
+mod session;

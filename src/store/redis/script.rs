@@ -35,9 +35,17 @@ pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::acquire::ACQUIRE,
     #[cfg(feature = "session")]
+    &crate::store::operations::session::COMMIT,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::CREATE,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::DESTROY,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::INCREMENT,
+    #[cfg(feature = "session")]
     &crate::store::operations::session::LOAD,
     #[cfg(feature = "session")]
-    &crate::store::operations::session::COMMIT,
+    &crate::store::operations::session::SWAP,
     #[cfg(feature = "cache")]
     &crate::store::operations::response::BEGIN,
     #[cfg(feature = "cache")]

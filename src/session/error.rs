@@ -1,0 +1,67 @@
+//! What a call on a session can fail with.
+
+use http::StatusCode;
+
+use crate::store::StoreError;
+
+/// Why a session could not be read or changed.
+///
+/// With the feature `axum` it is a response (`IntoResponse`), with [`status`](Self::status) and
+/// problem details (RFC 9457).
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The store gave no answer. The request's session is of no more use, nothing of it is
+    /// committed, and unless [`StoreFailure`](super::StoreFailure) says otherwise the layer
+    /// answers 503 whatever the handler does.
+    #[error("the session store is unavailable: {0}")]
+    Unavailable(#[from] StoreError),
+
+    /// The session was destroyed (a logout) or expired while this request was at work with it.
+    /// Nothing brings it back.
+    #[error("the session ended while the request was running")]
+    Ended,
+
+    /// The head of the response is gone, so that a change could not be committed any more, nor
+    /// a first look at the session make the response a private one.
+    #[error("the response has begun: the session is committed")]
+    Committed,
+
+    /// The value cannot be written as JSON.
+    #[error("the session value {key:?} cannot be serialized: {error}")]
+    Serialize {
+        /// The value's key.
+        key: Box<str>,
+        /// What serde_json says.
+        #[source]
+        error: serde_json::Error,
+    },
+
+    /// [`increment`](super::Session::increment) would leave the range of `i64`; nothing changed.
+    #[error("the session value {0:?} would leave the range of a 64-bit integer")]
+    Overflow(Box<str>),
+
+    /// [`update`](super::Session::update) met another writer at every attempt; nothing changed.
+    #[error("the session value {0:?} is changed by too many at once")]
+    Contended(Box<str>),
+
+    /// The operating system gave no random bytes for a new id.
+    #[error("the operating system gave no random bytes")]
+    NoEntropy,
+}
+
+impl SessionError {
+    /// The status that says this to a client: 503 where it is about the store, 401 for a
+    /// session that has ended, 500 for what only the application can mend.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Unavailable(_) | Self::Contended(_) | Self::NoEntropy => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::Ended => StatusCode::UNAUTHORIZED,
+            Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        }
+    }
+}

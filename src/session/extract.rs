@@ -1,0 +1,63 @@
+//! The session as an axum extractor, and its errors as axum responses.
+
+use axum_core::{
+    body::Body,
+    extract::FromRequestParts,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, request::Parts};
+
+use super::{Session, SessionError};
+use crate::problem::{Plain, Problem};
+
+/// The handler takes a [`Session`], and no [`SessionLayer`](super::SessionLayer) is around it.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error(
+    "no session layer around this handler: add `.layer(SessionLayer::new(store))` to its router"
+)]
+pub struct MissingSessionLayer;
+
+/// Costs nothing: the store is asked when a method needs it.
+impl<S: Sync> FromRequestParts<S> for Session {
+    type Rejection = MissingSessionLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingSessionLayer> {
+        parts.extensions.get().cloned().ok_or(MissingSessionLayer)
+    }
+}
+
+impl IntoResponse for MissingSessionLayer {
+    fn into_response(self) -> Response {
+        tracing::error!(target: "tower_keep::session", "{self}");
+        problem(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "The server's session layer is missing.",
+        )
+    }
+}
+
+impl IntoResponse for SessionError {
+    fn into_response(self) -> Response {
+        let detail = match &self {
+            Self::Unavailable(_) => "The session store is unavailable.",
+            Self::Ended => "The session has ended.",
+            Self::Contended(_) => "The session is changed by too many at once.",
+            Self::NoEntropy => "No session can be made.",
+            Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
+                tracing::error!(target: "tower_keep::session", error = %self, "a handler cannot use its session");
+                "The session cannot be changed."
+            }
+        };
+        problem(self.status(), detail)
+    }
+}
+
+fn problem(status: StatusCode, detail: &str) -> Response {
+    let problem = Problem {
+        kind: "about:blank",
+        title: status.canonical_reason().unwrap_or("Error"),
+        detail: Some(detail),
+        extension: Plain {},
+    };
+    problem.into_response(status).map(Body::from)
+}

@@ -1,0 +1,125 @@
+//! The response future: the handler's, then the commit, then the head of the response.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Response, StatusCode};
+use pin_project_lite::pin_project;
+
+use super::{
+    Session, SessionError,
+    commit::Ending,
+    head::{self, CookieChange},
+};
+use crate::{ResponseBody, problem};
+
+pin_project! {
+    /// The future of a [`SessionService`](super::SessionService).
+    #[derive(Debug)]
+    pub struct ResponseFuture<F, B> {
+        #[pin]
+        inner: F,
+        session: Closing,
+        commit: Option<Committing<B>>,
+    }
+}
+
+/// Closes the session however the future ends: what a task that outlives the request writes
+/// then is an error and not lost in silence.
+#[derive(Debug)]
+struct Closing(Session);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// A commit under way and the response that waits for it.
+struct Committing<B> {
+    commit: Pin<Box<dyn Future<Output = Result<CookieChange, SessionError>> + Send>>,
+    response: Option<Response<B>>,
+}
+
+impl<B> std::fmt::Debug for Committing<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Committing").finish_non_exhaustive()
+    }
+}
+
+impl<F, B> ResponseFuture<F, B> {
+    pub(super) fn new(inner: F, session: Session) -> Self {
+        Self {
+            inner,
+            session: Closing(session),
+            commit: None,
+        }
+    }
+}
+
+impl<F, B, E> Future for ResponseFuture<F, B>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<ResponseBody<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let session = &this.session.0;
+        let committing = match this.commit {
+            Some(committing) => committing,
+            None => {
+                let response = ready!(this.inner.poll(cx))?;
+                let commit = match session.end(response.status()) {
+                    Ending::Done(change) => {
+                        return Poll::Ready(Ok(finish(session, response, change)));
+                    }
+                    Ending::Unavailable => return Poll::Ready(Ok(unavailable(response))),
+                    Ending::Commit(plan) => Box::pin(session.clone().commit(plan)),
+                };
+                this.commit.insert(Committing {
+                    commit,
+                    response: Some(response),
+                })
+            }
+        };
+        let committed = ready!(committing.commit.as_mut().poll(cx));
+        let response =
+            (committing.response.take()).expect("a future is not polled after it is done");
+        Poll::Ready(Ok(match committed {
+            Ok(change) => finish(session, response, change),
+            Err(error) => {
+                tracing::warn!(target: "tower_keep::session", %error, "a session could not be committed");
+                unavailable(response)
+            }
+        }))
+    }
+}
+
+fn finish<B>(
+    session: &Session,
+    mut response: Response<B>,
+    change: CookieChange,
+) -> Response<ResponseBody<B>> {
+    if session.was_accessed() {
+        head::finish(&mut response, session.cookie(), change);
+    }
+    response.map(ResponseBody::inner)
+}
+
+/// The store failed: the handler's answer, which may rest on a session that was not to be had
+/// or tell of changes that were not stored, does not go out. A 503 of its own may.
+fn unavailable<B>(response: Response<B>) -> Response<ResponseBody<B>> {
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+        return response.map(ResponseBody::inner);
+    }
+    let problem = problem::Problem {
+        kind: "about:blank",
+        title: "Service Unavailable",
+        detail: Some("The session store is unavailable."),
+        extension: problem::Plain {},
+    };
+    (problem.into_response(StatusCode::SERVICE_UNAVAILABLE)).map(ResponseBody::own)
+}

@@ -1,0 +1,135 @@
+//! What a session does to the head of a response: its cookie, and who may store it.
+
+use std::time::Duration;
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response,
+    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+};
+
+use super::{cookie::CookieSettings, id::SessionId};
+
+/// In the extensions of a response whose handler has used the session: what such a response
+/// says is for one client, unless it says `public` itself.
+#[derive(Debug, Clone, Copy)]
+pub struct SessionAccessed;
+
+/// What the client is to do with its cookie.
+#[derive(Debug)]
+pub(super) enum CookieChange {
+    Keep,
+    /// A new id, and how long its session can live.
+    Issue(SessionId, Duration),
+    Remove,
+}
+
+/// Finishes the head of a response whose handler has used the session.
+pub(super) fn finish<B>(response: &mut Response<B>, cookie: &CookieSettings, change: CookieChange) {
+    response.extensions_mut().insert(SessionAccessed);
+    let headers = response.headers_mut();
+    let line = match change {
+        CookieChange::Keep => return keep_private(headers),
+        CookieChange::Issue(id, remaining) => cookie.issue(&id, remaining),
+        CookieChange::Remove => cookie.remove(),
+    };
+    headers.append(SET_COOKIE, line);
+    if !has(headers, &CACHE_CONTROL, "no-store") {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    vary_by_cookie(headers);
+}
+
+/// Keeps a response out of shared caches, unless the handler has called it public.
+fn keep_private(headers: &mut HeaderMap) {
+    let says = |directive| has(headers, &CACHE_CONTROL, directive);
+    if says("public") {
+        return;
+    }
+    if !says("private") && !says("no-store") {
+        headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
+    }
+    vary_by_cookie(headers);
+}
+
+fn vary_by_cookie(headers: &mut HeaderMap) {
+    if !has(headers, &VARY, "cookie") && !has(headers, &VARY, "*") {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+/// Whether a list field has an element of this name, with or without an argument.
+fn has(headers: &HeaderMap, field: &HeaderName, name: &str) -> bool {
+    (headers.get_all(field).iter())
+        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
+        .filter_map(|element| element.split(|&byte| byte == b'=').next())
+        .any(|element| element.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finished(headers: &[(HeaderName, &'static str)], change: CookieChange) -> HeaderMap {
+        let mut response = Response::new(());
+        for (name, value) in headers {
+            (response.headers_mut()).append(name, HeaderValue::from_static(value));
+        }
+        finish(&mut response, &CookieSettings::default(), change);
+        assert!(response.extensions().get::<SessionAccessed>().is_some());
+        response.headers().clone()
+    }
+
+    fn all(headers: &HeaderMap, name: &HeaderName) -> String {
+        let lines = headers.get_all(name).iter();
+        lines
+            .map(|line| line.to_str().unwrap())
+            .collect::<Vec<_>>()
+            .join(" | ")
+    }
+
+    #[test]
+    fn a_response_from_a_session_is_private_unless_it_says_public() {
+        for (said, sent, vary) in [
+            (None, "private", "Cookie"),
+            (Some("max-age=60"), "max-age=60 | private", "Cookie"),
+            (
+                Some("private=\"x\", max-age=60"),
+                "private=\"x\", max-age=60",
+                "Cookie",
+            ),
+            (Some("no-store"), "no-store", "Cookie"),
+            (Some("Public, max-age=60"), "Public, max-age=60", ""),
+        ] {
+            let said: Vec<_> = said.map(|said| (CACHE_CONTROL, said)).into_iter().collect();
+            let headers = finished(&said, CookieChange::Keep);
+            assert_eq!(all(&headers, &CACHE_CONTROL), sent);
+            assert_eq!(all(&headers, &VARY), vary);
+            assert_eq!(all(&headers, &SET_COOKIE), "");
+        }
+    }
+
+    #[test]
+    fn a_response_with_the_cookie_is_not_stored_and_keeps_what_is_stricter() {
+        for (said, sent) in [
+            ("public, max-age=60", "no-store"),
+            ("private", "no-store"),
+            ("no-cache, no-store", "no-cache, no-store"),
+        ] {
+            let headers = finished(&[(CACHE_CONTROL, said)], CookieChange::Remove);
+            assert_eq!(all(&headers, &CACHE_CONTROL), sent);
+            assert_eq!(all(&headers, &VARY), "Cookie");
+        }
+    }
+
+    #[test]
+    fn the_handlers_own_cookies_and_vary_survive() {
+        let own = [(SET_COOKIE, "theme=dark"), (VARY, "Accept")];
+        let headers = finished(&own, CookieChange::Remove);
+        assert!(all(&headers, &SET_COOKIE).starts_with("theme=dark | __Host-id=;"));
+        assert_eq!(all(&headers, &VARY), "Accept | Cookie");
+        for enough in ["accept, cookie", "*"] {
+            let headers = finished(&[(VARY, enough)], CookieChange::Remove);
+            assert_eq!(all(&headers, &VARY), enough);
+        }
+    }
+}

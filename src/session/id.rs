@@ -1,0 +1,195 @@
+//! Session ids: what the client holds, and what is known of it elsewhere.
+
+use std::{fmt, sync::OnceLock};
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
+use sha2::{Digest, Sha256};
+
+use super::SessionError;
+use crate::store::{Key, Namespace};
+
+/// Characters of an id.
+const LENGTH: usize = 48;
+/// Characters of it that are not secret: they choose the hash slot on a cluster.
+const SLOT: usize = 4;
+
+/// The secret that names a session: 48 characters of base64url, 36 bytes of the operating
+/// system's random number generator.
+///
+/// The first 3 bytes are the slot tag, which stays when the id is renewed and stands in the
+/// store's key names; the other 33 (264 bits) are secret and stand nowhere.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct SessionId([u8; LENGTH]);
+
+/// Where the session of an id is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    slot: [u8; SLOT],
+    id_hash: Box<str>,
+    /// Whether a pointer led here: the id that the client has sent is an old one.
+    pub(super) moved: bool,
+}
+
+impl SessionId {
+    /// A fresh id.
+    pub(super) fn random() -> Result<Self, SessionError> {
+        let mut id = [0; LENGTH];
+        id.copy_from_slice(random_text::<{ LENGTH / 4 * 3 }>()?.as_bytes());
+        Ok(Self(id))
+    }
+
+    /// A fresh id with the slot tag of the session at `place`.
+    pub(super) fn renewed(place: &Place) -> Result<Self, SessionError> {
+        let mut id = Self::random()?;
+        id.0[..SLOT].copy_from_slice(&place.slot);
+        Ok(id)
+    }
+
+    /// An id as the client has sent it; `None` for anything that this crate did not issue.
+    pub(super) fn parse(value: &[u8]) -> Option<Self> {
+        let base64url = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_');
+        let id = <[u8; LENGTH]>::try_from(value).ok()?;
+        id.iter().all(base64url).then_some(Self(id))
+    }
+
+    /// The cookie's value. Not for logs.
+    pub(super) fn expose(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("an id is ASCII")
+    }
+
+    pub(super) fn place(&self) -> Place {
+        let mut slot = [0; SLOT];
+        slot.copy_from_slice(&self.0[..SLOT]);
+        Place {
+            slot,
+            id_hash: BASE64.encode(Sha256::digest(self.0)).into(),
+            moved: false,
+        }
+    }
+}
+
+impl fmt::Debug for SessionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionId")
+    }
+}
+
+impl Place {
+    pub(super) fn key(&self, names: &Namespace) -> Key {
+        let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
+        names.session(slot, &self.id_hash)
+    }
+
+    pub(super) fn id_hash(&self) -> &str {
+        &self.id_hash
+    }
+
+    /// Where the pointer with `id_hash` leads.
+    pub(super) fn follow(&mut self, id_hash: Box<str>) {
+        self.id_hash = id_hash;
+        self.moved = true;
+    }
+}
+
+/// A new session's lineage: 128 random bits, public, the same under every id it gets.
+pub(super) fn lineage() -> Result<std::sync::Arc<str>, SessionError> {
+    random_text::<16>().map(Into::into)
+}
+
+fn random_text<const BYTES: usize>() -> Result<String, SessionError> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes).map_err(|_| SessionError::NoEntropy)?;
+    Ok(BASE64.encode(bytes))
+}
+
+/// What stands for a session in logs: a hash with a salt that dies with the process, so that
+/// lines about one session can be found but lead to no session.
+pub(super) struct LogId(u64);
+
+impl LogId {
+    /// `name` is anything that names the session: its lineage or the hash of its id.
+    pub(super) fn of(name: &str) -> Self {
+        static SALT: OnceLock<[u8; 16]> = OnceLock::new();
+        let salt = SALT.get_or_init(|| {
+            let mut salt = [0; 16];
+            // Without entropy no id is made either; the hash alone still hides the name.
+            let _ = getrandom::fill(&mut salt);
+            salt
+        });
+        let digest = Sha256::new()
+            .chain_update(salt)
+            .chain_update(name)
+            .finalize();
+        let mut short = [0; 8];
+        short.copy_from_slice(&digest[..8]);
+        Self(u64::from_be_bytes(short))
+    }
+}
+
+impl fmt::Display for LogId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_48_characters_of_base64url_and_reads_back() {
+        let id = SessionId::random().unwrap();
+        assert_eq!(id.expose().len(), 48);
+        assert_eq!(SessionId::parse(id.expose().as_bytes()), Some(id.clone()));
+        assert_ne!(SessionId::random().unwrap(), id);
+    }
+
+    #[test]
+    fn what_was_never_issued_is_no_id() {
+        let id = SessionId::random().unwrap().expose().to_owned();
+        for bad in [
+            String::new(),
+            id[1..].to_owned(),
+            format!("{id}A"),
+            format!("{}=", &id[1..]),
+            format!("{}+", &id[1..]),
+            format!("{}}}", &id[1..]),
+            format!("{}é", &id[2..]),
+            "a".repeat(100_000),
+        ] {
+            assert_eq!(SessionId::parse(bad.as_bytes()), None, "{bad:.60}");
+        }
+    }
+
+    #[test]
+    fn a_renewed_id_shares_the_slot_tag_and_nothing_else() {
+        let id = SessionId::random().unwrap();
+        let renewed = SessionId::renewed(&id.place()).unwrap();
+        assert_eq!(id.expose()[..SLOT], renewed.expose()[..SLOT]);
+        assert_ne!(id.expose()[SLOT..], renewed.expose()[SLOT..]);
+    }
+
+    #[test]
+    fn the_key_holds_the_hash_of_the_id_and_not_the_id() {
+        let id = SessionId::random().unwrap();
+        let key = id.place().key(&Namespace::default());
+        assert!(!key.as_str().contains(&id.expose()[SLOT..]));
+        assert_eq!(
+            key.as_str(),
+            format!(
+                "keep:session:{{{}}}:{}",
+                &id.expose()[..SLOT],
+                BASE64.encode(Sha256::digest(id.expose()))
+            )
+        );
+    }
+
+    #[test]
+    fn neither_debug_nor_a_log_id_shows_an_id() {
+        let id = SessionId::random().unwrap();
+        assert_eq!(format!("{id:?}"), "SessionId");
+        let log = LogId::of(id.place().id_hash()).to_string();
+        assert!(!id.expose().contains(&log) && !id.place().id_hash().contains(&log));
+        assert_eq!(log, LogId::of(id.place().id_hash()).to_string());
+    }
+}

@@ -1,0 +1,204 @@
+//! The layer and its settings.
+
+use std::{sync::Arc, time::Duration};
+
+use tower_layer::Layer;
+
+use super::{
+    SameSite, SessionConfigError, SessionService, StoreFailure,
+    config::{Config, duration},
+    cookie::CookieSettings,
+};
+use crate::Store;
+
+/// Gives every request a [`Session`](super::Session) and commits it before the response begins.
+///
+/// | Setting | Default |
+/// |---|---|
+/// | cookie | `__Host-id`, `Secure`, `HttpOnly`, `SameSite=Lax`, `Path=/`, until the browser closes |
+/// | idle timeout | 24 h, noted at most every tenth of it |
+/// | absolute timeout | 7 days |
+/// | renewal of the id by age | off |
+/// | grace of a renewed id | 10 s |
+/// | store failure | 503 |
+/// | changes of a request that ends in a 5xx | dropped |
+///
+/// Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct SessionLayer {
+    store: Store,
+    config: Arc<Config>,
+}
+
+impl SessionLayer {
+    /// Sessions in `store` with the default settings.
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            config: Arc::default(),
+        }
+    }
+
+    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
+        change(Arc::make_mut(&mut self.config));
+        self
+    }
+
+    fn cookie(
+        self,
+        change: impl FnOnce(CookieSettings) -> Result<CookieSettings, SessionConfigError>,
+    ) -> Result<Self, SessionConfigError> {
+        let cookie = change(self.config.cookie.clone())?;
+        Ok(self.set(|config| config.cookie = cookie))
+    }
+
+    /// Names the cookie. Default `id`: the name should tell nothing (OWASP Session Management).
+    /// The prefix is put in front by itself: `__Host-`, or `__Secure-` with a path or a domain.
+    /// Layers with different names coexist.
+    ///
+    /// # Errors
+    ///
+    /// When `name` is not 1 to 64 characters of a token (RFC 9110), or has a prefix.
+    pub fn with_cookie_name(self, name: &str) -> Result<Self, SessionConfigError> {
+        self.cookie(|cookie| cookie.with_name(name))
+    }
+
+    /// Sends the cookie for `path` and what is below it only. Default `/`.
+    ///
+    /// # Errors
+    ///
+    /// When `path` is not visible ASCII that starts with `/` and has no `;`.
+    pub fn with_cookie_path(self, path: &str) -> Result<Self, SessionConfigError> {
+        self.cookie(|cookie| cookie.with_path(path))
+    }
+
+    /// Shares the cookie with all hosts below `domain`. Default: only the host that sets it,
+    /// which is safer.
+    ///
+    /// # Errors
+    ///
+    /// When `domain` is no host name.
+    pub fn with_cookie_domain(self, domain: &str) -> Result<Self, SessionConfigError> {
+        self.cookie(|cookie| cookie.with_domain(domain))
+    }
+
+    /// With which requests from other sites the cookie is sent. Default `Lax`.
+    #[must_use]
+    pub fn with_same_site(self, same_site: SameSite) -> Self {
+        self.set(|config| config.cookie = config.cookie.clone().with_same_site(same_site))
+    }
+
+    /// Gives each embedding site a cookie of its own (`Partitioned`). Default off.
+    #[must_use]
+    pub fn with_partitioned_cookie(self) -> Self {
+        self.set(|config| config.cookie = config.cookie.clone().partitioned())
+    }
+
+    /// Keeps the cookie when the browser closes, as long as the session can live (the absolute
+    /// timeout) and at most 400 days. Default off.
+    #[must_use]
+    pub fn with_persistent_cookie(self) -> Self {
+        self.set(|config| config.cookie.persistent = true)
+    }
+
+    /// For development over plain HTTP only: no `Secure`, and so neither the name's prefix nor
+    /// `Partitioned`, and `SameSite=None` becomes `Lax`. The id travels in clear.
+    #[must_use]
+    pub fn with_insecure_cookies(self) -> Self {
+        self.set(|config| config.cookie = config.cookie.clone().insecure())
+    }
+
+    /// Ends a session after this time without a request that reads or changes it, by the
+    /// store's clock. Default 24 h.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than a millisecond or more than ten years.
+    pub fn with_idle_timeout(self, idle: Duration) -> Result<Self, SessionConfigError> {
+        const LEAST: Duration = Duration::from_millis(1);
+        let idle = duration("idle timeout", idle, LEAST, "1 ms to 10 years")?;
+        Ok(self.set(|config| config.idle = idle))
+    }
+
+    /// Ends a session this long after its creation, whatever happens. Default 7 days.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than a millisecond or more than ten years.
+    pub fn with_absolute_timeout(self, absolute: Duration) -> Result<Self, SessionConfigError> {
+        const LEAST: Duration = Duration::from_millis(1);
+        let absolute = duration("absolute timeout", absolute, LEAST, "1 ms to 10 years")?;
+        Ok(self.set(|config| config.absolute = absolute))
+    }
+
+    /// Notes activity at most once in this fraction of the idle timeout, so that reads seldom
+    /// write; a session may end that much before its time. Default 0.1; 0 notes every request.
+    ///
+    /// # Errors
+    ///
+    /// When it is not from 0 to 0.5.
+    pub fn with_touch_fraction(self, fraction: f64) -> Result<Self, SessionConfigError> {
+        if !(0.0..=0.5).contains(&fraction) {
+            return Err(SessionConfigError {
+                name: "touch fraction",
+                value: fraction.to_string(),
+                expected: "0 to 0.5 of the idle timeout",
+            });
+        }
+        Ok(self.set(|config| config.touch_fraction = fraction))
+    }
+
+    /// Gives a session a new id once its id is this old, at the next request that reads it.
+    /// Default off.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than a second or more than ten years.
+    pub fn with_renewal_interval(self, interval: Duration) -> Result<Self, SessionConfigError> {
+        const LEAST: Duration = Duration::from_secs(1);
+        let interval = duration("renewal interval", interval, LEAST, "1 s to 10 years")?;
+        Ok(self.set(|config| config.renewal = Some(interval)))
+    }
+
+    /// For how long a renewed session's old id still leads to it, so that requests under way
+    /// stay logged in. Default 10 s; zero kills the old id at once.
+    ///
+    /// # Errors
+    ///
+    /// When it is more than an hour: an old id is what an attacker may know.
+    pub fn with_renewal_grace(self, grace: Duration) -> Result<Self, SessionConfigError> {
+        if grace > Duration::from_secs(3600) {
+            return Err(SessionConfigError {
+                name: "renewal grace",
+                value: format!("{grace:?}"),
+                expected: "at most 1 h",
+            });
+        }
+        Ok(self.set(|config| config.grace = grace))
+    }
+
+    /// What a request gets whose session the store does not give. Default 503.
+    #[must_use]
+    pub fn on_store_error(self, failure: StoreFailure) -> Self {
+        self.set(|config| config.on_store_error = failure)
+    }
+
+    /// Whether a request that ends in a 5xx commits what it has changed. Default no.
+    #[must_use]
+    pub fn commit_on_server_error(self, commit: bool) -> Self {
+        self.set(|config| config.commit_on_server_error = commit)
+    }
+
+    /// The cookie's name with its prefix.
+    pub fn cookie_name(&self) -> &str {
+        self.config.cookie.name()
+    }
+}
+
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SessionService::new(inner, self.store.clone(), self.config.clone())
+    }
+}

@@ -1,0 +1,190 @@
+//! What a request gets when the store fails.
+
+use std::time::{Duration, Instant};
+
+use http::{Response, StatusCode};
+use serde_json::json;
+use tower_keep::session::{Session, SessionError, StoreFailure};
+
+use super::stand::Stand;
+
+/// Above what a busy machine needs for a round trip.
+const DEADLINE: Duration = Duration::from_millis(500);
+
+async fn stand() -> Stand {
+    Stand::redis().await.with_deadline(DEADLINE)
+}
+
+async fn ready_again(stand: &Stand) {
+    let start = Instant::now();
+    while stand.store.ping().await.is_err() {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "never connected again"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_load_from_a_frozen_store_is_a_503_within_the_deadline() {
+    let stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    stand.server().pause();
+    let start = Instant::now();
+    let response = client
+        .send(async |session| {
+            session.get::<String>("user").await?;
+            unreachable!("a session from a frozen store");
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(start.elapsed() < DEADLINE * 2, "{:?}", start.elapsed());
+    stand.server().resume();
+    ready_again(&stand).await;
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+}
+
+#[tokio::test]
+async fn a_handler_that_takes_a_failed_load_for_an_empty_session_cannot_save_it() {
+    let mut stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    let cart = async |session: &Session| {
+        let cart = session.get::<Vec<String>>("cart").await;
+        cart.ok().flatten().unwrap_or_default()
+    };
+    client
+        .visit(async |session| session.insert("cart", &["tea"]).unwrap())
+        .await;
+    let id = client.id();
+    stand.server().pause();
+    let response = client
+        .send(async |session| {
+            let mut cart = cart(&session).await;
+            stand.server().resume();
+            ready_again(&stand).await;
+            cart.push("milk".to_owned());
+            let late = session.insert("cart", &cart);
+            assert!(
+                matches!(late, Err(SessionError::Unavailable(_))),
+                "{late:?}"
+            );
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
+    assert!(!response.headers().contains_key("set-cookie"));
+    assert_eq!(client.id(), id);
+    assert_eq!(client.get("cart").await, Some(json!(["tea"])));
+    stand.server_mut().kill();
+}
+
+#[tokio::test]
+async fn a_commit_that_fails_is_a_503_without_a_cookie() {
+    let mut stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    let id = client.id();
+    let killed = client
+        .send(async |session| {
+            session.get::<String>("user").await?;
+            session.renew()?;
+            session.insert("user", "eve")?;
+            stand.server_mut().kill();
+            Ok(Response::default())
+        })
+        .await;
+    let new = stand
+        .client()
+        .send(async |session| {
+            session.insert("user", "eve")?;
+            Ok(Response::default())
+        })
+        .await;
+    for response in [killed, new] {
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(!response.headers().contains_key("set-cookie"));
+        assert_eq!(response.headers()["cache-control"], "no-store");
+    }
+    assert_eq!(client.id(), id);
+}
+
+#[tokio::test]
+async fn a_logout_that_fails_says_so_and_keeps_the_cookie() {
+    let mut stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    let id = client.id();
+    stand.server_mut().kill();
+    let response = client
+        .send(async |session| {
+            session.destroy().await.unwrap_err();
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.id(), id);
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_use_its_session_does_not_notice() {
+    let mut stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    stand.server_mut().kill();
+    let response = client.send(async |_| Ok(Response::default())).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn read_only_anonymous_sees_no_session_and_writes_nothing() {
+    let stand = stand().await;
+    let stand = stand.with(|layer| layer.on_store_error(StoreFailure::AnonymousReadOnly));
+    let client = stand.logged_in("ada").await;
+    let id = client.id();
+    stand.server().pause();
+    client
+        .visit(async |session| {
+            assert_eq!(session.get::<String>("user").await.unwrap(), None);
+            assert!(!session.exists().await.unwrap());
+            stand.server().resume();
+            ready_again(&stand).await;
+            assert_eq!(session.get::<String>("user").await.unwrap(), None);
+            let refused = session.insert("user", "eve");
+            assert!(
+                matches!(refused, Err(SessionError::Unavailable(_))),
+                "{refused:?}"
+            );
+            session.increment("visits", 1).await.unwrap_err();
+        })
+        .await;
+    assert_eq!(client.id(), id);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+    assert_eq!(client.get("visits").await, None);
+    // A write that was promised before the store failed is no success.
+    stand.server().pause();
+    let response = client
+        .send(async |session| {
+            session.insert("k", &1)?;
+            assert_eq!(session.get::<String>("user").await?, None);
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_empty_has_no_session_and_adopts_no_id() {
+    let mut stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    let id = client.id();
+    stand.server_mut().restart();
+    ready_again(&stand).await;
+    assert_eq!(client.get("user").await, None);
+    client
+        .visit(async |session| session.insert("k", &1).unwrap())
+        .await;
+    assert_ne!(client.id(), id);
+    assert_eq!(client.get("k").await, Some(json!(1)));
+}

@@ -1,0 +1,82 @@
+//! What sessions leave in Redis.
+
+use std::time::Duration;
+
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use sha2::{Digest, Sha256};
+
+use super::stand::Stand;
+
+/// All that Redis holds, names and values.
+fn dump(stand: &Stand) -> String {
+    let server = stand.server();
+    let keys = server.keys("*").into_iter();
+    keys.map(|key| {
+        format!(
+            "{key} {:?}\n",
+            server.query::<Vec<String>>(&["HGETALL", &key])
+        )
+    })
+    .collect()
+}
+
+#[tokio::test]
+async fn redis_holds_the_hash_of_an_id_and_never_the_id() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    let old = client.id().unwrap();
+    client.visit(async |session| session.renew().unwrap()).await;
+    let new = client.id().unwrap();
+    let dump = dump(&stand);
+    for id in [&old, &new] {
+        assert!(!dump.contains(&id[4..]), "{dump}");
+        let hash = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(id));
+        assert!(
+            dump.contains(&format!("keep:session:{{{}}}:{hash}", &id[..4])),
+            "{dump}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn every_key_ends_with_the_session_and_a_pointer_with_the_grace() {
+    let stand = Stand::redis().await.with(|layer| {
+        let layer = layer.with_idle_timeout(Duration::from_secs(100)).unwrap();
+        layer
+            .with_absolute_timeout(Duration::from_secs(120))
+            .unwrap()
+    });
+    let client = stand.logged_in("ada").await;
+    let ttl = |key: &str| stand.server().query::<i64>(&["PTTL", key]);
+    let first = stand.only_key();
+    assert!((99_000..=100_000).contains(&ttl(&first)), "{}", ttl(&first));
+
+    stand.advance(Duration::from_secs(60)).await;
+    client
+        .visit(async |session| session.increment("n", 1).await.unwrap())
+        .await;
+    client
+        .visit(async |session| session.update("m", |_: Option<i32>| 1).await.unwrap())
+        .await;
+    assert!((58_000..=60_000).contains(&ttl(&first)), "{}", ttl(&first));
+
+    client.visit(async |session| session.renew().unwrap()).await;
+    assert_eq!(stand.server().keys("*session*").len(), 2);
+    assert!((9_000..=10_000).contains(&ttl(&first)), "{}", ttl(&first));
+    stand.server().assert_every_key_has_a_ttl();
+
+    stand.advance(Duration::from_secs(55)).await;
+    let last = stand.only_key();
+    client.visit(async |session| session.renew().unwrap()).await;
+    assert!((1..=5_000).contains(&ttl(&last)), "{}", ttl(&last));
+    stand.server().assert_every_key_has_a_ttl();
+}
+
+#[tokio::test]
+async fn sessions_live_under_the_stores_namespace() {
+    let stand = Stand::redis().await;
+    let shop = stand.store.clone().with_namespace("shop").unwrap();
+    let stand = stand.with(|_| tower_keep::session::SessionLayer::new(shop));
+    stand.logged_in("ada").await;
+    assert!(stand.only_key().starts_with("shop:session:{"));
+}

@@ -1,0 +1,125 @@
+//! What happens when a connection is lost after the server has executed a command and before
+//! its reply: the store sends again what may be sent twice, and only that.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode, header::SET_COOKIE};
+use serde_json::json;
+use tower_keep::{
+    StoreConfig,
+    session::{Session, SessionError, SessionLayer},
+};
+
+use super::stand::{Client, Stand};
+use crate::harness::proxy::Proxy;
+
+/// Sends a request over a proxy that loses the first reply to what `handler` makes the store
+/// do, once the server `has_executed` it.
+async fn with_a_lost_reply<H, F>(
+    stand: &Stand,
+    layer: impl FnOnce(SessionLayer) -> SessionLayer,
+    id: Option<String>,
+    handler: H,
+    has_executed: impl Fn() -> bool,
+) -> (Client, Response<()>)
+where
+    H: FnOnce(Session) -> F + Send + 'static,
+    F: Future<Output = Result<Response<String>, SessionError>> + Send,
+{
+    let proxy = Proxy::start(stand.server().addr());
+    let store = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
+    let store = store
+        .with_deadline(Duration::from_secs(10))
+        .build()
+        .unwrap();
+    store.ping().await.unwrap();
+    let client = Client::of(layer(SessionLayer::new(store)));
+    if let Some(id) = id {
+        client.plant(&id);
+    }
+    proxy.delay(Duration::ZERO, Duration::from_secs(60));
+    let request = client.clone();
+    let request = tokio::spawn(async move { request.send(handler).await.map(drop) });
+    while !has_executed() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    proxy.delay(Duration::ZERO, Duration::ZERO);
+    proxy.drop_connections();
+    let response = request.await.unwrap();
+    // The same client without the proxy, which ends here.
+    let direct = stand.client();
+    if let Some(id) = client.id() {
+        direct.plant(&id);
+    }
+    (direct, response)
+}
+
+#[tokio::test]
+async fn a_renewal_whose_reply_is_lost_still_reaches_the_client() {
+    for grace in [Duration::from_secs(10), Duration::ZERO] {
+        let stand = Stand::redis().await;
+        let first = stand.logged_in("ada").await;
+        let key = stand.only_key();
+        let (client, response) = with_a_lost_reply(
+            &stand,
+            |layer| layer.with_renewal_grace(grace).unwrap(),
+            first.id(),
+            async |session: Session| {
+                session.renew()?;
+                session.insert("user", "grace")?;
+                Ok(Response::default())
+            },
+            || {
+                let lineage = ["HEXISTS", &key, "m:lineage"];
+                !stand.server().query::<bool>(&lineage)
+            },
+        )
+        .await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert!(response.headers().contains_key(SET_COOKIE));
+        assert_ne!(client.id(), first.id());
+        assert_eq!(client.get("user").await, Some(json!("grace")));
+        let left = if grace.is_zero() { 1 } else { 2 };
+        assert_eq!(stand.server().keys("*").len(), left);
+        stand.server().assert_every_key_has_a_ttl();
+    }
+}
+
+#[tokio::test]
+async fn a_new_session_whose_reply_is_lost_is_stored_once() {
+    let stand = Stand::redis().await;
+    let (client, response) = with_a_lost_reply(
+        &stand,
+        |layer| layer,
+        None,
+        async |session: Session| {
+            session.insert("user", "ada")?;
+            Ok(Response::default())
+        },
+        || !stand.server().keys("*").is_empty(),
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+    assert_eq!(stand.server().keys("*").len(), 1);
+}
+
+#[tokio::test]
+async fn an_increment_whose_reply_is_lost_is_an_error_and_counts_once() {
+    let stand = Stand::redis().await;
+    let first = stand.logged_in("ada").await;
+    let key = stand.only_key();
+    let (client, response) = with_a_lost_reply(
+        &stand,
+        |layer| layer,
+        first.id(),
+        async |session: Session| {
+            session.increment("visits", 1).await?;
+            Ok(Response::default())
+        },
+        || stand.server().query(&["HEXISTS", &key, "d:visits"]),
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.get("visits").await, Some(json!(1)));
+}

@@ -1,0 +1,131 @@
+//! Stored sessions that this version of the application cannot read.
+
+use serde_json::json;
+
+use super::{
+    on_both_stores,
+    stand::{Stand, text},
+};
+
+on_both_stores!(
+    a_value_of_another_type_counts_as_absent,
+    a_value_that_is_no_integer_is_counted_from_zero,
+    values_of_any_shape_read_back,
+);
+
+async fn a_value_of_another_type_counts_as_absent(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    client
+        .visit(async |session| {
+            assert_eq!(session.get::<u32>("user").await.unwrap(), None);
+            let updated = session.update("user", |old: Option<u32>| {
+                assert_eq!(old, None);
+                7
+            });
+            assert_eq!(updated.await.unwrap(), 7);
+        })
+        .await;
+    assert_eq!(client.get("user").await, Some(json!(7)));
+}
+
+async fn a_value_that_is_no_integer_is_counted_from_zero(stand: Stand) {
+    let client = stand.client();
+    let odd = [
+        json!("3"),
+        json!(1.5),
+        json!(null),
+        json!(u64::MAX),
+        json!([1]),
+    ];
+    for value in &odd {
+        client
+            .visit(async |session| session.insert("n", value).unwrap())
+            .await;
+        let sum = client.visit(async |session| session.increment("n", 2).await.unwrap());
+        assert_eq!(sum.await, 2, "{value}");
+        client
+            .visit(async |session| session.insert("n", value).unwrap())
+            .await;
+        let local = client.visit(async |session| {
+            session.insert("m", value).unwrap();
+            session.increment("m", 2).await.unwrap()
+        });
+        assert_eq!(local.await, 2, "{value}");
+    }
+}
+
+async fn values_of_any_shape_read_back(stand: Stand) {
+    let client = stand.client();
+    let values = [
+        ("", json!("")),
+        ("m:lineage", json!("a key that looks like metadata")),
+        ("d:", json!({"a": [1, 2.5, null, true], "ü": "\u{0}\r\n"})),
+        ("key with \r\n and ü", json!(i64::MIN)),
+        ("big", json!("x".repeat(100_000))),
+    ];
+    client
+        .visit(async |session| {
+            for (key, value) in &values {
+                session.insert(key, value).unwrap();
+            }
+        })
+        .await;
+    for (key, value) in values {
+        assert_eq!(client.get(key).await, Some(value), "{key}");
+    }
+    client
+        .visit(async |session| session.remove("m:lineage").unwrap())
+        .await;
+    assert_eq!(client.get("m:lineage").await, None);
+    assert_eq!(client.get("").await, Some(json!("")));
+}
+
+#[tokio::test]
+async fn a_broken_value_counts_as_absent_and_the_rest_reads_on() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    client
+        .visit(async |session| session.insert("k", &1).unwrap())
+        .await;
+    let key = stand.only_key();
+    stand.server().command(&["HSET", &key, "d:user", "{broken"]);
+    assert_eq!(client.get("user").await, None);
+    assert_eq!(client.get("k").await, Some(json!(1)));
+}
+
+#[tokio::test]
+async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent() {
+    for damage in [
+        &["HDEL", "m:lineage"][..],
+        &["HSET", "m:created", "long ago"],
+        &["HDEL", "m:lineage", "m:created", "m:issued", "m:touched"],
+        &["SET", "a string"],
+        &["LPUSH", "a list"],
+    ] {
+        let stand = Stand::redis().await;
+        let client = stand.logged_in("ada").await;
+        let id = client.id();
+        let key = stand.only_key();
+        if damage[0] == "LPUSH" {
+            stand.server().command(&["DEL", &key]);
+        }
+        let command = [&[damage[0], key.as_str()], &damage[1..]].concat();
+        stand.server().command(&command);
+        let broken = text(&stand.server().command(&["DUMP", &key]));
+        assert_eq!(client.get("user").await, None, "{damage:?}");
+        let increments = client.copy();
+        let sum = increments.visit(async |session| session.increment("n", 1).await.unwrap());
+        assert_eq!(sum.await, 1, "{damage:?}");
+        client
+            .visit(async |session| session.destroy().await.unwrap())
+            .await;
+        client.plant(&id.clone().unwrap());
+        client
+            .visit(async |session| session.insert("k", &1).unwrap())
+            .await;
+        assert_ne!(client.id(), id, "{damage:?}");
+        assert_eq!(client.get("k").await, Some(json!(1)));
+        // What cannot be read is left alone.
+        assert_eq!(text(&stand.server().command(&["DUMP", &key])), broken);
+    }
+}

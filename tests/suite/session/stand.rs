@@ -1,0 +1,218 @@
+//! A session layer over a store, clients with cookies, and a clock that can be driven.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use deadpool_redis::redis::Value;
+use http::{Request, Response, StatusCode, header::COOKIE};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_keep::{
+    ResponseBody, Store, StoreConfig,
+    session::{Session, SessionError, SessionLayer},
+};
+
+use crate::harness::{cookie_jar::CookieJar, redis::RedisServer};
+
+/// The default cookie's name.
+pub(crate) const COOKIE_NAME: &str = "__Host-id";
+
+/// A store and a session layer over it.
+pub(crate) struct Stand {
+    pub(crate) layer: SessionLayer,
+    pub(crate) store: Store,
+    server: Option<RedisServer>,
+}
+
+impl Stand {
+    /// Embedded memory, with tokio's clock paused.
+    pub(crate) fn memory() -> Self {
+        tokio::time::pause();
+        Self::new(Store::memory(), None)
+    }
+
+    /// A Redis of its own, to which the store is connected.
+    pub(crate) async fn redis() -> Self {
+        let server = RedisServer::start();
+        let store = StoreConfig::from_url(&server.url())
+            .unwrap()
+            // The machine may be busy with other tests.
+            .with_deadline(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        store.ping().await.unwrap();
+        Self::new(store, Some(server))
+    }
+
+    fn new(store: Store, server: Option<RedisServer>) -> Self {
+        Self {
+            layer: SessionLayer::new(store.clone()),
+            store,
+            server,
+        }
+    }
+
+    pub(crate) fn with(mut self, settings: impl FnOnce(SessionLayer) -> SessionLayer) -> Self {
+        self.layer = settings(self.layer);
+        self
+    }
+
+    /// Gives every store call this deadline.
+    pub(crate) fn with_deadline(mut self, deadline: Duration) -> Self {
+        self.store = self.store.with_deadline(deadline);
+        self.layer = SessionLayer::new(self.store.clone());
+        self
+    }
+
+    pub(crate) fn server(&self) -> &RedisServer {
+        self.server.as_ref().expect("this stand is on Redis")
+    }
+
+    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
+        self.server.as_mut().expect("this stand is on Redis")
+    }
+
+    pub(crate) fn is_redis(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The key of the only session.
+    pub(crate) fn only_key(&self) -> String {
+        let keys = self.server().keys("*");
+        assert_eq!(keys.len(), 1, "{keys:?}");
+        keys[0].clone()
+    }
+
+    /// Lets time pass. Redis' clock cannot be driven, so there all that it has written down
+    /// moves back instead.
+    pub(crate) async fn advance(&self, time: Duration) {
+        let Some(server) = &self.server else {
+            return tokio::time::advance(time).await;
+        };
+        let by = i64::try_from(time.as_micros()).unwrap();
+        for key in server.keys("*") {
+            for field in ["m:created", "m:issued", "m:touched"] {
+                if server.query(&["HEXISTS", &key, field]) {
+                    server.command(&["HINCRBY", &key, field, &format!("-{by}")]);
+                }
+            }
+            let ttl: i64 = server.query(&["PTTL", &key]);
+            server.command(&["PEXPIRE", &key, &(ttl - by / 1_000).to_string()]);
+        }
+    }
+
+    pub(crate) fn client(&self) -> Client {
+        Client::of(self.layer.clone())
+    }
+
+    /// A client that has a session with `user` in it.
+    pub(crate) async fn logged_in(&self, user: &'static str) -> Client {
+        let client = self.client();
+        client
+            .visit(move |session| async move { session.insert("user", user).unwrap() })
+            .await;
+        client
+    }
+}
+
+/// A client of a site whose handler is given with each request. Clones share the cookies.
+#[derive(Clone)]
+pub(crate) struct Client {
+    layer: SessionLayer,
+    jar: Arc<Mutex<CookieJar>>,
+}
+
+impl Client {
+    /// A client of a site with this layer, without cookies.
+    pub(crate) fn of(layer: SessionLayer) -> Self {
+        Self {
+            layer,
+            jar: Arc::default(),
+        }
+    }
+
+    /// Sends a request that `handler` answers, and takes the response's cookies.
+    pub(crate) async fn send<H, F>(&self, handler: H) -> Response<ResponseBody<String>>
+    where
+        H: FnOnce(Session) -> F,
+        F: Future<Output = Result<Response<String>, SessionError>>,
+    {
+        let mut handler = Some(handler);
+        let service = service_fn(|request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap().clone();
+            let response = handler.take().expect("one request")(session);
+            async {
+                let response = response.await;
+                Ok::<_, Infallible>(response.unwrap_or_else(|error| {
+                    let mut response = Response::new(error.to_string());
+                    *response.status_mut() = error.status();
+                    response
+                }))
+            }
+        });
+        let response = (self.layer.layer(service).oneshot(self.request()).await).unwrap();
+        self.jar.lock().unwrap().take(response.headers());
+        response
+    }
+
+    /// The request that this client sends.
+    pub(crate) fn request(&self) -> Request<()> {
+        let mut request = Request::new(());
+        if let Some(cookies) = self.jar.lock().unwrap().header() {
+            request.headers_mut().insert(COOKIE, cookies);
+        }
+        request
+    }
+
+    /// Sends a request that `handler` answers with 200, and gives what else it returns.
+    pub(crate) async fn visit<H, F, T>(&self, handler: H) -> T
+    where
+        H: FnOnce(Session) -> F,
+        F: Future<Output = T>,
+    {
+        let mut result = None;
+        let response = self
+            .send(async |session: Session| {
+                result = Some(handler(session).await);
+                Ok(Response::default())
+            })
+            .await;
+        assert_eq!(response.status(), StatusCode::OK);
+        result.expect("the handler has run")
+    }
+
+    /// What the session of this client has under `key`.
+    pub(crate) async fn get(&self, key: &'static str) -> Option<serde_json::Value> {
+        self.visit(move |session| async move { session.get(key).await.unwrap() })
+            .await
+    }
+
+    /// The value of the session cookie.
+    pub(crate) fn id(&self) -> Option<String> {
+        let jar = self.jar.lock().unwrap();
+        jar.get(self.layer.cookie_name()).map(str::to_owned)
+    }
+
+    /// Puts a session cookie in by hand.
+    pub(crate) fn plant(&self, id: &str) {
+        let name = self.layer.cookie_name();
+        self.jar.lock().unwrap().set(name, id);
+    }
+
+    /// Another client with the same session cookie: a thief's, or an old tab.
+    pub(crate) fn copy(&self) -> Self {
+        let copy = Self::of(self.layer.clone());
+        copy.plant(&self.id().expect("there is a session cookie"));
+        copy
+    }
+}
+
+/// What Redis stands for, as text.
+pub(crate) fn text(value: &Value) -> String {
+    match value {
+        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,82 @@
+//! When sessions end.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::{on_both_stores, stand::Stand};
+
+on_both_stores!(
+    activity_keeps_a_session_and_a_gap_of_the_idle_timeout_ends_it,
+    the_absolute_timeout_ends_a_session_whatever_happens,
+    a_renewal_does_not_extend_the_absolute_timeout,
+    increments_alone_keep_a_session,
+    a_shorter_timeout_applies_to_sessions_that_are_there,
+);
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+fn with_timeouts(stand: Stand, idle: Duration, absolute: Duration) -> Stand {
+    stand.with(|layer| {
+        let layer = layer.with_idle_timeout(idle).unwrap();
+        layer.with_absolute_timeout(absolute).unwrap()
+    })
+}
+
+async fn activity_keeps_a_session_and_a_gap_of_the_idle_timeout_ends_it(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(60_000));
+    let client = stand.logged_in("ada").await;
+    for _ in 0..3 {
+        stand.advance(ms(1_500)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+    stand.advance(ms(2_100)).await;
+    assert_eq!(client.get("user").await, None);
+}
+
+async fn the_absolute_timeout_ends_a_session_whatever_happens(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(5_000));
+    let client = stand.logged_in("ada").await;
+    for n in 0..4 {
+        stand.advance(ms(1_200)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+        client
+            .visit(async |session| session.insert("n", &n).unwrap())
+            .await;
+    }
+    stand.advance(ms(201)).await;
+    assert_eq!(client.get("user").await, None);
+}
+
+async fn a_renewal_does_not_extend_the_absolute_timeout(stand: Stand) {
+    let stand = with_timeouts(stand, ms(4_000), ms(5_000));
+    let client = stand.logged_in("ada").await;
+    stand.advance(ms(3_000)).await;
+    client.visit(async |session| session.renew().unwrap()).await;
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+    stand.advance(ms(2_001)).await;
+    assert_eq!(client.get("user").await, None);
+}
+
+async fn increments_alone_keep_a_session(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(60_000));
+    let client = stand.logged_in("ada").await;
+    for n in 1..=3 {
+        stand.advance(ms(1_500)).await;
+        let sum = client.visit(async |session| session.increment("n", 1).await.unwrap());
+        assert_eq!(sum.await, n);
+    }
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+}
+
+async fn a_shorter_timeout_applies_to_sessions_that_are_there(stand: Stand) {
+    let old = stand.logged_in("ada").await;
+    let id = old.id().unwrap();
+    stand.advance(ms(3_000)).await;
+    let stand = with_timeouts(stand, ms(2_000), ms(5_000));
+    let client = stand.client();
+    client.plant(&id);
+    assert_eq!(client.get("user").await, None);
+}

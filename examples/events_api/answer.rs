@@ -48,8 +48,6 @@ impl<T: Serialize> IntoResponse for Json<T> {
 pub enum Error {
     /// The session cannot be read or changed; the crate knows how to say so.
     Session(SessionError),
-    /// The layer is not around the handler.
-    NoSessions(MissingSessionLayer),
     /// Anything else: a status, and what the client should know.
     Problem(StatusCode, String),
 }
@@ -64,7 +62,6 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::Session(error) => return error.into_response(),
-            Self::NoSessions(error) => return error.into_response(),
             Self::Problem(status, detail) => (status, detail),
         };
         let problem = json!({
@@ -89,7 +86,7 @@ impl From<SessionError> for Error {
 
 impl From<MissingSessionLayer> for Error {
     fn from(error: MissingSessionLayer) -> Self {
-        Self::NoSessions(error)
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
     }
 }
 

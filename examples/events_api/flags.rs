@@ -30,15 +30,15 @@ pub struct Flags {
     pub insecure_cookies: bool,
 
     /// Seconds after which an unused session ends.
-    #[arg(long, value_name = "SECS", default_value = "86400", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", default_value = "86400", value_parser = lifetime)]
     pub session_idle: Duration,
 
     /// Seconds after which a session ends, used or not.
-    #[arg(long, value_name = "SECS", default_value = "604800", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", default_value = "604800", value_parser = lifetime)]
     pub session_absolute: Duration,
 
     /// Seconds for which the old id still works after a login has renewed it.
-    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds)]
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
     pub session_grace: Duration,
 
     /// Milliseconds that each access to the database takes.
@@ -46,11 +46,25 @@ pub struct Flags {
     pub db_delay_ms: Duration,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().ok();
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| "expected a number of seconds, as in 10".to_owned())
+/// Longer than nothing and at most ten years.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds from 0.001 to 315360000, as in 3600";
+    let lifetime = Duration::from_millis(1)..=Duration::from_secs(315_360_000);
+    seconds(text)
+        .filter(|seconds| lifetime.contains(seconds))
+        .ok_or_else(|| expected.to_owned())
+}
+
+/// Nothing or up to an hour.
+fn grace(text: &str) -> Result<Duration, String> {
+    let expected = "expected a number of seconds from 0 to 3600, as in 10";
+    seconds(text)
+        .filter(|seconds| *seconds <= Duration::from_secs(3600))
+        .ok_or_else(|| expected.to_owned())
+}
+
+fn seconds(text: &str) -> Option<Duration> {
+    Duration::try_from_secs_f64(text.parse().ok()?).ok()
 }
 
 fn millis(text: &str) -> Result<Duration, String> {

@@ -1,5 +1,7 @@
 //! Loads that a change overtakes: what they found is given to those who wait, and not stored.
 
+use std::time::Duration;
+
 use tower_keep::key_value::USER_DATA_TTL;
 
 use super::stand::{Database, Stand, user};
@@ -76,7 +78,8 @@ async fn a_call_after_a_del_does_not_wait_for_the_load_before_it(stand: Stand) {
     before.has_begun().await;
     stand.users.del(1).await.unwrap();
     let after = Database::open("new name");
-    assert_eq!(after.through(&stand.users, "1").await, Ok(user("new name")));
+    let call = tokio::time::timeout(Duration::from_secs(10), after.through(&stand.users, "1"));
+    assert_eq!(call.await.expect("it waits"), Ok(user("new name")));
     before.let_go_on();
     assert_eq!(load.await.unwrap(), Ok(user("old name")));
     assert_eq!(stand.get("1").await, Some(user("new name")));

@@ -1,1 +1,70 @@
-//! The typed key-value cache.
+//! Typed values with an expiry: the cache between an application and its database.
+//!
+//! ```
+//! use std::convert::Infallible;
+//!
+//! use serde::{Deserialize, Serialize};
+//! use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct User {
+//!     name: String,
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // Keys are `keep:user:42` and so on.
+//! let users = KeyValue::new(Store::memory(), "user")?;
+//!
+//! // Cache-aside: concurrent calls for one user share one query.
+//! let query = || async { Ok::<_, Infallible>(User { name: "Ada".to_owned() }) };
+//! let user = users.get_or_load(42, USER_DATA_TTL, query).await?;
+//! assert_eq!(user.name, "Ada");
+//!
+//! // After a change in the database: the next call loads anew.
+//! users.del(42).await?;
+//! assert!(!users.exists(42).await?);
+//! # Ok(()) }
+//! ```
+//!
+//! # Rules
+//!
+//! 1. **Every value expires.** [`USER_DATA_TTL`] and [`LIST_TTL`] are the times to take where
+//!    nothing speaks for others.
+//! 2. **Unreadable is absent.** A value of another [schema](KeyValue::with_schema), or one that
+//!    does not read as the type asked for, is a miss and is overwritten; it is never an error.
+//! 3. **One load per process.** Concurrent [`get_or_load`](KeyValue::get_or_load) calls for one
+//!    key on clones of one [`KeyValue`] call one loader. Its error reaches all of them and is
+//!    not stored; when it panics or its caller is cancelled, the next of them loads.
+//! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set) or [`del`](KeyValue::del)
+//!    while a load runs, in whichever process, ends it: its callers get what it found, the store
+//!    does not.
+//! 5. **A store that fails** is an error of `get`, `set`, `del` and `exists`, and `get_or_load`
+//!    goes to the loader, once its callers have waited for at most one store deadline.
+//!
+//! So write to the database first and `del` then; when the `del` fails, what was cached may be
+//! served until it expires, so let the client try again.
+//!
+//! # Keys
+//!
+//! `{namespace}:{prefix}:{id}`, and while a value is being loaded
+//! `{namespace}:lease:{…}` beside it, for at most a minute. Ids are visible in the store: an id
+//! that is a secret has to be hashed before. The prefixes of the crate's other data are
+//! [refused](PrefixError::Reserved).
+
+mod envelope;
+mod flight;
+mod load;
+mod prefix;
+mod service;
+
+use std::time::Duration;
+
+pub use prefix::PrefixError;
+pub use service::{KeyValue, SetError};
+
+/// How long to keep what describes one thing, a user for example: 1 hour.
+pub const USER_DATA_TTL: Duration = Duration::from_secs(3600);
+
+/// How long to keep lists and search results, which change more often: 5 minutes.
+pub const LIST_TTL: Duration = Duration::from_secs(300);

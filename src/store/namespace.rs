@@ -75,10 +75,22 @@ impl Namespace {
         self.key(format_args!("cache:{{{primary}}}"))
     }
 
-    /// `{namespace}:{name}`: a key of the key-value service, `user:42` for example.
+    /// `{namespace}:{name}`: a value of the key-value service, `user:42` for example. Braces,
+    /// which would make a hash tag of their own, are percent-encoded.
     #[cfg(feature = "key-value")]
     pub(crate) fn value(&self, name: &str) -> Key {
-        self.key(format_args!("{name}"))
+        if name.contains(['%', '{', '}']) {
+            let name = name.replace('%', "%25").replace('{', "%7B");
+            self.key(format_args!("{}", name.replace('}', "%7D")))
+        } else {
+            self.key(format_args!("{name}"))
+        }
+    }
+
+    /// `{namespace}:lease:{{value}}`: the announcement of a load, in the slot of its value.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn lease(&self, value: &Key) -> Key {
+        self.key(format_args!("lease:{{{value}}}"))
     }
 
     fn key(&self, rest: fmt::Arguments<'_>) -> Key {

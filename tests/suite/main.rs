@@ -4,6 +4,8 @@
     reason = "in a test a failed unwrap is a failed test"
 )]
 
+mod examples;
 mod harness;
+mod key_value;
 mod rate_limit;
 mod session;

@@ -3,6 +3,8 @@
 
 #[cfg(feature = "rate-limit")]
 pub(crate) mod acquire;
+#[cfg(any(feature = "cache", feature = "key-value"))]
+pub(crate) mod generation;
 pub(crate) mod ping;
 #[cfg(feature = "cache")]
 pub(crate) mod response;

@@ -52,4 +52,12 @@ pub(super) static ALL: &[&Script] = &[
     &crate::store::operations::response::PUT,
     #[cfg(feature = "cache")]
     &crate::store::operations::response::ABANDON,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::SET,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::DEL,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::ANNOUNCE,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::FILL,
 ];

@@ -64,13 +64,28 @@ impl Client {
 
     /// GET, with the whole answer.
     pub(crate) async fn get(&self, path: &str) -> Reply {
-        self.send(request(Method::GET, path, body::empty())).await
+        self.ask(Method::GET, path).await
+    }
+
+    /// A request without a body, with the whole answer.
+    pub(crate) async fn ask(&self, method: Method, path: &str) -> Reply {
+        self.send(request(method, path, body::empty())).await
     }
 
     /// POST of a value as JSON, with the whole answer.
     pub(crate) async fn post_json(&self, path: &str, value: &impl Serialize) -> Reply {
+        self.send_json(Method::POST, path, value).await
+    }
+
+    /// A request with a value as JSON, with the whole answer.
+    pub(crate) async fn send_json(
+        &self,
+        method: Method,
+        path: &str,
+        value: &impl Serialize,
+    ) -> Reply {
         let json = serde_json::to_vec(value).expect("a test's value is representable as JSON");
-        let mut request = request(Method::POST, path, body::full(json));
+        let mut request = request(method, path, body::full(json));
         request.headers_mut().insert(
             CONTENT_TYPE,
             "application/json".parse().expect("a valid header value"),

@@ -5,6 +5,7 @@
 
 mod background;
 pub(crate) mod body;
+mod both_stores;
 pub(crate) mod client;
 pub(crate) mod cookie_jar;
 pub(crate) mod example;
@@ -12,5 +13,7 @@ pub(crate) mod origin;
 pub(crate) mod port;
 pub(crate) mod proxy;
 pub(crate) mod redis;
+
+pub(crate) use both_stores::on_both_stores;
 
 mod tests;

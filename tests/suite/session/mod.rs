@@ -18,25 +18,4 @@ mod races;
 mod stand;
 mod timeouts;
 
-/// Makes each function a test on embedded memory and one on a Redis of its own.
-macro_rules! on_both_stores {
-    ($($test:ident),* $(,)?) => {
-        mod memory {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(super::Stand::memory()).await;
-                }
-            )*
-        }
-        mod redis {
-            $(
-                #[tokio::test]
-                async fn $test() {
-                    super::$test(super::Stand::redis().await).await;
-                }
-            )*
-        }
-    };
-}
-use on_both_stores;
+use crate::harness::on_both_stores;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::set::{ResponseSet, StoredVariant};
+use super::{
+    Generation,
+    set::{ResponseSet, StoredVariant},
+};
 use crate::store::{
     Key, Operation, Timestamp,
     memory::{Live, Memory},
@@ -24,22 +27,6 @@ pub(crate) static ABANDON: Script = Script::new(include_str!("../../scripts/resp
 
 /// Lists of `Vary` names that are kept per primary key.
 const MOST_VARY_LISTS: usize = 4;
-
-/// Names what is stored under a primary key from its first fill to its invalidation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Generation(pub(crate) Bytes);
-
-impl Generation {
-    /// A new one: 128 random bits.
-    pub(crate) fn random() -> Self {
-        let mut bytes = [0; 16];
-        // Without entropy the time will do: it has to be unlike the last, not unguessable.
-        if getrandom::fill(&mut bytes).is_err() {
-            bytes[..8].copy_from_slice(&Timestamp::now().as_micros().to_be_bytes());
-        }
-        Self(Bytes::copy_from_slice(&bytes))
-    }
-}
 
 /// Announces a fill and answers the generation that it belongs to. One EVALSHA.
 #[derive(Debug)]

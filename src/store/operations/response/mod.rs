@@ -12,8 +12,9 @@ mod fill;
 mod lookup;
 mod set;
 
+pub(crate) use super::generation::Generation;
 #[cfg(feature = "redis")]
 pub(crate) use fill::{ABANDON, BEGIN, PUT};
-pub(crate) use fill::{Abandon, Begin, Generation, Invalidate, Put};
+pub(crate) use fill::{Abandon, Begin, Invalidate, Put};
 pub(crate) use lookup::{Lookup, Stored};
 pub(crate) use set::ResponseSet;

@@ -1,0 +1,30 @@
+//! How the examples on axum are served.
+
+use std::{future::IntoFuture as _, net::SocketAddr, time::Duration};
+
+use axum::{Router, serve::ListenerExt as _};
+use tokio::net::TcpListener;
+
+use crate::common::{Error, stopped};
+
+/// How long requests under way may take once the program is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// Serves until SIGTERM or SIGINT, then lets what is under way come to its end.
+pub async fn serve(listener: TcpListener, app: Router) -> Result<(), Error> {
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    // The limits need to know who is calling.
+    let app = app.into_make_service_with_connect_info::<SocketAddr>();
+    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
+    let overdue = async {
+        stopped().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = server.into_future() => ended?,
+        () = overdue => tracing::warn!("stopped with requests under way"),
+    }
+    Ok(())
+}

@@ -1,0 +1,46 @@
+//! Users: cache-aside, an hour in the store.
+
+use axum::{Router, extract::State, http::StatusCode, routing::get};
+use serde::Deserialize;
+use tower_keep::key_value::USER_DATA_TTL;
+
+use crate::{
+    answer::{Error, Json, Path},
+    app::App,
+    repository::User,
+};
+
+pub fn routes() -> Router<App> {
+    Router::new().route("/users/{id}", get(read).put(write).delete(remove))
+}
+
+async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<User>, Error> {
+    let query = || app.repository.user(&id);
+    Ok(Json(
+        app.users.get_or_load(&id, USER_DATA_TTL, query).await?,
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+struct Profile {
+    name: String,
+}
+
+/// First the database, then the cache. When the store fails the change is made all the same,
+/// and the client, which is told so, can try again.
+async fn write(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    Json(Profile { name }): Json<Profile>,
+) -> Result<Json<User>, Error> {
+    let user = app.repository.write_user(User { id, name }).await;
+    app.users.del(&user.id).await?;
+    Ok(Json(user))
+}
+
+async fn remove(State(app): State<App>, Path(id): Path<String>) -> Result<StatusCode, Error> {
+    let removed = app.repository.remove_user(&id).await;
+    app.users.del(&id).await?;
+    removed?;
+    Ok(StatusCode::NO_CONTENT)
+}

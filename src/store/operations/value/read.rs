@@ -1,0 +1,54 @@
+//! Reading: plain commands, which a replica could answer.
+
+use bytes::Bytes;
+
+use crate::store::{Key, Operation, Timestamp, memory::Memory};
+#[cfg(feature = "redis")]
+use crate::store::{
+    StoreError,
+    redis::{Command, Reply},
+};
+
+/// The value of a key. `GET`.
+#[derive(Debug)]
+pub(crate) struct Get(pub(crate) Key);
+
+impl Operation for Get {
+    type Output = Option<Bytes>;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> Option<Bytes> {
+        memory.values.get(&self.0, now, |live| live.value.clone())
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::new("GET").key(&self.0)
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<Option<Bytes>, StoreError> {
+        reply.optional_bytes()
+    }
+}
+
+/// Whether a key has a value. `EXISTS`.
+#[derive(Debug)]
+pub(crate) struct Exists(pub(crate) Key);
+
+impl Operation for Exists {
+    type Output = bool;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+        memory.values.get(&self.0, now, |_| ()).is_some()
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::new("EXISTS").key(&self.0)
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
+        Ok(reply.integer()? > 0)
+    }
+}

@@ -1,0 +1,79 @@
+//! Writing, which ends the loads that are under way.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::Place;
+use crate::store::{
+    Operation, Timestamp,
+    memory::{Memory, replace},
+};
+#[cfg(feature = "redis")]
+use crate::store::{
+    StoreError,
+    redis::{Command, Reply, Script},
+};
+
+#[cfg(feature = "redis")]
+pub(crate) static SET: Script = Script::new(include_str!("../../scripts/value_set.lua"));
+#[cfg(feature = "redis")]
+pub(crate) static DEL: Script = Script::new(include_str!("../../scripts/value_del.lua"));
+
+/// Sets a value for `ttl`. One EVALSHA.
+#[derive(Debug)]
+pub(crate) struct Set {
+    pub(crate) place: Place,
+    pub(crate) value: Bytes,
+    pub(crate) ttl: Duration,
+}
+
+impl Operation for Set {
+    type Output = ();
+
+    fn run(&self, memory: &Memory, now: Timestamp) {
+        let Place { value, lease } = &self.place;
+        memory.values.update_pair(value, lease, now, |live, lease| {
+            *lease = None;
+            replace(live, self.value.clone(), now, self.ttl);
+        });
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::script(&SET, &[&self.place.value, &self.place.lease])
+            .arg(&*self.value)
+            .millis(self.ttl)
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<(), StoreError> {
+        reply.okay()
+    }
+}
+
+/// Deletes a value; whether there was one. One EVALSHA.
+#[derive(Debug)]
+pub(crate) struct Del(pub(crate) Place);
+
+impl Operation for Del {
+    type Output = bool;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+        let Place { value, lease } = &self.0;
+        memory.values.update_pair(value, lease, now, |live, lease| {
+            *lease = None;
+            live.take().is_some()
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::script(&DEL, &[&self.0.value, &self.0.lease])
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
+        Ok(reply.integer()? > 0)
+    }
+}

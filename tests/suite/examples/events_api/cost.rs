@@ -1,0 +1,85 @@
+//! What requests leave in Redis, and what they send there.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::stand::{Api, Stand};
+use crate::harness::client::Client;
+
+/// Everything that a visitor can do.
+async fn visit(client: &Client) {
+    client.get("/events").await;
+    client.get("/events/1").await;
+    client.login("ada").await;
+    client.me().await;
+    client.put("/session/cart", json!(["tea"])).await;
+    client.get("/session/cart").await;
+    client.get("/users/1").await;
+    client.put("/users/2", json!({"name": "Ada"})).await;
+    client.post_json("/events", &json!({"title": "Tea"})).await;
+    client.login("ada").await;
+    client.me().await;
+}
+
+#[tokio::test]
+async fn every_key_has_a_ttl_and_belongs_to_the_namespace() {
+    let mut stand = Stand::redis().await;
+    stand.restart(&["--namespace", "platform"]);
+    stand.server().command(&["FLUSHALL"]);
+    visit(&stand.client()).await;
+    let server = stand.server();
+    server.assert_every_key_has_a_ttl();
+    for kind in ["session", "rate_limit", "cache", "user"] {
+        assert!(
+            !server.keys(&format!("platform:{kind}:*")).is_empty(),
+            "{kind}"
+        );
+    }
+    assert_eq!(server.keys("*"), server.keys("platform:*"));
+}
+
+#[tokio::test]
+async fn no_id_address_or_url_is_in_a_key() {
+    let stand = Stand::redis().await;
+    let client = stand.client();
+    visit(&client).await;
+    let id = client.id().unwrap();
+    for key in stand.server().keys("*") {
+        for secret in [&*id, "127.0.0.1", "/events"] {
+            assert!(!key.contains(secret), "{key}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_request_sends_nothing_but_its_own_commands() {
+    let stand = Stand::redis().await;
+    let client = stand.client();
+    visit(&client).await;
+    stand.server().reset_stats();
+    visit(&client).await;
+    let calls = stand.server().command_calls();
+    for needless in ["ping", "unwatch", "eval", "script|load", "keys", "scan"] {
+        assert!(!calls.contains_key(needless), "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_cached_page_is_one_limit_and_one_lookup() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    client.get("/events").await;
+    stand.server().reset_stats();
+    client.get("/events").await;
+    let calls = stand.server().command_calls();
+    let of_the_limit = ["evalsha", "time", "get", "mget", "set"];
+    let expected = BTreeMap::from([("evalsha", 1), ("hmget", 1)]);
+    for (command, count) in expected {
+        assert_eq!(calls.get(command), Some(&count), "{calls:?}");
+    }
+    let others = calls
+        .keys()
+        .filter(|name| *name != "hmget" && !of_the_limit.contains(&&***name));
+    assert_eq!(others.count(), 0, "{calls:?}");
+}

@@ -1,0 +1,4 @@
+//! The example servers as their users run them: child processes behind real sockets.
+
+mod events_api;
+mod quickstart;

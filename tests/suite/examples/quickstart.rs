@@ -1,0 +1,52 @@
+//! The quickstart: what the README shows first.
+
+use http::StatusCode;
+
+use crate::harness::{client::Client, example::Example, redis::RedisServer};
+
+#[tokio::test]
+async fn it_answers_on_embedded_memory_and_stops_cleanly() {
+    let mut example = Example::start("quickstart", &[]);
+    let client = Client::http1(example.addr()).with_cookies();
+    for cached in [false, true] {
+        let reply = client.get("/").await;
+        assert_eq!(reply.status, StatusCode::OK);
+        assert_eq!(reply.text(), "Hello!\n");
+        let status = reply.header("cache-status").unwrap();
+        assert_eq!(status.contains("hit"), cached, "{status}");
+        assert!(
+            reply
+                .header("ratelimit")
+                .unwrap()
+                .starts_with("\"burst\";r=")
+        );
+        assert_eq!(reply.header("set-cookie"), None);
+    }
+    assert_eq!(client.get("/visits").await.text(), "1 visits\n");
+    assert_eq!(client.get("/visits").await.text(), "2 visits\n");
+    drop(client);
+    assert_eq!(example.terminate(), Some(0));
+    assert!(example.log().contains("embedded memory"));
+}
+
+#[tokio::test]
+async fn it_keeps_its_data_in_the_redis_that_the_environment_names() {
+    let redis = RedisServer::start();
+    let url = redis.url();
+    let environment = [("REDIS_URL", &*url), ("REDIS_NAMESPACE", "quick")];
+    let example = Example::start_with("quickstart", &["--store-timeout-ms", "5000"], &environment);
+    let client = Client::http1(example.addr()).with_cookies();
+    client.get("/").await;
+    client.get("/visits").await;
+    let keys = redis.keys("*");
+    assert!(keys.iter().all(|key| key.starts_with("quick:")), "{keys:?}");
+    assert_eq!(keys.len(), 3, "{keys:?}");
+    redis.assert_every_key_has_a_ttl();
+}
+
+#[test]
+fn its_help_is_no_error() {
+    let output = Example::run("quickstart", &["--help"]);
+    assert_eq!(output.code, Some(0));
+    assert!(output.stdout.contains("--listen"), "{}", output.stdout);
+}

@@ -1,0 +1,75 @@
+//! A store that fails: an error for who asked for the cache, a load for who asked for the value.
+
+use std::time::Duration;
+
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+use tower_keep::key_value::USER_DATA_TTL;
+
+use super::stand::{Database, Stand, User, user};
+
+#[tokio::test]
+async fn a_dead_redis_is_an_error_of_every_call_but_get_or_load() {
+    let mut stand = Stand::redis().await;
+    stand.server().kill();
+    let users = &stand.users;
+    assert!(users.get::<User>(1).await.is_err());
+    assert!(users.exists(1).await.is_err());
+    assert!(users.set(1, &user("Ada"), USER_DATA_TTL).await.is_err());
+    assert!(users.del(1).await.is_err());
+    let database = Database::open("Ada");
+    assert_eq!(database.through(users, "1").await, Ok(user("Ada")));
+    assert_eq!(database.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_hundred_tasks_load_once_without_a_store_too() {
+    let mut stand = Stand::redis().await;
+    stand.server().kill();
+    // From here on the breaker is open, so that all of them find out at once.
+    while stand.users.exists(1).await.is_ok() {}
+    let database = Database::closed("Ada");
+    let mut tasks = JoinSet::new();
+    for _ in 0..100 {
+        let (database, users) = (database.clone(), stand.users.clone());
+        tasks.spawn(async move { database.through(&users, "1").await });
+    }
+    database.has_begun().await;
+    sleep(Duration::from_millis(200)).await;
+    database.let_go_on();
+    for result in tasks.join_all().await {
+        assert_eq!(result, Ok(user("Ada")));
+    }
+    assert_eq!(database.calls(), 1);
+}
+
+#[tokio::test]
+async fn values_are_kept_again_once_redis_is_back() {
+    let mut stand = Stand::redis().await;
+    stand.server().kill();
+    let database = Database::open("Ada");
+    database.through(&stand.users, "1").await.unwrap();
+    stand.server().restart();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !stand.users.exists(1).await.unwrap_or(false) {
+        assert!(Instant::now() < end, "nothing is kept");
+        sleep(Duration::from_millis(5)).await;
+        database.through(&stand.users, "1").await.unwrap();
+    }
+    let calls = database.calls();
+    database.through(&stand.users, "1").await.unwrap();
+    assert_eq!(database.calls(), calls);
+}
+
+#[tokio::test]
+async fn a_redis_that_dies_while_a_load_runs_costs_no_answer() {
+    let mut stand = Stand::redis().await;
+    let database = Database::closed("Ada");
+    let load = database.spawn_through(&stand.users, "1");
+    database.has_begun().await;
+    stand.server().kill();
+    database.let_go_on();
+    assert_eq!(load.await.unwrap(), Ok(user("Ada")));
+}

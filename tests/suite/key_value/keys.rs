@@ -1,0 +1,113 @@
+//! What stands in Redis, and what is sent there.
+
+use std::collections::BTreeMap;
+
+use tower_keep::key_value::{KeyValue, PrefixError, USER_DATA_TTL};
+
+use super::stand::{Database, Stand, User, user};
+
+#[tokio::test]
+async fn keys_have_readable_names_and_all_of_them_a_ttl() {
+    let mut stand = Stand::redis().await;
+    let database = Database::closed("Ada");
+    let load = database.spawn_through(&stand.users, "42");
+    database.has_begun().await;
+    let server = stand.server();
+    assert_eq!(server.keys("*"), ["keep:lease:{keep:user:42}"]);
+    server.assert_every_key_has_a_ttl();
+    database.let_go_on();
+    load.await.unwrap().unwrap();
+    let server = stand.server();
+    assert_eq!(server.keys("*"), ["keep:user:42"]);
+    server.assert_every_key_has_a_ttl();
+    let stored: String = server.query(&["GET", "keep:user:42"]);
+    assert_eq!(stored, r#"{"v":1,"d":{"name":"Ada"}}"#);
+}
+
+#[tokio::test]
+async fn a_del_while_a_load_runs_leaves_nothing_behind() {
+    let mut stand = Stand::redis().await;
+    let database = Database::closed("Ada");
+    let load = database.spawn_through(&stand.users, "1");
+    database.has_begun().await;
+    stand.users.del(1).await.unwrap();
+    database.let_go_on();
+    load.await.unwrap().unwrap();
+    assert_eq!(stand.server().keys("*"), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_read_is_one_get_and_a_question_one_exists() {
+    let mut stand = Stand::redis().await;
+    stand
+        .users
+        .set(1, &user("Ada"), USER_DATA_TTL)
+        .await
+        .unwrap();
+    stand.server().reset_stats();
+    let users = &stand.users;
+    assert!(users.exists(1).await.unwrap());
+    assert!(users.get::<User>(1).await.unwrap().is_some());
+    let database = Database::open("nobody");
+    database.through(users, "1").await.unwrap();
+    let expected = BTreeMap::from([("exists".to_owned(), 1), ("get".to_owned(), 2)]);
+    assert_eq!(stand.server().command_calls(), expected);
+}
+
+#[tokio::test]
+async fn a_miss_costs_two_scripts_beside_the_get() {
+    let mut stand = Stand::redis().await;
+    stand.server().reset_stats();
+    let database = Database::open("Ada");
+    database.through(&stand.users, "1").await.unwrap();
+    let calls = stand.server().command_calls();
+    assert_eq!(calls["evalsha"], 2);
+    assert!(!calls.contains_key("ping"), "{calls:?}");
+    assert!(!calls.contains_key("eval"), "{calls:?}");
+}
+
+#[tokio::test]
+async fn damaged_bytes_are_a_miss_and_are_overwritten() {
+    let mut stand = Stand::redis().await;
+    for damaged in ["", "\u{0}", r#"{"v":1,"d":{"na"#, "null", "[]"] {
+        let server = stand.server();
+        server.command(&["SET", "keep:user:1", damaged, "EX", "60"]);
+        assert_eq!(stand.get("1").await, None, "{damaged:?}");
+        let database = Database::open("Ada");
+        database.through(&stand.users, "1").await.unwrap();
+        assert_eq!(stand.get("1").await, Some(user("Ada")), "{damaged:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_flush_of_the_scripts_is_not_noticed() {
+    let mut stand = Stand::redis().await;
+    let database = Database::open("Ada");
+    for id in ["1", "2"] {
+        stand.server().flush_scripts();
+        database.through(&stand.users, id).await.unwrap();
+        stand.server().flush_scripts();
+        stand
+            .users
+            .set(id, &user("Grace"), USER_DATA_TTL)
+            .await
+            .unwrap();
+        stand.server().flush_scripts();
+        assert!(stand.users.del(id).await.unwrap());
+    }
+}
+
+#[tokio::test]
+async fn a_prefix_of_the_crates_own_keys_is_refused() {
+    let stand = Stand::memory();
+    for prefix in [
+        "session",
+        "rate_limit",
+        "cache:mine",
+        "refresh_token",
+        "lease",
+    ] {
+        let error = KeyValue::new(stand.store.clone(), prefix).unwrap_err();
+        assert_eq!(error, PrefixError::Reserved(prefix.to_owned()));
+    }
+}

@@ -71,6 +71,7 @@ async fn respond(
     if let Some(response) = health(&store, request.method(), request.uri().path()).await {
         return Ok(response);
     }
+    request.extensions_mut().insert(PeerAddr(peer));
     service
         .oneshot(request.map(|body| RequestBody(Some(body))))
         .await

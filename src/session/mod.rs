@@ -67,12 +67,16 @@
 //!    [`update`](Session::update) and [`increment`](Session::increment) are for the same key.
 //! 4. **No resurrection.** A commit changes only a session that still exists. Changes that a
 //!    logout has overtaken are dropped, with an event at level `info`.
-//! 5. **Commit before the response.** A client that follows a redirect at once finds the session
-//!    as the response left it. When the store fails, no success goes out.
-//! 6. **5xx and panics** drop what was to be committed, unless
+//! 5. **Renewal.** The old id leads to the session for the grace time, also for whoever else knows
+//!    it. Where that is worse than a request under way that finds itself logged out, set the
+//!    [grace](SessionLayer::with_renewal_grace) to zero.
+//! 6. **Commit before the response.** A client that follows a redirect at once finds the session
+//!    as the response left it. When the store fails, no success goes out; whether
+//!    the changes were stored is then not known.
+//! 7. **5xx and panics** drop what was to be committed, unless
 //!    [`commit_on_server_error`](SessionLayer::commit_on_server_error) says otherwise.
-//! 7. **Timeouts** are checked by the store's clock; no activity extends the absolute one.
-//! 8. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
+//! 8. **Timeouts** are checked by the store's clock; no activity extends the absolute one.
+//! 9. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
 //!    the session is `private` unless it says `public`. Both vary by `Cookie`.
 //!
 //! # Events

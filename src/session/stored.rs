@@ -202,6 +202,7 @@ impl Session {
                 Ok(Reached::Moved(id_hash)) => place.follow(id_hash),
                 Ok(Reached::Gone) => return Ok(None),
                 Err(error) => {
+                    tracing::debug!(target: "tower_keep::session", %error, "the store failed a session");
                     self.state().failed = Some(error.clone());
                     return Err(error);
                 }

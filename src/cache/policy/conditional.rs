@@ -12,7 +12,7 @@ use super::{RequestHead, date};
 /// response counts as modified at its `Date`, or else then.
 pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, received: u64) -> bool {
     if request.headers.contains_key(header::IF_NONE_MATCH) {
-        return is_listed(request.headers, &header::IF_NONE_MATCH, response);
+        return is_listed(request.headers, response);
     }
     let Some(since) = request.headers.get(header::IF_MODIFIED_SINCE) else {
         return false;

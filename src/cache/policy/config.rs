@@ -26,6 +26,7 @@ pub struct Policy {
     pub(super) stale_if_error: Duration,
     pub(super) stale_if_disconnected: Duration,
     pub(super) keep_for_validation: Duration,
+    pub(super) stale_beside_s_maxage: bool,
     pub(super) select_language: bool,
 }
 
@@ -78,6 +79,7 @@ impl Default for Policy {
             stale_if_error: Duration::ZERO,
             stale_if_disconnected: Duration::from_secs(10 * 60),
             keep_for_validation: Duration::from_secs(10 * 60),
+            stale_beside_s_maxage: false,
             select_language: false,
         }
         .with_request_directives(RequestDirective::ALL)
@@ -88,9 +90,9 @@ impl Policy {
     /// The share, in percent of the time since `Last-Modified`, for which a response without
     /// explicit expiration is fresh (RFC 9111 §4.2.2), and the longest such time.
     ///
-    /// Defaults: 10 % and 24 hours. 0 % turns heuristic freshness off.
+    /// Defaults: 10 % and 24 hours. 0 % turns heuristic freshness off; more than 100 % is 100 %.
     pub fn with_heuristic(mut self, percent: u8, max: Duration) -> Self {
-        self.heuristic_percent = percent;
+        self.heuristic_percent = percent.min(100);
         self.heuristic_max = max;
         self
     }
@@ -136,6 +138,15 @@ impl Policy {
     /// origin gives no answer at all (RFC 9111 §4.2.4, "disconnected"). Default: ten minutes.
     pub fn with_stale_if_disconnected(mut self, window: Duration) -> Self {
         self.stale_if_disconnected = window;
+        self
+    }
+
+    /// Whether `stale-while-revalidate` and `stale-if-error` count beside `s-maxage`, which by
+    /// RFC 9111 §5.2.2.10 forbids a shared cache to send stale responses as `proxy-revalidate`
+    /// does. Many origins write `s-maxage=60, stale-while-revalidate=600` and mean both.
+    /// Default: no.
+    pub fn with_stale_beside_s_maxage(mut self, honour: bool) -> Self {
+        self.stale_beside_s_maxage = honour;
         self
     }
 

@@ -225,7 +225,7 @@ mod tests {
         assert!(parsed("Mon, 01 Jan 1900 00:00:00 GMT").is_some_and(|time| time < 0));
         assert_eq!(
             parsed("Sun, 21 Nov 2286 04:46:39 GMT"),
-            Some(10_000_169_199)
+            Some(10_000_039_599)
         );
     }
 
@@ -243,7 +243,9 @@ mod tests {
         }
 
         #[test]
-        fn near_dates_are_read_without_panic(text in "[A-Za-z]{3,9},? ?[0-9é]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9:.]{8} ?[A-Z]{0,3}") {
+        fn near_dates_are_read_without_panic(
+            text in "[A-Za-z]{3,9},? ?[0-9é]{1,2}[ -][A-Za-z]{3}[ -][0-9]{2,4} [0-9:.]{8} ?[A-Z]{0,3}"
+        ) {
             if let Ok(value) = HeaderValue::from_str(&text) {
                 let _ = parse(&value, NOW);
             }

@@ -75,6 +75,19 @@ impl ResponseDirectives {
         self.no_cache || self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
     }
 
+    /// Beside an explicit permission to serve stale, `s-maxage` keeps its lifetime and lets the
+    /// response be shared, but forbids nothing.
+    pub(super) fn let_stale_beside_s_maxage(&mut self) {
+        let permitted = self
+            .stale_while_revalidate
+            .or(self.stale_if_error)
+            .is_some();
+        if let Some(lifetime) = self.s_maxage.take_if(|_| permitted) {
+            self.max_age = Some(lifetime);
+            self.public = true;
+        }
+    }
+
     /// Takes the field names of a qualified `no-cache` or `private`. False when there are none,
     /// so that the directive is about the whole response.
     pub(super) fn withhold(&mut self, argument: Option<&[u8]>) -> bool {

@@ -1,11 +1,11 @@
 //! Entity tags and their comparison (RFC 9110 §8.8.3).
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, header};
 
 use super::headers::{members, single};
 
-/// An entity tag as it stands in a field. One that breaks the syntax (no quotes) is compared as a whole,
-/// as a strong tag, so that it equals only itself.
+/// An entity tag as it stands in a field. One that breaks the syntax (no quotes) is compared as a
+/// whole, as a strong tag, so that it equals only itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct EntityTag<'a> {
     opaque: &'a [u8],
@@ -45,9 +45,9 @@ impl<'a> EntityTag<'a> {
 }
 
 /// Whether `If-None-Match` lists the response's tag, or is `*` (weak comparison, RFC 9110 §13.1.2).
-pub(super) fn is_listed(request: &HeaderMap, name: &HeaderName, response: &HeaderMap) -> bool {
+pub(super) fn is_listed(request: &HeaderMap, response: &HeaderMap) -> bool {
     let current = EntityTag::of(response);
-    members(request, name).any(|member| {
+    members(request, &header::IF_NONE_MATCH).any(|member| {
         member == b"*" || current.is_some_and(|current| EntityTag::new(member).weak_eq(&current))
     })
 }

@@ -98,7 +98,10 @@ impl Policy {
             Some(_) => None,
             None => expiration(headers, response.response_time),
         };
-        let directives = targeted.unwrap_or_else(|| ResponseDirectives::of(headers));
+        let mut directives = targeted.unwrap_or_else(|| ResponseDirectives::of(headers));
+        if self.stale_beside_s_maxage {
+            directives.let_stale_beside_s_maxage();
+        }
         let explicit = directives.s_maxage.or(directives.max_age).or(expires);
         let lifetime = explicit.or_else(|| self.heuristic_lifetime(&directives, response));
         Terms {

@@ -85,13 +85,13 @@ pub(super) mod stored {
 
     use http::{HeaderMap, HeaderName, HeaderValue};
     use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
-    use serde::ser::{Serialize, SerializeSeq as _, Serializer};
+    use serde::ser::{Serialize, SerializeSeq, Serializer};
 
     pub(in super::super) fn serialize<S: Serializer>(
         headers: &HeaderMap,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
-        // The map's own iterator does not know its length, which compact formats want first.
+        // Compact formats need to know the length beforehand.
         let mut lines = serializer.serialize_seq(Some(headers.len()))?;
         for (name, value) in headers {
             lines.serialize_element(&(name.as_str(), Octets(value)))?;

@@ -8,10 +8,13 @@
 //! 3. [`Policy::reuse`]: may this stored response answer now, or what has to happen first?
 //! 4. [`StoredHead::answer`]: the status, the fields and the part of the stored body to send
 //!    (200, 206, 304, 416).
-//! 5. [`validation_request`], [`Policy::freshen`], [`Policy::stale_on`]: validation, its 304 and its failure.
-//! 6. [`Policy::storable`]: the response of the inner service, made into a [`StoredHead`] or refused.
-//! 7. [`Policy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to stored responses.
+//! 5. [`validation_request`], [`Policy::freshen`], [`Policy::stale_on`]: validation, its 304 and
+//!    its failure.
+//! 6. [`Policy::storable`]: the response of the inner service as a [`StoredHead`], or why not.
+//! 7. [`Policy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to what is stored.
 //! 8. [`completion_request`], [`Policy::combine`]: stored parts made whole.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod answer;
 mod conditional;

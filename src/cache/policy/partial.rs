@@ -25,11 +25,12 @@ pub(crate) enum Piece {
     New(Range<u64>),
 }
 
-/// Makes `headers` ask for what the stored part, a body of `length` bytes, lacks: `Range`, and `If-Range`
-/// if it has a strong validator. False, and nothing changed, when one range does not complete it.
+/// Makes `headers` ask for what the stored part, a body of `length` bytes, lacks: `Range`, and
+/// `If-Range` if it has a strong validator. False, and nothing changed, when one range does not
+/// complete it.
 ///
-/// The 206 may be combined only by a strong validator. Without one an origin that
-/// honours the range has to be asked again for the whole; one that does not answers 200.
+/// A 206 may be combined with it only by a strong validator. Without one, an origin that honours
+/// the range has to be asked again for the whole; one that ignores it answers with the whole.
 pub(crate) fn completion_request(
     stored: &StoredHead,
     length: u64,
@@ -64,8 +65,8 @@ pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
 
 impl Policy {
     /// Combines the stored part, a body of `length` bytes, with the 206 `response`, a body of
-    /// `new_length` bytes. `None` when they must not be combined or would not be one part: then the new
-    /// response stands alone, and a client that wants the whole is served by a new request.
+    /// `new_length` bytes. `None` when they must not be combined or would not be one part: then
+    /// the new response stands alone, and a client that wants the whole needs a new request.
     pub(crate) fn combine(
         &self,
         request: &RequestHead<'_>,

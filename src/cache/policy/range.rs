@@ -32,7 +32,8 @@ pub(super) enum Selection {
 
 impl ByteRange {
     /// The range that a response with these fields has to answer. `Range` may always be ignored
-    /// (§14.2), and is for what this cache does not serve: other methods than GET, other units, several ranges.
+    /// (§14.2), and is for what this cache does not serve: other methods than GET, other units,
+    /// several ranges.
     pub(super) fn requested(request: &RequestHead<'_>, response: &HeaderMap) -> Option<Self> {
         if request.method != Method::GET {
             return None;

@@ -164,8 +164,8 @@ impl Policy {
         validity.staleness(now) <= window
     }
 
-    /// For how long from `now` the stored response can be of use: while it is fresh, may be sent stale or is
-    /// kept to be validated. Zero: not at all.
+    /// For how long from `now` the stored response can be of use: while it is fresh, may be sent
+    /// stale or is kept to be validated. Zero: not at all.
     pub(crate) fn retention(&self, stored: &StoredHead, now: u64) -> Duration {
         let validity = &stored.validity;
         let stale = if validity.forbid_stale {

@@ -57,6 +57,12 @@ impl NotStorable {
         }
     }
 
+    /// Whether the response, though not stored, shows that what is stored is not current, so that
+    /// it has to go. An error shows nothing, nor does what only holds for this one request.
+    pub(crate) fn supersedes_stored(self, status: StatusCode) -> bool {
+        !status.is_server_error() && !self.is_about_request()
+    }
+
     /// Whether it is this request that keeps the response from being stored. What is stored for
     /// the others then stays valid.
     pub(crate) fn is_about_request(self) -> bool {

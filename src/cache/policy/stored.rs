@@ -98,3 +98,86 @@ mod status_code {
         StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::cache::policy::testing::{Request, headers, response, store};
+    use crate::cache::policy::{Policy, VaryNames};
+
+    fn read_back(stored: &StoredHead) -> StoredHead {
+        let bytes = postcard::to_allocvec(stored).unwrap();
+        postcard::from_bytes(&bytes).unwrap()
+    }
+
+    #[test]
+    fn what_is_stored_is_read_back() {
+        let request = Request::get(&[("foo", "1"), ("accept-language", "de")]);
+        let lines = [
+            ("cache-control", "max-age=60, stale-if-error=5"),
+            ("vary", "Foo, Accept-Language"),
+            ("content-range", "bytes 4-9/*"),
+            ("content-language", "de"),
+            ("link", "<1>"),
+            ("link", "<2>"),
+        ];
+        let stored = store(&request, 206, &lines).unwrap();
+        assert_eq!(read_back(&stored), stored);
+        let json = serde_json::to_string(&stored).unwrap();
+        assert_eq!(serde_json::from_str::<StoredHead>(&json).unwrap(), stored);
+    }
+
+    #[test]
+    fn selecting_values_are_not_stored_in_clear() {
+        let secret = "a-secret-of-this-user";
+        let request = Request::get(&[("cookie", secret), ("authorization", secret)]);
+        let lines = [
+            ("cache-control", "public, max-age=9"),
+            ("vary", "cookie, authorization"),
+        ];
+        let stored = store(&request, 200, &lines).unwrap();
+        let bytes = postcard::to_allocvec(&stored).unwrap();
+        let found = bytes
+            .windows(secret.len())
+            .any(|part| part == secret.as_bytes());
+        assert!(!found && !format!("{stored:?}").contains(secret));
+    }
+
+    #[test]
+    fn damaged_bytes_are_an_error() {
+        let lines = headers(&[("cache-control", "max-age=60"), ("x", "1")]);
+        let request = Request::get(&[]);
+        let stored = Policy::default()
+            .storable(&request.head(), &response(200, &lines), |_| {})
+            .unwrap();
+        let bytes = postcard::to_allocvec(&stored).unwrap();
+        for end in 0..bytes.len() {
+            assert!(postcard::from_bytes::<StoredHead>(&bytes[..end]).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn field_values_of_any_bytes_are_read_back_in_order(values: Vec<Vec<u8>>) {
+            let mut lines = headers(&[("cache-control", "max-age=60")]);
+            for value in values {
+                if let Ok(value) = HeaderValue::from_bytes(&value) {
+                    lines.append("x", value);
+                }
+            }
+            let request = Request::get(&[]);
+            let stored = Policy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
+            let found = read_back(&stored);
+            prop_assert!(found.headers().get_all("x").iter().eq(lines.get_all("x").iter()));
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {
+            let _ = postcard::from_bytes::<StoredHead>(&bytes);
+            let _ = postcard::from_bytes::<VaryNames>(&bytes);
+        }
+    }
+}

@@ -19,6 +19,10 @@ pub(crate) enum Freshened {
 }
 
 /// What the response to a HEAD means for a stored response to GET.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it is matched at once, never kept"
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum HeadEffect {
     /// Nothing.

@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 use super::headers::{members, stored::Name};
 use super::negotiation::{normalised, preferred_language};
 
-/// The secondary cache key: 128 bits of the SHA-256 of the normalised selecting fields.
+/// The secondary cache key: 128 bits of the SHA-256 of the normalised selecting fields, zeros if
+/// there are none.
 ///
 /// The hash keeps cookies and credentials that a response varies on out of keys and values.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -105,6 +106,9 @@ impl VaryNames {
 
     /// `language` stands in for `Accept-Language`.
     fn hash(&self, request: &HeaderMap, language: Option<&[u8]>) -> Variant {
+        if self.is_empty() {
+            return Variant([0; 16]);
+        }
         // What a field contributes begins with its kind and length, so that no two requests run together.
         const ABSENT: u8 = 0;
         const PRESENT: u8 = 1;
@@ -219,6 +223,10 @@ mod tests {
         assert_ne!(
             names.variant(&headers(&[("a", "1b"), ("b", "")])),
             names.variant(&headers(&[("a", "1"), ("b", "b")])),
+        );
+        assert_ne!(
+            vary(&["a"]).unwrap().variant(&headers(&[("a", "bc")])),
+            vary(&["ab"]).unwrap().variant(&headers(&[("ab", "c")])),
         );
     }
 

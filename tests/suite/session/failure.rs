@@ -39,7 +39,7 @@ async fn a_load_from_a_frozen_store_is_a_503_within_the_deadline() {
         })
         .await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    assert!(start.elapsed() < DEADLINE * 2, "{:?}", start.elapsed());
+    assert!(start.elapsed() < DEADLINE * 3, "{:?}", start.elapsed());
     stand.server().resume();
     ready_again(&stand).await;
     assert_eq!(client.get("user").await, Some(json!("ada")));

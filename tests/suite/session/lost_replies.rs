@@ -1,7 +1,7 @@
 //! What happens when a connection is lost after the server has executed a command and before
 //! its reply: the store sends again what may be sent twice, and only that.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http::{Response, StatusCode, header::SET_COOKIE};
 use serde_json::json;
@@ -13,8 +13,12 @@ use tower_keep::{
 use super::stand::{Client, Stand};
 use crate::harness::proxy::Proxy;
 
-/// Sends a request over a proxy that loses the first reply to what `handler` makes the store
-/// do, once the server `has_executed` it.
+fn hold_replies(proxy: &Proxy) {
+    proxy.delay(Duration::ZERO, Duration::from_secs(60));
+}
+
+/// Sends a request over a proxy whose replies `handler` holds back from some point on, and
+/// loses them once the server `has_executed` what comes then.
 async fn with_a_lost_reply<H, F>(
     stand: &Stand,
     layer: impl FnOnce(SessionLayer) -> SessionLayer,
@@ -23,10 +27,10 @@ async fn with_a_lost_reply<H, F>(
     has_executed: impl Fn() -> bool,
 ) -> (Client, Response<()>)
 where
-    H: FnOnce(Session) -> F + Send + 'static,
+    H: FnOnce(Session, Arc<Proxy>) -> F + Send + 'static,
     F: Future<Output = Result<Response<String>, SessionError>> + Send,
 {
-    let proxy = Proxy::start(stand.server().addr());
+    let proxy = Arc::new(Proxy::start(stand.server().addr()));
     let store = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
     let store = store
         .with_deadline(Duration::from_secs(10))
@@ -37,9 +41,14 @@ where
     if let Some(id) = id {
         client.plant(&id);
     }
-    proxy.delay(Duration::ZERO, Duration::from_secs(60));
-    let request = client.clone();
-    let request = tokio::spawn(async move { request.send(handler).await.map(drop) });
+    let (request, held) = (client.clone(), proxy.clone());
+    let request = async move {
+        request
+            .send(|session| handler(session, held))
+            .await
+            .map(drop)
+    };
+    let request = tokio::spawn(request);
     while !has_executed() {
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
@@ -64,7 +73,8 @@ async fn a_renewal_whose_reply_is_lost_still_reaches_the_client() {
             &stand,
             |layer| layer.with_renewal_grace(grace).unwrap(),
             first.id(),
-            async |session: Session| {
+            async |session: Session, proxy: Arc<Proxy>| {
+                hold_replies(&proxy);
                 session.renew()?;
                 session.insert("user", "grace")?;
                 Ok(Response::default())
@@ -92,7 +102,8 @@ async fn a_new_session_whose_reply_is_lost_is_stored_once() {
         &stand,
         |layer| layer,
         None,
-        async |session: Session| {
+        async |session: Session, proxy: Arc<Proxy>| {
+            hold_replies(&proxy);
             session.insert("user", "ada")?;
             Ok(Response::default())
         },
@@ -113,7 +124,8 @@ async fn an_increment_whose_reply_is_lost_is_an_error_and_counts_once() {
         &stand,
         |layer| layer,
         first.id(),
-        async |session: Session| {
+        async |session: Session, proxy: Arc<Proxy>| {
+            hold_replies(&proxy);
             session.increment("visits", 1).await?;
             Ok(Response::default())
         },
@@ -122,4 +134,31 @@ async fn an_increment_whose_reply_is_lost_is_an_error_and_counts_once() {
     .await;
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(client.get("visits").await, Some(json!(1)));
+}
+
+#[tokio::test]
+async fn an_update_whose_reply_is_lost_is_an_error_and_applies_once() {
+    let stand = Stand::redis().await;
+    let first = stand.logged_in("ada").await;
+    first
+        .visit(async |session| session.insert("n", &1).unwrap())
+        .await;
+    let key = stand.only_key();
+    let (client, response) = with_a_lost_reply(
+        &stand,
+        |layer| layer,
+        first.id(),
+        async |session: Session, proxy: Arc<Proxy>| {
+            session.exists().await?;
+            hold_replies(&proxy);
+            session
+                .update("n", |n: Option<i32>| n.map_or(100, |n| n * 2))
+                .await?;
+            Ok(Response::default())
+        },
+        || stand.server().query::<String>(&["HGET", &key, "d:n"]) != "1",
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(client.get("n").await, Some(json!(2)));
 }

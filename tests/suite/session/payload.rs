@@ -129,3 +129,22 @@ async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent()
         assert_eq!(text(&stand.server().command(&["DUMP", &key])), broken);
     }
 }
+
+#[tokio::test]
+async fn changes_do_not_reach_another_session_under_the_same_key() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    let key = stand.only_key();
+    client
+        .visit(async |session| {
+            session.exists().await.unwrap();
+            // As a restored backup or a stray hand would.
+            stand
+                .server()
+                .command(&["HSET", &key, "m:lineage", "another"]);
+            session.insert("k", &1).unwrap();
+        })
+        .await;
+    assert_eq!(client.get("k").await, None);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+}

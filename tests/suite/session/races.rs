@@ -22,11 +22,6 @@ on_both_stores!(
     an_increment_past_the_range_fails_and_changes_nothing,
 );
 
-async fn destroy(session: Session) -> Result<Response<String>, SessionError> {
-    session.destroy().await?;
-    Ok(Response::default())
-}
-
 async fn a_slow_writer_does_not_bring_a_session_back_after_its_logout(stand: Stand) {
     for renews in [false, true] {
         let client = stand.logged_in("ada").await;
@@ -34,7 +29,7 @@ async fn a_slow_writer_does_not_bring_a_session_back_after_its_logout(stand: Sta
         let response = slow
             .send(async |session| {
                 assert_eq!(session.get::<String>("user").await?.unwrap(), "ada");
-                client.send(destroy).await;
+                client.logout().await;
                 session.insert("cart", &["tea"])?;
                 if renews {
                     session.renew()?;
@@ -57,7 +52,7 @@ async fn a_slow_reader_does_not_bring_a_session_back_after_its_logout(stand: Sta
     let client = stand.logged_in("ada").await;
     let slow = client.copy();
     slow.visit(async |session| {
-        client.send(destroy).await;
+        client.logout().await;
         assert_eq!(session.get::<String>("user").await.unwrap(), None);
     })
     .await;
@@ -74,7 +69,7 @@ async fn an_immediate_change_after_a_logout_says_that_the_session_has_ended(stan
         let response = slow
             .send(async |session| {
                 session.get::<String>("user").await?;
-                client.send(destroy).await;
+                client.logout().await;
                 match which {
                     0 => drop(session.increment("visits", 1).await?),
                     1 => drop(session.update("n", |n: Option<i32>| n.unwrap_or(0)).await?),

@@ -16,9 +16,6 @@ use tower_keep::{
 
 use crate::harness::{cookie_jar::CookieJar, redis::RedisServer};
 
-/// The default cookie's name.
-pub(crate) const COOKIE_NAME: &str = "__Host-id";
-
 /// A store and a session layer over it.
 pub(crate) struct Stand {
     pub(crate) layer: SessionLayer,
@@ -181,6 +178,23 @@ impl Client {
             .await;
         assert_eq!(response.status(), StatusCode::OK);
         result.expect("the handler has run")
+    }
+
+    /// Logs in as an application does.
+    pub(crate) async fn login(&self, user: &'static str) {
+        self.visit(move |session| async move {
+            session.renew().unwrap();
+            session.insert("user", user).unwrap();
+        })
+        .await;
+    }
+
+    pub(crate) async fn logout(&self) -> Response<()> {
+        let response = self.send(async |session: Session| {
+            session.destroy().await?;
+            Ok(Response::default())
+        });
+        response.await.map(drop)
     }
 
     /// What the session of this client has under `key`.

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{on_both_stores, stand::Stand};
+use super::{
+    on_both_stores,
+    stand::{Client, Stand},
+};
 
 on_both_stores!(
     activity_keeps_a_session_and_a_gap_of_the_idle_timeout_ends_it,
@@ -72,11 +75,16 @@ async fn increments_alone_keep_a_session(stand: Stand) {
 }
 
 async fn a_shorter_timeout_applies_to_sessions_that_are_there(stand: Stand) {
-    let old = stand.logged_in("ada").await;
-    let id = old.id().unwrap();
+    let id = stand.logged_in("ada").await.id().unwrap();
     stand.advance(ms(3_000)).await;
-    let stand = with_timeouts(stand, ms(2_000), ms(5_000));
+    for (idle, absolute) in [(2_000, 60_000), (60_000, 2_000)] {
+        let layer = tower_keep::session::SessionLayer::new(stand.store.clone());
+        let layer = layer.with_idle_timeout(ms(idle)).unwrap();
+        let client = Client::of(layer.with_absolute_timeout(ms(absolute)).unwrap());
+        client.plant(&id);
+        assert_eq!(client.get("user").await, None);
+    }
     let client = stand.client();
     client.plant(&id);
-    assert_eq!(client.get("user").await, None);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
 }

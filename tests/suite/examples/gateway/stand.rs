@@ -1,0 +1,87 @@
+//! A gateway between a client and a programmable origin.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::harness::{
+    body::{self, Body},
+    client::{Client, Reply},
+    example::Example,
+    origin::Origin,
+    redis::RedisServer,
+};
+
+/// For tests in which Redis is well: a loaded machine must not look like an outage.
+pub(super) const PATIENT: [&str; 2] = ["--store-timeout-ms", "5000"];
+
+pub(super) struct Stand {
+    pub(super) origin: Origin,
+    pub(super) gateway: Example,
+}
+
+impl Stand {
+    pub(super) fn start<H, F>(flags: &[&str], handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let origin = Origin::start(handler);
+        let gateway = start(origin.addr(), flags);
+        Self { origin, gateway }
+    }
+
+    /// On `redis`, with patience.
+    pub(super) fn on_redis<H, F>(redis: &RedisServer, flags: &[&str], handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let url = redis.url();
+        Self::start(&[&["--store", &url], &PATIENT[..], flags].concat(), handler)
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::http1(self.gateway.addr())
+    }
+}
+
+/// A gateway to `upstream`.
+pub(super) fn start(upstream: SocketAddr, flags: &[&str]) -> Example {
+    let upstream = format!("http://{upstream}");
+    Example::start("gateway", &[&["--upstream", &upstream], flags].concat())
+}
+
+/// 200 with these fields and a body.
+pub(super) fn answer(fields: &[(&str, &str)], text: &str) -> Response<Body> {
+    let mut response = Response::builder();
+    for (name, value) in fields {
+        response = response.header(*name, *value);
+    }
+    response.body(body::full(text.to_owned())).unwrap()
+}
+
+/// A page that may be stored for a minute.
+pub(super) async fn page(_: Request<Incoming>) -> Response<Body> {
+    answer(&[("cache-control", "max-age=60")], "page")
+}
+
+/// A GET with a header field.
+pub(super) async fn get_with(client: &Client, path: &str, name: &str, value: &str) -> Reply {
+    let request = Request::get(path).header(name, value).body(body::empty());
+    client.send(request.unwrap()).await
+}
+
+/// Waits until `condition` holds; for what another process does in its own time.
+pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !condition().await {
+        assert!(Instant::now() < patience, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

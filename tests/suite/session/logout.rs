@@ -1,0 +1,71 @@
+//! Logout.
+
+use http::{Response, StatusCode, header::SET_COOKIE};
+use serde_json::json;
+
+use super::{on_both_stores, stand::Stand};
+
+on_both_stores!(
+    a_logout_takes_the_cookie_back_and_its_replay_is_anonymous,
+    a_logout_over_an_old_id_ends_the_session,
+    a_logout_stays_when_the_response_is_a_5xx,
+    what_is_written_after_a_logout_is_a_new_session,
+);
+
+async fn a_logout_takes_the_cookie_back_and_its_replay_is_anonymous(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let thief = client.copy();
+    let response = client.logout().await;
+    assert_eq!(
+        response.headers()[SET_COOKIE],
+        "__Host-id=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+    );
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    assert_eq!(client.id(), None);
+    assert_eq!(thief.get("user").await, None);
+    if stand.is_redis() {
+        assert_eq!(stand.server().keys("*"), [""; 0]);
+    }
+}
+
+async fn a_logout_over_an_old_id_ends_the_session(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.login("ada").await;
+    old.logout().await;
+    assert_eq!(client.get("user").await, None);
+}
+
+async fn a_logout_stays_when_the_response_is_a_5xx(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let thief = client.copy();
+    let response = client
+        .send(async |session| {
+            session.destroy().await?;
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::BAD_GATEWAY;
+            Ok(response)
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
+    assert_eq!(client.id(), None);
+    assert_eq!(thief.get("user").await, None);
+}
+
+async fn what_is_written_after_a_logout_is_a_new_session(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client
+        .visit(async |session| {
+            session.insert("lost", &1).unwrap();
+            session.destroy().await.unwrap();
+            assert_eq!(session.get::<String>("user").await.unwrap(), None);
+            session.insert("flash", "goodbye").unwrap();
+        })
+        .await;
+    assert_ne!(client.id(), old.id());
+    assert_eq!(client.get("flash").await, Some(json!("goodbye")));
+    assert_eq!(client.get("user").await, None);
+    assert_eq!(client.get("lost").await, None);
+    assert_eq!(old.get("user").await, None);
+}

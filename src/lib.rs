@@ -88,6 +88,17 @@ pub mod store;
 #[doc = include_str!("ARCHITECTURE.md")]
 pub mod architecture {}
 
+/// Keeps the README's example compiling.
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "cache",
+    feature = "rate-limit",
+    feature = "session"
+))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 mod body;
 mod peer;
 mod problem;

@@ -111,8 +111,10 @@ async fn a_flood_of_responses_is_bounded_and_reclaimed_without_a_call() {
     use tower_service::Service;
 
     let store = small();
+    // Fresh for one minute, and then for ten of use to a validation.
+    const KEPT: Duration = Duration::from_secs(11 * 60);
     let mut service = crate::cache::CacheLayer::new(store.clone()).layer(Echo);
-    bounded_and_swept!(store, responses, Duration::from_secs(60), async |n: u32| {
+    bounded_and_swept!(store, responses, KEPT, async |n: u32| {
         let request = http::Request::builder().uri(format!("http://flood.test/{n}"));
         let response = service.call(request.body(String::new()).unwrap()).await;
         response.unwrap().into_body().collect().await.unwrap();

@@ -22,9 +22,14 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let process = Process::new("redis-server")
             .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
+            .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::null())
             .spawn()
@@ -33,7 +38,11 @@ impl Server {
     }
 
     async fn store(&self) -> Store {
-        let url = format!("unix://{}/redis.sock", self.dir.path().display());
+        self.store_with("").await
+    }
+
+    async fn store_with(&self, query: &str) -> Store {
+        let url = format!("unix://{}/redis.sock{query}", self.dir.path().display());
         let config = StoreConfig::from_url(&url).unwrap();
         let store = config
             .with_deadline(Duration::from_secs(5))
@@ -153,4 +162,13 @@ async fn a_lost_connection_is_the_same_error_for_every_operation() {
             "{reply:?}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_socket_takes_a_database_and_a_password_from_the_query() {
+    let server = Server::start_with(&["--requirepass", "p@ss w/rd"]);
+    let store = server.store_with("?db=3&pass=p%40ss+w%2Frd").await;
+    let info = Raw(|| Command::new("CLIENT").arg("INFO"));
+    let info = store.execute(info).await.unwrap();
+    assert!(format!("{info:?}").contains(" db=3 "), "{info:?}");
 }

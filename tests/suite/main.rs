@@ -9,3 +9,4 @@ mod harness;
 mod key_value;
 mod rate_limit;
 mod session;
+mod store;

@@ -188,3 +188,6 @@ fn server_error(value: &Value) -> Option<ServerErrorKind> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

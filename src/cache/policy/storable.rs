@@ -168,16 +168,11 @@ impl Policy {
             headers.remove(header::CONTENT_RANGE);
             headers.remove(header::CONTENT_LENGTH);
         }
-        let language_variant = self
-            .select_language
-            .then(|| vary.content_language_variant(request.headers, response.headers))
-            .flatten();
         StoredHead {
             status: response.status,
             headers,
             validity: Validity::new(terms, response),
             variant: vary.variant(request.headers),
-            language_variant,
             vary,
             part,
         }

@@ -103,7 +103,7 @@ where
             };
             let response = match result {
                 Err(error) => {
-                    return stale(Failure::Disconnected, None).map_or(Err(error), Ok);
+                    return stale(Failure::Disconnected, None).ok_or(error);
                 }
                 Ok(response) => response,
             };

@@ -103,14 +103,12 @@ where
             };
             let response = match result {
                 Err(error) => {
-                    storing.abandon();
-                    return stale(Failure::Disconnected, None).map_or(Err(error), Ok);
+                    return stale(Failure::Disconnected, None).ok_or(error);
                 }
                 Ok(response) => response,
             };
             let status = response.status();
             if let Some(outcome) = stale(Failure::Status(status), Some(status)) {
-                storing.abandon();
                 return Ok(outcome);
             }
             let fitting = match mode {

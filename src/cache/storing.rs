@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
     lookup::encode,
@@ -15,18 +16,20 @@ use crate::store::{
     operations::response::{Abandon, Begin, Generation, Invalidate, Put},
 };
 
-/// A fill that is being announced while the inner service works.
+/// A fill that is being announced while the inner service works. Dropped, it is taken back.
 pub(super) struct Storing {
     state: Arc<State>,
     key: Key,
-    begun: tokio::task::JoinHandle<Result<Generation, StoreError>>,
+    begun: JoinHandle<Result<Ready, StoreError>>,
 }
 
-/// A fill that is announced, and stored only while nothing invalidated its key.
+/// A fill that is announced, and stored only while nothing invalidated its key. Dropped, as by a
+/// request that is cancelled or a service that panics, it is taken back.
 pub(super) struct Ready {
     state: Arc<State>,
     key: Key,
-    generation: Generation,
+    /// Taken by [`put`](Self::put).
+    generation: Option<Generation>,
 }
 
 impl Storing {
@@ -37,33 +40,24 @@ impl Storing {
             generation: Generation::random(),
             lease: state.options.fill_lease,
         });
+        let (for_ready, ready_key) = (state.clone(), key.clone());
+        let begun = tokio::spawn(async move {
+            Ok(Ready {
+                generation: Some(begin.await?),
+                state: for_ready,
+                key: ready_key,
+            })
+        });
         Self {
             state: state.clone(),
             key,
-            begun: tokio::spawn(begin),
+            begun,
         }
     }
 
     /// Waits for the announcement, which is there as a rule when the response is.
     pub(super) async fn ready(self) -> Result<Ready, StoreError> {
-        let Self { state, key, begun } = self;
-        match begun.await {
-            Ok(generation) => Ok(Ready {
-                state,
-                key,
-                generation: generation?,
-            }),
-            Err(_) => Err(StoreError::Unavailable),
-        }
-    }
-
-    /// Nothing is stored: takes the announcement back, off the response's path.
-    pub(super) fn abandon(self) {
-        tokio::spawn(async move {
-            if let Ok(ready) = self.ready().await {
-                ready.abandon().await;
-            }
-        });
+        self.begun.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
     /// Stores a response, or a new head for the stored body.
@@ -87,14 +81,17 @@ impl Ready {
         self.state.vary.learn(&self.key, &head.vary().to_list());
     }
 
-    pub(super) async fn put(self, head: &StoredHead, body: Option<Bytes>) {
+    pub(super) async fn put(mut self, head: &StoredHead, body: Option<Bytes>) {
         let ttl = self.state.options.policy.retention(head, now());
         let Some(encoded) = encode(head).filter(|_| !ttl.is_zero()) else {
-            return self.abandon().await;
+            return;
+        };
+        let Some(generation) = self.generation.take() else {
+            return;
         };
         let put = Put {
-            key: self.key,
-            generation: self.generation,
+            key: self.key.clone(),
+            generation,
             variant: State::variant_of(head),
             vary: head.vary().to_list(),
             head: encoded,
@@ -112,14 +109,23 @@ impl Ready {
             }
         }
     }
+}
 
-    pub(super) async fn abandon(self) {
-        let abandon = Abandon {
-            key: self.key,
-            generation: self.generation,
+impl Drop for Ready {
+    /// Off the response's path. Without a runtime the announcement lapses by itself.
+    fn drop(&mut self) {
+        let (Some(generation), Ok(runtime)) = (self.generation.take(), Handle::try_current())
+        else {
+            return;
         };
-        if let Err(error) = self.state.store.execute(abandon).await {
-            tracing::debug!(target: "tower_keep::cache", %error, "a fill was not taken back");
-        }
+        let abandon = self.state.store.execute(Abandon {
+            key: self.key.clone(),
+            generation,
+        });
+        runtime.spawn(async move {
+            if let Err(error) = abandon.await {
+                tracing::debug!(target: "tower_keep::cache", %error, "a fill was not taken back");
+            }
+        });
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::stand::{Api, Stand, eventually};
-use crate::harness::client::Client;
+use super::stand::{Api, Stand};
+use crate::harness::{client::Client, eventually};
 
 /// Everything that a visitor can do.
 async fn visit(client: &Client) {

@@ -3,10 +3,11 @@
 use http::{Method, Request, StatusCode, header::IF_NONE_MATCH};
 use serde_json::{Value, json};
 
-use super::stand::{Api, Stand, assert_problem, eventually};
+use super::stand::{Api, Stand, assert_problem};
 use crate::harness::{
     body,
     client::{Client, Reply},
+    eventually,
 };
 
 super::on_both_stores!(

@@ -6,8 +6,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stand::{Api, PATIENT, Stand, assert_problem, eventually};
-use crate::harness::{client::Client, example::Example};
+use super::stand::{Api, Stand, assert_problem};
+use crate::harness::{
+    client::Client,
+    eventually,
+    example::{Example, PATIENT},
+};
 
 super::on_both_stores!(
     a_login_holds_until_the_logout,

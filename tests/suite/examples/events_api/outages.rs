@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::stand::{Api, PATIENT, Stand, assert_problem, eventually};
-use crate::harness::redis::RedisServer;
+use super::stand::{Api, Stand, assert_problem};
+use crate::harness::{eventually, example::PATIENT, redis::RedisServer};
 
 const DOWN: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 

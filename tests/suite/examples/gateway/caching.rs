@@ -7,8 +7,8 @@ use std::sync::{
 
 use http::{Method, Request, StatusCode};
 
-use super::stand::{Stand, answer, eventually, page};
-use crate::harness::{body, redis::RedisServer};
+use super::stand::{Stand, answer, page};
+use crate::harness::{body, eventually, redis::RedisServer};
 
 #[tokio::test]
 async fn a_second_gateway_on_the_same_redis_has_the_hit() {

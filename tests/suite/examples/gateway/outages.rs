@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use http::{Request, StatusCode};
 
-use super::stand::{Stand, answer, eventually, page, start};
-use crate::harness::{client::Client, origin::Origin, redis::RedisServer};
+use super::stand::{Stand, answer, page, start};
+use crate::harness::{client::Client, eventually, origin::Origin, redis::RedisServer};
 
 const LIMIT: [&str; 2] = ["--limit", "\"hour\";q=5;w=3600"];
 

@@ -1,10 +1,6 @@
 //! A gateway between a client and a programmable origin.
 
-use std::{
-    future::Future,
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::{future::Future, net::SocketAddr};
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -12,13 +8,10 @@ use hyper::body::Incoming;
 use crate::harness::{
     body::{self, Body},
     client::{Client, Reply},
-    example::Example,
+    example::{Example, PATIENT},
     origin::Origin,
     redis::RedisServer,
 };
-
-/// For tests in which Redis is well: a loaded machine must not look like an outage.
-pub(super) const PATIENT: [&str; 2] = ["--store-timeout-ms", "5000"];
 
 pub(super) struct Stand {
     pub(super) origin: Origin,
@@ -75,13 +68,4 @@ pub(super) async fn page(_: Request<Incoming>) -> Response<Body> {
 pub(super) async fn get_with(client: &Client, path: &str, name: &str, value: &str) -> Reply {
     let request = Request::get(path).header(name, value).body(body::empty());
     client.send(request.unwrap()).await
-}
-
-/// Waits until `condition` holds; for what another process does in its own time.
-pub(super) async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
-    let patience = Instant::now() + Duration::from_secs(20);
-    while !condition().await {
-        assert!(Instant::now() < patience, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
 }

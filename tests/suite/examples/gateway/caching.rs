@@ -7,7 +7,7 @@ use std::sync::{
 
 use http::{Method, Request, StatusCode};
 
-use super::stand::{Stand, answer, page};
+use super::stand::{Stand, answer, page, stored};
 use crate::harness::{body, eventually, redis::RedisServer};
 
 #[tokio::test]
@@ -23,13 +23,7 @@ async fn a_second_gateway_on_the_same_redis_has_the_hit() {
     };
     first.client().send(ask()).await;
     // The response is with its client before it is in Redis.
-    eventually("it is stored", async || {
-        redis
-            .keys("keep:cache:*")
-            .iter()
-            .any(|key| redis.query::<u64>(&["HLEN", key]) > 1)
-    })
-    .await;
+    stored(&redis).await;
     let hit = second.client().send(ask()).await;
     assert!(
         hit.header("cache-status").unwrap().contains("hit"),

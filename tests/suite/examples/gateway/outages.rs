@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{Request, StatusCode};
 
-use super::stand::{Stand, answer, page, start};
+use super::stand::{Stand, answer, page, start, stored};
 use crate::harness::{client::Client, eventually, origin::Origin, redis::RedisServer};
 
 const LIMIT: [&str; 2] = ["--limit", "\"hour\";q=5;w=3600"];
@@ -41,6 +41,7 @@ async fn killed_and_restarted_in_the_middle_nothing_fails_and_the_limit_is_exact
     for path in ["/a", "/a"] {
         assert_eq!(client.get(path).await.status, StatusCode::OK);
     }
+    stored(&redis).await;
     redis.kill();
     let degraded = client.get("/a").await;
     assert_eq!(degraded.status, StatusCode::OK);
@@ -165,6 +166,6 @@ async fn a_wrong_password_is_said_in_the_log_and_never_printed() {
         client.get("/_health/ready").await.status,
         StatusCode::SERVICE_UNAVAILABLE
     );
-    gateway.wait_for_log("cannot reach Redis");
+    gateway.wait_for_log("cannot connect to Redis");
     assert!(!gateway.log().contains("wr0ng-secret"));
 }

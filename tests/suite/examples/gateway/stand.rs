@@ -8,6 +8,7 @@ use hyper::body::Incoming;
 use crate::harness::{
     body::{self, Body},
     client::{Client, Reply},
+    eventually,
     example::{Example, PATIENT},
     origin::Origin,
     redis::RedisServer,
@@ -68,4 +69,14 @@ pub(super) async fn page(_: Request<Incoming>) -> Response<Body> {
 pub(super) async fn get_with(client: &Client, path: &str, name: &str, value: &str) -> Reply {
     let request = Request::get(path).header(name, value).body(body::empty());
     client.send(request.unwrap()).await
+}
+
+/// Waits until `redis` has a response: its client has it before.
+pub(super) async fn stored(redis: &RedisServer) {
+    eventually("it is stored", async || {
+        let keys = redis.keys("keep:cache:*");
+        keys.iter()
+            .any(|key| redis.query::<u64>(&["HLEN", key]) > 1)
+    })
+    .await;
 }

@@ -56,26 +56,23 @@ async fn it_is_replaced_and_the_breaker_stays_closed() {
     answers_again(&store).await;
     silent.store(1, Ordering::SeqCst);
 
-    let end = Instant::now() + DEADLINE * 5;
-    let mut callers = JoinSet::new();
-    for _ in 0..8 {
-        let store = store.clone();
-        callers.spawn(async move {
-            let mut late = 0;
-            while Instant::now() < end {
-                match store.ping().await {
-                    Ok(()) => sleep(Duration::from_millis(5)).await,
-                    Err(StoreError::DeadlineExceeded(_)) => late += 1,
-                    Err(other) => panic!("{other}"),
-                }
-            }
-            late
-        });
+    // A call every few milliseconds, whatever becomes of those before.
+    let start = Instant::now();
+    let mut calls = JoinSet::new();
+    while start.elapsed() < DEADLINE * 4 {
+        let (store, begun) = (store.clone(), start.elapsed());
+        calls.spawn(async move { (begun, store.ping().await) });
+        sleep(Duration::from_millis(5)).await;
     }
-    let late = callers.join_all().await;
-    // Each waited on it once, and none again.
-    assert!(late.iter().all(|late| *late <= 1), "{late:?}");
-    assert!(late.iter().sum::<usize>() > 0, "{late:?}");
+    let mut late = 0;
+    for (begun, result) in calls.join_all().await {
+        match result {
+            Ok(()) => {}
+            Err(StoreError::DeadlineExceeded(_)) if begun < DEADLINE * 2 => late += 1,
+            Err(other) => panic!("after {begun:?}: {other}"),
+        }
+    }
+    assert!(late > 0, "no call was on the silent connection");
     for _ in 0..20 {
         store.ping().await.unwrap();
     }

@@ -164,3 +164,64 @@ fn decode(stored: &Stored) -> Option<Found> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode, Uri};
+
+    use super::*;
+    use crate::cache::policy::{Policy, RequestHead, ResponseHead};
+
+    fn head() -> StoredHead {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("cache-control", "max-age=60"),
+            ("link", "<1>, <2>"),
+            ("vary", "a"),
+            ("link", "<3>"),
+            ("vary", "B"),
+            ("vary", "c"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let response = ResponseHead {
+            status: StatusCode::OK,
+            headers: &headers,
+            request_time: 0,
+            response_time: 0,
+        };
+        let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
+        let request = RequestHead::new(&Method::GET, &uri, &fields);
+        Policy::default()
+            .storable(&request, &response, |_| {})
+            .unwrap()
+    }
+
+    #[test]
+    fn a_head_with_several_lines_of_a_field_survives_the_store() {
+        let head = head();
+        let stored = Stored {
+            head: encode(&head).unwrap(),
+            body: Bytes::from_static(b"body"),
+        };
+        let found = decode(&stored).unwrap();
+        assert_eq!((&*found.head, &found.body[..]), (&head, &b"body"[..]));
+        assert_eq!(&*found.head.vary().to_list(), "a,b,c");
+    }
+
+    #[test]
+    fn another_format_and_damaged_bytes_are_a_miss() {
+        let encoded = encode(&head()).unwrap();
+        let decoded = |head: Bytes| {
+            let body = Bytes::new();
+            decode(&Stored { head, body }).is_some()
+        };
+        assert!(decoded(encoded.clone()));
+        let mut other = encoded.to_vec();
+        other[0] = FORMAT + 1;
+        assert!(!decoded(other.into()));
+        for end in 0..encoded.len() {
+            assert!(!decoded(encoded.slice(..end)), "{end}");
+        }
+    }
+}

@@ -89,7 +89,11 @@ where
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
         loop {
-            let storing = Storing::begin(&self.verdict.state, &self.verdict.client);
+            let storing = Storing::begin(
+                &self.verdict.state,
+                &self.verdict.client,
+                self.verdict.lead.fill(),
+            );
             let asked = now();
             let result = self.call().await;
             let times = Times {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     Key, StoreError, Table, Timestamp, Weigh,
-    operations::response::{Lookup, Stored},
+    operations::response::{Generation, Lookup, Stored},
     replace,
 };
 
@@ -96,11 +96,12 @@ impl State {
         self.store.names().cache(primary.as_str())
     }
 
-    /// The stored response that the request selects, or why there is none.
+    /// The stored response that the request selects, or why there is none; and the generation
+    /// of what is stored.
     pub(super) async fn lookup(
         &self,
         client: &Client,
-    ) -> Result<Result<Found, Forward>, StoreError> {
+    ) -> Result<(Result<Found, Forward>, Option<Generation>), StoreError> {
         let key = self.store_key(&client.primary);
         let headers = &client.parts.headers;
         let mut asked: Vec<Box<str>> = Vec::new();
@@ -117,10 +118,10 @@ impl State {
             };
             let reply = self.store.execute(lookup).await?;
             if let Some(found) = reply.variants.iter().flatten().find_map(decode) {
-                return Ok(Ok(found));
+                return Ok((Ok(found), reply.generation));
             }
             if reply.vary.is_empty() {
-                return Ok(Err(Forward::UriMiss));
+                return Ok((Err(Forward::UriMiss), reply.generation));
             }
             asked.extend(variants);
             let new = reply.vary.iter().any(|list| {
@@ -130,7 +131,7 @@ impl State {
                 self.vary.remember(&key, reply.vary.clone());
             }
             if !new {
-                return Ok(Err(Forward::VaryMiss));
+                return Ok((Err(Forward::VaryMiss), reply.generation));
             }
             lists = reply.vary;
         }

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use super::{
+    fill::Fill,
     lookup::encode,
     policy::StoredHead,
     serve::now,
@@ -33,20 +34,24 @@ pub(super) struct Ready {
 }
 
 impl Storing {
-    pub(super) fn begin(state: &Arc<State>, client: &Client) -> Self {
+    pub(super) fn begin(state: &Arc<State>, client: &Client, fill: &Arc<Fill>) -> Self {
         let key = state.store_key(&client.primary);
         let begin = state.store.execute(Begin {
             key: key.clone(),
             generation: Generation::random(),
             lease: state.options.fill_lease,
         });
-        let (for_ready, ready_key) = (state.clone(), key.clone());
+        let mut ready = Ready {
+            state: state.clone(),
+            key: key.clone(),
+            generation: None,
+        };
+        let fill = fill.clone();
         let begun = tokio::spawn(async move {
-            Ok(Ready {
-                generation: Some(begin.await?),
-                state: for_ready,
-                key: ready_key,
-            })
+            let generation = begin.await?;
+            fill.begun(generation.clone());
+            ready.generation = Some(generation);
+            Ok(ready)
         });
         Self {
             state: state.clone(),

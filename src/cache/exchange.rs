@@ -89,7 +89,13 @@ where
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
         loop {
-            let storing = Storing::begin(&self.verdict.state, &self.verdict.client).await;
+            let Verdict {
+                state,
+                client,
+                lead,
+                ..
+            } = &self.verdict;
+            let storing = Storing::begin(state, client, lead.fill()).await;
             let asked = now();
             let result = self.call().await;
             let times = Times {

@@ -14,6 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::policy::StoredHead;
+use crate::store::operations::response::Generation;
 
 #[derive(Debug, Default)]
 pub(super) struct Fill {
@@ -23,6 +24,8 @@ pub(super) struct Fill {
 #[derive(Debug, Default)]
 struct Shared {
     stage: Stage,
+    /// What the store has announced it under, once it has.
+    generation: Option<Generation>,
     /// The chunks that somebody may still read, the first of them number `first`.
     chunks: VecDeque<Bytes>,
     first: usize,
@@ -73,6 +76,15 @@ impl Fill {
         };
         waiting.into_iter().for_each(Waker::wake);
         result
+    }
+
+    /// It is announced.
+    pub(super) fn begun(&self, generation: Generation) {
+        self.lock().generation = Some(generation);
+    }
+
+    pub(super) fn generation(&self) -> Option<Generation> {
+        self.lock().generation.clone()
     }
 
     /// The head is there and the response can be shared.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::store::{
     Key, StoreError, Table, Timestamp, Weigh,
-    operations::response::{Lookup, Stored},
+    operations::response::{Generation, Lookup, Stored},
     replace,
 };
 
@@ -96,11 +96,12 @@ impl State {
         self.store.names().cache(primary.as_str())
     }
 
-    /// The stored response that the request selects, or why there is none.
+    /// The stored response that the request selects, or why there is none; and the generation
+    /// of what is stored.
     pub(super) async fn lookup(
         &self,
         client: &Client,
-    ) -> Result<Result<Found, Forward>, StoreError> {
+    ) -> Result<(Result<Found, Forward>, Option<Generation>), StoreError> {
         let key = self.store_key(&client.primary);
         let headers = &client.parts.headers;
         let mut asked: Vec<Box<str>> = Vec::new();
@@ -117,10 +118,10 @@ impl State {
             };
             let reply = self.store.execute(lookup).await?;
             if let Some(found) = reply.variants.iter().flatten().find_map(decode) {
-                return Ok(Ok(found));
+                return Ok((Ok(found), reply.generation));
             }
             if reply.vary.is_empty() {
-                return Ok(Err(Forward::UriMiss));
+                return Ok((Err(Forward::UriMiss), reply.generation));
             }
             asked.extend(variants);
             let new = reply.vary.iter().any(|list| {
@@ -130,7 +131,7 @@ impl State {
                 self.vary.remember(&key, reply.vary.clone());
             }
             if !new {
-                return Ok(Err(Forward::VaryMiss));
+                return Ok((Err(Forward::VaryMiss), reply.generation));
             }
             lists = reply.vary;
         }
@@ -161,6 +162,67 @@ fn decode(stored: &Stored) -> Option<Found> {
         Err(error) => {
             tracing::warn!(target: "tower_keep::cache", %error, "a stored response cannot be read");
             None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{Method, StatusCode, Uri};
+
+    use super::*;
+    use crate::cache::policy::{Policy, RequestHead, ResponseHead};
+
+    fn head() -> StoredHead {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("cache-control", "max-age=60"),
+            ("link", "<1>, <2>"),
+            ("vary", "a"),
+            ("link", "<3>"),
+            ("vary", "B"),
+            ("vary", "c"),
+        ] {
+            headers.append(name, value.parse().unwrap());
+        }
+        let response = ResponseHead {
+            status: StatusCode::OK,
+            headers: &headers,
+            request_time: 0,
+            response_time: 0,
+        };
+        let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
+        let request = RequestHead::new(&Method::GET, &uri, &fields);
+        Policy::default()
+            .storable(&request, &response, |_| {})
+            .unwrap()
+    }
+
+    #[test]
+    fn a_head_with_several_lines_of_a_field_survives_the_store() {
+        let head = head();
+        let stored = Stored {
+            head: encode(&head).unwrap(),
+            body: Bytes::from_static(b"body"),
+        };
+        let found = decode(&stored).unwrap();
+        assert_eq!((&*found.head, &found.body[..]), (&head, &b"body"[..]));
+        assert_eq!(&*found.head.vary().to_list(), "a,b,c");
+    }
+
+    #[test]
+    fn another_format_and_damaged_bytes_are_a_miss() {
+        let encoded = encode(&head()).unwrap();
+        let decoded = |head: Bytes| {
+            let body = Bytes::new();
+            decode(&Stored { head, body }).is_some()
+        };
+        assert!(decoded(encoded.clone()));
+        let mut other = encoded.to_vec();
+        other[0] = FORMAT + 1;
+        assert!(!decoded(other.into()));
+        for end in 0..encoded.len() {
+            assert!(!decoded(encoded.slice(..end)), "{end}");
         }
     }
 }

@@ -1,4 +1,114 @@
 //! HTTP response caching by RFC 9111, as a shared cache in front of the inner service.
+//!
+//! ```
+//! use axum::{Router, http::header::CACHE_CONTROL, routing::get};
+//! use tower_keep::{Store, cache::CacheLayer};
+//! # use axum::{body::Body, http::Request};
+//! # use tower::ServiceExt;
+//!
+//! async fn news() -> impl axum::response::IntoResponse {
+//!     ([(CACHE_CONTROL, "max-age=60, stale-while-revalidate=600")], "nothing new")
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let app: Router = Router::new()
+//!     .route("/news", get(news))
+//!     .layer(CacheLayer::new(Store::memory()));
+//!
+//! # let get = || Request::get("/news").body(Body::empty()).unwrap();
+//! let first = app.clone().oneshot(get()).await.unwrap();
+//! let status = "tower-keep; fwd=uri-miss; fwd-status=200; stored";
+//! assert_eq!(first.headers()["cache-status"], status);
+//! # drop(axum::body::to_bytes(first.into_body(), 100).await.unwrap());
+//!
+//! let second = app.oneshot(get()).await.unwrap();
+//! let status = second.headers()["cache-status"].to_str().unwrap();
+//! assert!(status.starts_with("tower-keep; hit; ttl="));
+//! assert!(second.headers().contains_key("age"));
+//! # }
+//! ```
+//!
+//! # What is stored, and when it is reused
+//!
+//! What the response says decides; [`Policy`] sets what RFC 9111 leaves open.
+//!
+//! - **Stored** (§3): responses to GET that `Cache-Control`, `Expires` or a targeted field such
+//!   as `CDN-Cache-Control` (RFC 9213) allow a shared cache to store, and those of a status that
+//!   is cacheable by default; a 206 in part, completed later (§3.4).
+//! - **Fresh** (§4.2): by `s-maxage`, `max-age`, `Expires`, else for 10 % of the time since
+//!   `Last-Modified`. A fresh response answers GET and HEAD, ranges (206, 416) and the client's
+//!   conditions (304). The request's own directives are honoured (§5.2.1).
+//! - **Variants** (§4.1): one for each combination of the fields that `Vary` lists, in a normal
+//!   form, so that `en, de` and `de,EN` are the same `Accept-Language`.
+//! - **Stale** (§4.3): validated with the stored `ETag` and `Last-Modified`; a 304 freshens what
+//!   is stored. With `stale-while-revalidate` (RFC 5861 §3) the stale response is sent at once
+//!   and one request refreshes it; with `stale-if-error` (§4) it stands in for a 500, 502, 503
+//!   or 504, and for an error of the inner service.
+//! - **Invalidated** (§4.4): an unsafe method that succeeds removes all variants of its URI and
+//!   of `Location` and `Content-Location` on the same origin, and a fill that is under way then
+//!   is not stored, in whatever process it is. A response that may not be stored removes the one
+//!   that it supersedes.
+//!
+//! Requests for the same variant share one call of the inner service, within a process. Its
+//! body is passed on while it arrives and stored at its end, even if its client has left. What
+//! turns out not to be storable releases all who wait, and for a minute nobody waits for such a
+//! URI again.
+//!
+//! # What the client sees
+//!
+//! `Age`, the original `Date`, and a member of `Cache-Status` (RFC 9211): `hit; ttl=…`, or
+//! `fwd=…` with why the request went forward, `fwd-status`, `stored`, `collapsed`, and a `detail`:
+//! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`, …),
+//! `stale-if-error`, `only-if-cached` or `store-unavailable`.
+//!
+//! # Safety
+//!
+//! 1. A response with `Set-Cookie` is not stored, unless [`SetCookie`] says otherwise.
+//! 2. A response to a request with `Authorization` is stored only if it says `public`,
+//!    `must-revalidate` or `s-maxage` (§3.5).
+//! 3. `private` and `no-store` are obeyed. With the session layer around the cache, a response
+//!    whose handler has read the session is taken for private unless it says `public`; inside
+//!    the cache, the session layer says so itself.
+//! 4. Keys are hashes, and so is what `Vary` selects by: no URL, cookie or credential of a
+//!    request is in the store. Rate limits, request ids and traces are not replayed.
+//! 5. A body that breaks off or is not as long as it was declared is never stored.
+//! 6. A response that depends on a request field which neither the key nor `Vary` names is served
+//!    to everybody: name it in `Vary`, or use [`with_partition`](CacheLayer::with_partition).
+//!
+//! # Limits
+//!
+//! Bodies up to [`with_max_body`](CacheLayer::with_max_body) are stored, and so much is the most
+//! that is read ahead of a slow client; a longer one passes whole, at its client's pace. Variants
+//! of a URI are capped by [`with_max_variants`](CacheLayer::with_max_variants).
+//!
+//! # Cost on Redis
+//!
+//! | Event | Commands | Delays the response by |
+//! |---|---|---|
+//! | hit | 1 `HMGET` | one round trip |
+//! | hit that needs a `Vary` new to this process | 2 `HMGET` | two round trips |
+//! | miss | `HMGET`, `EVALSHA` beside the inner call, `EVALSHA` after the body | the first |
+//! | 304 to a validation | the same | the first |
+//! | not storable | `HMGET`, `EVALSHA` beside the inner call, `EVALSHA` to take it back | the first |
+//! | unsafe method that succeeds | 1 `UNLINK` for each URI, in one pipeline | one round trip |
+//!
+//! An inner service that answers before the announcement beside it is done waits for that. A
+//! URI is one hash with all its variants. It always has a TTL: a minute while a fill is under way,
+//! and as long as a stored response can be of use. When the store fails, the inner service
+//! answers, after one deadline of the store.
+//!
+//! # Deployment
+//!
+//! - The cache belongs inside a rate limit, which else would not see the hits.
+//! - Bodies are stored by tasks of their own: that takes a tokio runtime and a `'static` inner
+//!   service. Bodies of requests have a [`Default`], for requests that the cache makes itself.
+//! - The service is always ready: only a request that goes forward waits for the inner one.
+//! - The authority of the URI, or `Host`, is part of the key: check it before if clients can
+//!   choose it.
+//! - A client that leaves before its unsafe request is answered cancels the invalidation too.
+//! - A [`CacheLayer`] and its clones are one cache. Two of them on one store share what is
+//!   stored, not what is in flight.
 
 mod body;
 mod cache_status;

@@ -44,19 +44,26 @@ where
 {
     pub(super) async fn run(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let state = self.state.clone();
-        let under_way = state.fill_of(&self.client);
-        if let Some(fill) = &under_way
-            && let Some(response) = state.join(&self.client, fill, None).await
-        {
-            return Ok(response);
-        }
-        let found = match state.lookup(&self.client).await {
+        let mut under_way = state.fill_of(&self.client);
+        let announced = under_way.as_ref().and_then(|fill| fill.generation());
+        let (found, generation) = match state.lookup(&self.client).await {
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(target: "tower_keep::cache", %error, "no lookup");
                 return self.pass(Forward::Miss, "store-unavailable").await;
             }
         };
+        if announced.is_some() && announced != generation {
+            // Invalidated meanwhile, by whatever process: what is under way is out of date.
+            state.in_flight.forget(&self.client.primary);
+            under_way = None;
+        }
+        // What is under way is newer than what is stored.
+        if let Some(fill) = &under_way
+            && let Some(response) = state.join(&self.client, fill, None).await
+        {
+            return Ok(response);
+        }
         let policy = &state.options.policy;
         let (mode, forward) = match found {
             Ok(found) => match state.reuse(&self.client, &found.head, found.body.len() as u64) {

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::runtime::Handle;
 
 use super::{
+    fill::Fill,
     lookup::encode,
     policy::StoredHead,
     serve::now,
@@ -28,7 +29,7 @@ pub(super) struct Storing {
 impl Storing {
     /// Announces a fill. To be awaited before the inner service is called: what that reads is then
     /// never older than the announcement, so that an invalidation always finds one or the other.
-    pub(super) async fn begin(state: &Arc<State>, client: &Client) -> Self {
+    pub(super) async fn begin(state: &Arc<State>, client: &Client, fill: &Fill) -> Self {
         let key = state.store_key(&client.primary);
         let begun = state.store.execute(Begin {
             key: key.clone(),
@@ -41,6 +42,9 @@ impl Storing {
                 tracing::debug!(target: "tower_keep::cache", %error, "a fill was not announced");
             })
             .ok();
+        if let Some(generation) = &generation {
+            fill.begun(generation.clone());
+        }
         Self {
             state: state.clone(),
             key,

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 
 use super::{
     on_both_stores,
-    stand::{Stand, eventually, ok, status},
+    stand::{Origin, Reply, Site, Stand, eventually, ok, request, status},
 };
 
 on_both_stores!(
@@ -21,6 +21,7 @@ on_both_stores!(
     a_failed_post_or_a_foreign_location_takes_nothing,
     location_of_the_same_origin_goes_too,
     a_fill_overtaken_by_a_post_reaches_its_own_client_only,
+    a_fill_overtaken_by_a_post_in_another_process_reaches_its_own_client_only,
     an_answer_that_is_not_stored_takes_what_it_supersedes_along,
     an_answer_that_is_not_stored_because_of_its_request_takes_nothing,
 );
@@ -107,6 +108,36 @@ async fn a_fill_overtaken_by_a_post_reaches_its_own_client_only(stand: Stand) {
     assert_eq!(early.await.unwrap().body, "old");
     for _ in 0..3 {
         assert_eq!(site.get("/").await.body, "new");
+    }
+}
+
+async fn a_fill_overtaken_by_a_post_in_another_process_reaches_its_own_client_only(stand: Stand) {
+    let (sender, streamed) = crate::harness::body::stream();
+    let mut sender = sender;
+    let streamed = std::sync::Mutex::new(Some(streamed));
+    let site = stand.site(move |_| {
+        let response = match streamed.lock().unwrap().take() {
+            Some(body) => super::stand::with(&[FRESH, ("content-length", "3")], body),
+            None => ok(&[FRESH], "new"),
+        };
+        async { Ok(response) }
+    });
+    let elsewhere = Origin::new(|_| async { Ok(ok(&[FRESH], "new")) });
+    let elsewhere = Site::of(&stand.another(), elsewhere);
+    let old = site.open(request("GET", "/", &[])).await.unwrap();
+    elsewhere.send("POST", "/", &[]).await;
+    let fresh = tokio::time::timeout(Duration::from_secs(5), site.get("/")).await;
+    assert_eq!(
+        fresh.expect("nobody waits for what is out of date").body,
+        "new"
+    );
+    assert_eq!(elsewhere.get("/").await.body, "new");
+    sender.send_data("old".into()).await.unwrap();
+    drop(sender);
+    assert_eq!(Reply::of(old).await.unwrap().body, "old");
+    for _ in 0..3 {
+        assert_eq!(site.get("/").await.body, "new");
+        assert_eq!(elsewhere.get("/").await.body, "new");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::Generation;
 use crate::store::{Key, Operation, Timestamp, memory::Memory};
 #[cfg(feature = "redis")]
 use crate::store::{
@@ -9,7 +10,7 @@ use crate::store::{
     redis::{Command, NextReply, Reply},
 };
 
-/// Reads the named variants and the lists of `Vary` names. One `HMGET`.
+/// Reads the generation, the lists of `Vary` names and the named variants. One `HMGET`.
 #[derive(Debug)]
 pub(crate) struct Lookup {
     pub(crate) key: Key,
@@ -20,6 +21,8 @@ pub(crate) struct Lookup {
 /// What is stored under a primary key, as far as it was asked for.
 #[derive(Debug, Default)]
 pub(crate) struct StoredVariants {
+    /// The generation that fills under way have to be of.
+    pub(crate) generation: Option<Generation>,
     /// The lists of names that `Vary` had, newest first: a caller that guessed from others asks again.
     pub(crate) vary: Vec<Box<str>>,
     /// One for each variant asked for.
@@ -49,6 +52,7 @@ impl Operation for Lookup {
                 })
             };
             StoredVariants {
+                generation: set.generation.clone(),
                 vary: set.vary.clone(),
                 variants: self
                     .variants
@@ -65,7 +69,7 @@ impl Operation for Lookup {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let command = Command::new("HMGET").key(&self.key).arg("v");
+        let command = Command::new("HMGET").key(&self.key).arg("g").arg("v");
         self.variants.iter().fold(command, |command, variant| {
             command
                 .arg(format!("h{variant}"))
@@ -76,6 +80,7 @@ impl Operation for Lookup {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<StoredVariants, StoreError> {
         let mut fields = reply.array()?;
+        let generation = fields.next_reply()?.optional_bytes()?.map(Generation);
         let lists = fields.next_reply()?.optional_bytes()?.unwrap_or_default();
         let lists = std::str::from_utf8(&lists)
             .map_err(|_| StoreError::UnexpectedReply("names that are no text"))?;
@@ -86,6 +91,10 @@ impl Operation for Lookup {
             variants.push(head.zip(body).map(|(head, body)| Stored { head, body }));
         }
         let vary = lists.split_terminator('\n').map(Box::from).collect();
-        Ok(StoredVariants { vary, variants })
+        Ok(StoredVariants {
+            generation,
+            vary,
+            variants,
+        })
     }
 }

@@ -34,6 +34,23 @@
 //! Every key that is written has one. The defaults: session 24 h, user data 1 h, lists 5 min,
 //! rate limit states until the limit has replenished.
 
+#![cfg_attr(
+    not(all(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "redis",
+        feature = "session"
+    )),
+    allow(
+        clippy::needless_pass_by_value,
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "a tool box that only all features together use up"
+    )
+)]
+
 mod clock;
 mod config;
 mod error;

@@ -254,12 +254,12 @@ mod tests {
     const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
     fn key(name: &str) -> Key {
-        Namespace::default().value(name)
+        Namespace::default().key(format_args!("{name}"))
     }
 
     fn set(table: &Table<usize>, name: &str, value: usize, expires_at: Timestamp) {
         table.update(&key(name), NOW, |live| {
-            *live = Some(Live { value, expires_at })
+            *live = Some(Live { value, expires_at });
         });
     }
 
@@ -284,7 +284,7 @@ mod tests {
                 *live = Some(Live {
                     value: n,
                     expires_at: LATER,
-                })
+                });
             });
             table.update_pair(&a, &b, NOW, |from, to| *to = from.take());
             assert_eq!(table.get(&a, NOW, |live| live.value), None);

@@ -9,7 +9,7 @@ mod pools;
 mod runtimes;
 mod scripts;
 mod secrets;
-mod silent_connection;
+mod silent_connections;
 
 use std::time::{Duration, Instant};
 

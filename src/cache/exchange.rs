@@ -89,7 +89,7 @@ where
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
         loop {
-            let storing = Storing::begin(&self.verdict.state, &self.verdict.client);
+            let storing = Storing::begin(&self.verdict.state, &self.verdict.client).await;
             let asked = now();
             let result = self.call().await;
             let times = Times {
@@ -103,14 +103,12 @@ where
             };
             let response = match result {
                 Err(error) => {
-                    storing.abandon();
-                    return stale(Failure::Disconnected, None).map_or(Err(error), Ok);
+                    return stale(Failure::Disconnected, None).ok_or(error);
                 }
                 Ok(response) => response,
             };
             let status = response.status();
             if let Some(outcome) = stale(Failure::Status(status), Some(status)) {
-                storing.abandon();
                 return Ok(outcome);
             }
             let fitting = match mode {
@@ -123,7 +121,7 @@ where
                 Mode::Validate(found) if self.verdict.client.parts.method == Method::HEAD => {
                     Some(self.verdict.head(&found, response, times, storing).await)
                 }
-                _ => Some(self.verdict.receive(response, times, storing).await),
+                _ => Some(self.verdict.receive(response, times, storing)),
             };
             if let Some(outcome) = fitting {
                 return Ok(outcome);

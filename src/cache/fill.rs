@@ -18,8 +18,6 @@ use super::policy::StoredHead;
 #[derive(Debug, Default)]
 pub(super) struct Fill {
     shared: Mutex<Shared>,
-    /// A refresh that nobody waits for: until it is done, others are served what is stale.
-    background: bool,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +31,8 @@ struct Shared {
     taken: u64,
     leader_gone: bool,
     outgrown: bool,
+    /// All chunks in one, once the body has ended and somebody asked for it.
+    whole: Option<Bytes>,
     trailers: Option<HeaderMap>,
     end: Option<Result<(), Arc<str>>>,
     waiting: Vec<Waker>,
@@ -62,17 +62,6 @@ pub(super) enum Shareable {
 }
 
 impl Fill {
-    pub(super) fn new(background: bool) -> Arc<Self> {
-        Arc::new(Self {
-            background,
-            ..Self::default()
-        })
-    }
-
-    pub(super) fn is_background(&self) -> bool {
-        self.background
-    }
-
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -216,11 +205,9 @@ impl Fill {
         let mut shared = self.lock();
         if let Stage::Answered { head, length } = &shared.stage {
             if shared.end.is_some() {
-                let body = concat(&shared.chunks);
-                return Poll::Ready(Some(Shareable::Complete {
-                    head: head.clone(),
-                    body,
-                }));
+                let head = head.clone();
+                let body = shared.whole();
+                return Poll::Ready(Some(Shareable::Complete { head, body }));
             }
             if let (Some(length), false) = (*length, whole) {
                 return Poll::Ready(Some(Shareable::Arriving {
@@ -237,11 +224,11 @@ impl Fill {
         Poll::Pending
     }
 
-    /// The whole body of a fill that has ended well within the limit.
+    /// The whole body of a fill that has ended well and within the limit.
     pub(super) fn body(&self) -> Option<Bytes> {
-        let shared = self.lock();
-        let whole = matches!(shared.end, None | Some(Ok(()))) && !shared.outgrown;
-        whole.then(|| concat(&shared.chunks))
+        let mut shared = self.lock();
+        let well = matches!(shared.end, Some(Ok(()))) && !shared.outgrown;
+        well.then(|| shared.whole())
     }
 }
 
@@ -250,6 +237,11 @@ impl Shared {
         if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             self.waiting.push(cx.waker().clone());
         }
+    }
+
+    fn whole(&mut self) -> Bytes {
+        let chunks = &self.chunks;
+        self.whole.get_or_insert_with(|| concat(chunks)).clone()
     }
 }
 

@@ -110,12 +110,13 @@ where
                 }
                 CourseProjection::Call { future, pass } => {
                     let response = ready!(future.poll(cx))?.map(CacheBody::inner);
-                    match pass.take().expect(DONE).finish(response) {
-                        Ok(response) => return Poll::Ready(Ok(response)),
-                        Err((execute, response)) => Course::Invalidate {
-                            execute,
-                            response: Some(response),
-                        },
+                    let (response, invalidation) = pass.take().expect(DONE).finish(response);
+                    let Some(execute) = invalidation else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    Course::Invalidate {
+                        execute,
+                        response: Some(response),
                     }
                 }
                 CourseProjection::Invalidate { execute, response } => {
@@ -133,26 +134,25 @@ where
 }
 
 impl Pass {
-    /// The response as it is to be sent, or what has to be invalidated before.
-    #[allow(clippy::result_large_err)]
+    /// The response as it is to be sent, and what has to be invalidated before.
     fn finish<B>(
         self,
         mut response: Response<CacheBody<B>>,
-    ) -> Result<Response<CacheBody<B>>, (Execute<Vec<Invalidate>>, Response<CacheBody<B>>)> {
+    ) -> (Response<CacheBody<B>>, Option<Execute<Vec<Invalidate>>>) {
         let status = CacheStatus {
             forward_status: Some(response.status()),
             ..CacheStatus::forward(self.forward)
         };
         status.append_to(response.headers_mut(), &self.state.options.name);
         let Some(parts) = self.parts else {
-            return Ok(response);
+            return (response, None);
         };
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let targets = invalidated(&head, response.status(), response.headers());
         if targets.is_empty() {
-            return Ok(response);
+            return (response, None);
         }
         let operations = self.state.invalidation(&parts, &targets);
-        Err((self.state.store.execute(operations), response))
+        (response, Some(self.state.store.execute(operations)))
     }
 }

@@ -15,20 +15,21 @@ pub(super) struct InFlight {
 
 #[derive(Debug)]
 struct Entry {
-    variant: Box<str>,
+    /// Where it is found. `None`: by nobody, unless its response turns out to be one to share.
+    variant: Option<Box<str>>,
     fill: Arc<Fill>,
 }
 
 /// What a request that has to go forward becomes.
 #[derive(Debug)]
 pub(super) enum Claim {
-    /// The one that goes.
+    /// One that goes.
     Leader(Lead),
-    /// One that waits for it.
+    /// One that waits for another.
     Follower(Arc<Fill>),
 }
 
-/// The leader's hold on its entry. However it ends, nobody waits for it any longer.
+/// The hold on an entry of whoever fills it. However it ends, nobody waits for it any longer.
 #[derive(Debug)]
 pub(super) struct Lead {
     in_flight: Arc<InFlight>,
@@ -43,35 +44,47 @@ impl InFlight {
 
     /// The fill of this variant, if one is under way.
     pub(super) fn get(&self, primary: &PrimaryKey, variant: &str) -> Option<Arc<Fill>> {
-        let fills = self.lock();
-        let entry = fills
-            .get(primary)?
-            .iter()
-            .find(|entry| &*entry.variant == variant)?;
-        Some(entry.fill.clone())
+        find(self.lock().get(primary)?, variant)
     }
 
+    /// Joins the fill of this variant, or begins one, which others join if it is `shared`.
     pub(super) fn claim(
         self: &Arc<Self>,
         primary: &PrimaryKey,
         variant: &str,
-        background: bool,
+        shared: bool,
     ) -> Claim {
         let mut fills = self.lock();
         let entries = fills.entry(primary.clone()).or_default();
-        if let Some(entry) = entries.iter().find(|entry| &*entry.variant == variant) {
-            return Claim::Follower(entry.fill.clone());
+        match find(entries, variant) {
+            Some(fill) => Claim::Follower(fill),
+            None => Claim::Leader(self.enter(entries, primary, shared.then(|| variant.into()))),
         }
-        let fill = Fill::new(background);
+    }
+
+    /// Begins a fill beside any other.
+    pub(super) fn begin(self: &Arc<Self>, primary: &PrimaryKey) -> Lead {
+        let mut fills = self.lock();
+        let entries = fills.entry(primary.clone()).or_default();
+        self.enter(entries, primary, None)
+    }
+
+    fn enter(
+        self: &Arc<Self>,
+        entries: &mut Vec<Entry>,
+        primary: &PrimaryKey,
+        variant: Option<Box<str>>,
+    ) -> Lead {
+        let fill = Arc::<Fill>::default();
         entries.push(Entry {
-            variant: variant.into(),
+            variant,
             fill: fill.clone(),
         });
-        Claim::Leader(Lead {
+        Lead {
             in_flight: self.clone(),
             primary: primary.clone(),
             fill,
-        })
+        }
     }
 
     /// Takes every fill of `primary` out: what is stored now would be out of date.
@@ -80,20 +93,30 @@ impl InFlight {
     }
 }
 
+fn find(entries: &[Entry], variant: &str) -> Option<Arc<Fill>> {
+    let mut entries = entries.iter();
+    entries
+        .find(|entry| entry.variant.as_deref() == Some(variant))
+        .map(|entry| entry.fill.clone())
+}
+
 impl Lead {
     pub(super) fn fill(&self) -> &Arc<Fill> {
         &self.fill
     }
 
-    /// The variant turned out to be another one than guessed: those who look for that one
-    /// find this fill.
-    pub(super) fn rename(&self, variant: &str) {
-        if let Some(entries) = self.in_flight.lock().get_mut(&self.primary) {
-            for entry in entries
-                .iter_mut()
-                .filter(|entry| Arc::ptr_eq(&entry.fill, &self.fill))
-            {
-                entry.variant = variant.into();
+    /// The response is one to share, and of this variant, whatever was guessed: those who look
+    /// for it find this fill. Not so if it was forgotten, or if they find another one.
+    pub(super) fn publish(&self, variant: &str) {
+        let mut fills = self.in_flight.lock();
+        let Some(entries) = fills.get_mut(&self.primary) else {
+            return;
+        };
+        let found = find(entries, variant);
+        let taken = found.is_some_and(|fill| !Arc::ptr_eq(&fill, &self.fill));
+        for entry in entries {
+            if Arc::ptr_eq(&entry.fill, &self.fill) {
+                entry.variant = (!taken).then(|| variant.into());
             }
         }
     }

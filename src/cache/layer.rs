@@ -13,6 +13,7 @@ use super::{
     policy::Policy,
     service::ResponseCache,
     state::State,
+    uncacheable::Uncacheable,
 };
 use crate::store::Store;
 
@@ -26,6 +27,7 @@ pub struct CacheLayer {
     // One for all services that the layer makes: a router makes one for each route.
     in_flight: Arc<InFlight>,
     vary: Arc<VaryMemory>,
+    uncacheable: Arc<Uncacheable>,
 }
 
 /// A name that `Cache-Status` cannot carry.
@@ -42,6 +44,7 @@ impl CacheLayer {
             options: Options::default(),
             in_flight: Arc::default(),
             vary: Arc::default(),
+            uncacheable: Arc::default(),
         }
     }
 
@@ -117,6 +120,7 @@ impl<S> Layer<S> for CacheLayer {
             options: self.options.clone(),
             in_flight: self.in_flight.clone(),
             vary: self.vary.clone(),
+            uncacheable: self.uncacheable.clone(),
         };
         ResponseCache {
             inner,

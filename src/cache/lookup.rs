@@ -61,7 +61,7 @@ impl VaryMemory {
     fn remember(&self, key: &Key, lists: Vec<Box<str>>) {
         let now = Timestamp::now();
         self.0.update(key, now, |live| {
-            replace(live, VaryLists(lists), now, Self::TTL)
+            replace(live, VaryLists(lists), now, Self::TTL);
         });
     }
 

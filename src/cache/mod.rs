@@ -12,10 +12,12 @@ mod lookup;
 mod options;
 mod policy;
 mod pump;
+mod refusal;
 mod serve;
 mod service;
 mod state;
 mod storing;
+mod uncacheable;
 mod verdict;
 
 pub use body::CacheBody;

@@ -14,16 +14,15 @@ use super::{
     fill::Fill,
     in_flight::Lead,
     policy::{Piece, StoredHead},
-    storing::Ready,
+    storing::Storing,
 };
 
 /// The rest of a response that is to be stored.
 pub(super) struct Pump<B> {
     pub(super) body: B,
-    pub(super) fill: Arc<Fill>,
     /// Held until the store has the response: until then this process finds it in flight.
-    pub(super) lead: Option<Lead>,
-    pub(super) storing: Ready,
+    pub(super) lead: Arc<Lead>,
+    pub(super) storing: Storing,
     pub(super) head: Arc<StoredHead>,
     pub(super) length: Option<u64>,
     pub(super) limit: u64,
@@ -37,31 +36,17 @@ where
     pub(super) async fn run(self) {
         let Self {
             body,
-            fill,
             lead,
             storing,
             head,
             length,
             limit,
         } = self;
-        let stored = match receive(pin!(body), &fill, length, limit).await {
-            Ok(()) => fill.body(),
-            Err(error) => {
-                fill.end(Err(error));
-                None
-            }
-        };
-        match stored {
-            Some(body) => {
-                fill.end(Ok(()));
-                storing.put(&head, Some(body)).await;
-            }
-            None => {
-                fill.end(Ok(()));
-                storing.abandon().await;
-            }
+        let fill = lead.fill();
+        fill.end(receive(pin!(body), fill, length, limit).await);
+        if let Some(body) = fill.body() {
+            storing.put(&head, Some(body)).await;
         }
-        drop(lead);
     }
 }
 

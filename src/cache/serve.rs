@@ -44,8 +44,9 @@ where
 {
     pub(super) async fn run(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let state = self.state.clone();
-        if let Some(fill) = state.fill_of(&self.client)
-            && let Some(response) = state.join(&self.client, &fill, None).await
+        let under_way = state.fill_of(&self.client);
+        if let Some(fill) = &under_way
+            && let Some(response) = state.join(&self.client, fill, None).await
         {
             return Ok(response);
         }
@@ -57,28 +58,29 @@ where
             }
         };
         let policy = &state.options.policy;
-        match found {
+        let (mode, forward) = match found {
             Ok(found) => match state.reuse(&self.client, &found.head, found.body.len() as u64) {
                 Reuse::Fresh | Reuse::Stale => {
                     let status = CacheStatus::hit(found.head.ttl(now()));
-                    Ok(state.answer(&self.client, &found, status))
+                    return Ok(state.answer(&self.client, &found, &status));
                 }
                 Reuse::StaleWhileRevalidate => {
                     let status = CacheStatus::hit(found.head.ttl(now()));
-                    let response = state.answer(&self.client, &found, status);
+                    let response = state.answer(&self.client, &found, &status);
                     self.refresh(found);
-                    Ok(response)
+                    return Ok(response);
                 }
-                Reuse::Validate(forward) => self.fetch(Mode::Validate(found), forward).await,
-                Reuse::Complete => self.fetch(Mode::Complete(found), Forward::Partial).await,
-                Reuse::Forward(forward) => self.fetch(Mode::Plain, forward).await,
-                Reuse::GatewayTimeout => Ok(state.gateway_timeout(Forward::Stale)),
+                Reuse::Validate(forward) => (Mode::Validate(found), forward),
+                Reuse::Complete => (Mode::Complete(found), Forward::Partial),
+                Reuse::Forward(forward) => (Mode::Plain, forward),
+                Reuse::GatewayTimeout => return Ok(state.gateway_timeout(Forward::Stale)),
             },
             Err(forward) if policy.only_if_cached(&self.client.view()) => {
-                Ok(state.gateway_timeout(forward))
+                return Ok(state.gateway_timeout(forward));
             }
-            Err(forward) => self.fetch(Mode::Plain, forward).await,
-        }
+            Err(forward) => (Mode::Plain, forward),
+        };
+        self.fetch(mode, forward, under_way).await
     }
 
     /// Forwards without storing.
@@ -99,24 +101,27 @@ where
         Ok(response)
     }
 
-    /// Forwards; requests for the same variant share one call.
+    /// Forwards, unless the fill that was `under_way` before the lookup, or another of the same
+    /// variant, has what is asked for.
     async fn fetch(
         self,
         mode: Mode,
         forward: Forward,
+        under_way: Option<Arc<Fill>>,
     ) -> Result<Response<CacheBody<ResBody>>, S::Error> {
-        if !self.client.is_shareable() {
-            return self.exchange(mode, forward, None).alone().await;
-        }
-        match self.claim(false) {
-            Claim::Leader(lead) => self.exchange(mode, forward, Some(lead)).shared().await,
+        let state = self.state.clone();
+        let shared = self.client.is_shareable() && !state.is_uncacheable(&self.client);
+        let claim = under_way.map_or_else(|| self.claim(shared), Claim::Follower);
+        match claim {
+            Claim::Leader(lead) if shared => self.exchange(mode, forward, lead).shared().await,
+            Claim::Leader(lead) => self.exchange(mode, forward, lead).alone().await,
             Claim::Follower(fill) => {
-                let state = self.state.clone();
-                match state.join(&self.client, &fill, Some(forward)).await {
-                    Some(response) => Ok(response),
-                    // Not to be shared after all: everyone for himself, at once.
-                    None => self.exchange(mode, forward, None).alone().await,
+                if let Some(response) = state.join(&self.client, &fill, Some(forward)).await {
+                    return Ok(response);
                 }
+                // Not to be shared after all: everyone for himself, at once.
+                let lead = state.in_flight.begin(&self.client.primary);
+                self.exchange(mode, forward, lead).alone().await
             }
         }
     }
@@ -125,55 +130,61 @@ where
     /// answer, so its own request serves for that.
     fn refresh(self, found: Found) {
         if let Claim::Leader(lead) = self.claim(true) {
-            let exchange = self.exchange(Mode::Validate(found), Forward::Stale, Some(lead));
+            let exchange = self.exchange(Mode::Validate(found), Forward::Stale, lead);
             tokio::spawn(exchange.unattended().in_current_span());
         }
     }
 
-    fn claim(&self, background: bool) -> Claim {
+    fn claim(&self, shared: bool) -> Claim {
         let guess = self.state.guess(&self.client);
         self.state
             .in_flight
-            .claim(&self.client.primary, &guess, background)
+            .claim(&self.client.primary, &guess, shared)
     }
 
-    fn exchange(self, mode: Mode, forward: Forward, lead: Option<Lead>) -> Exchange<S, ReqBody> {
+    fn exchange(self, mode: Mode, forward: Forward, lead: Lead) -> Exchange<S, ReqBody> {
+        let verdict = Verdict {
+            replaces: forward == Forward::Partial || !matches!(mode, Mode::Plain),
+            state: self.state,
+            client: self.client,
+            forward,
+            lead: Arc::new(lead),
+        };
         Exchange {
             inner: self.inner,
             body: Some(self.body),
             mode,
-            verdict: Verdict {
-                state: self.state,
-                client: self.client,
-                forward,
-                lead,
-            },
+            verdict,
         }
     }
 }
 
 impl State {
-    /// Shares the response of a fill, if it may answer this request. Waits for its head; a
-    /// refresh in the background is not waited for. `forward` says why this request would have
-    /// gone forward: `None` if it did not have to.
+    /// Shares the response of a fill, if it may answer this request. `forward` says why this
+    /// request would go forward otherwise, and waits for that; without it what is there has to do.
     async fn join<B>(
         &self,
         client: &Client,
         fill: &Arc<Fill>,
         forward: Option<Forward>,
     ) -> Option<Response<CacheBody<B>>> {
-        let mut shared = shareable(fill, false).await?;
+        let waits = forward.is_some();
+        let mut shared = shareable(fill, false, waits).await?;
         if let Shareable::Arriving { head, length } = &shared {
+            if !self.is_reusable(client, head, *length) {
+                return None;
+            }
             let answer = head.answer(&client.view(), *length, now());
-            if answer.content == Content::Whole {
-                if !self.is_reusable(client, head, *length) {
-                    return None;
-                }
-                let body = CacheBody::arriving(fill.clone(), Some(*length), false);
+            let body = match answer.content {
+                Content::Whole => Some(CacheBody::arriving(fill.clone(), Some(*length), false)),
+                Content::Empty => Some(CacheBody::stored(Bytes::new())),
+                Content::Slice(_) => None,
+            };
+            if let Some(body) = body {
                 let status = collapsed(forward.unwrap_or(Forward::UriMiss));
                 return Some(self.respond(answer.status, answer.headers, body, &status));
             }
-            shared = shareable(fill, true).await?;
+            shared = shareable(fill, true, waits).await?;
         }
         let Shareable::Complete { head, body } = shared else {
             return None;
@@ -185,7 +196,7 @@ impl State {
         };
         let length = found.body.len() as u64;
         self.is_reusable(client, &found.head, length)
-            .then(|| self.answer(client, &found, status))
+            .then(|| self.answer(client, &found, &status))
     }
 
     fn reuse(&self, client: &Client, head: &StoredHead, length: u64) -> Reuse {
@@ -220,7 +231,7 @@ impl State {
         &self,
         client: &Client,
         found: &Found,
-        status: CacheStatus,
+        status: &CacheStatus,
     ) -> Response<CacheBody<B>> {
         let length = found.body.len() as u64;
         let answer = found.head.answer(&client.view(), length, now());
@@ -233,7 +244,7 @@ impl State {
             answer.status,
             answer.headers,
             CacheBody::stored(body),
-            &status,
+            status,
         )
     }
 
@@ -270,16 +281,15 @@ fn collapsed(forward: Forward) -> CacheStatus {
     }
 }
 
-/// What there is to share of a fill; `whole` waits for the end of its body.
-async fn shareable(fill: &Fill, whole: bool) -> Option<Shareable> {
-    if fill.is_background() {
-        // Until the refresh is done, what is stored answers.
-        return match fill.poll_shareable(true, None) {
-            Poll::Ready(shareable) => shareable,
-            Poll::Pending => None,
-        };
+/// What there is to share of a fill; `whole` asks for the end of its body.
+async fn shareable(fill: &Fill, whole: bool, waits: bool) -> Option<Shareable> {
+    if waits {
+        return poll_fn(|cx| fill.poll_shareable(whole, Some(cx))).await;
     }
-    poll_fn(|cx| fill.poll_shareable(whole, Some(cx))).await
+    match fill.poll_shareable(whole, None) {
+        Poll::Ready(shareable) => shareable,
+        Poll::Pending => None,
+    }
 }
 
 pub(super) fn now() -> u64 {

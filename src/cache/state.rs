@@ -11,6 +11,7 @@ use super::{
     lookup::VaryMemory,
     options::Options,
     policy::{RequestHead, StoredHead},
+    uncacheable::Uncacheable,
 };
 use crate::store::{Store, operations::response::Invalidate};
 
@@ -20,6 +21,7 @@ pub(super) struct State {
     pub(super) options: Options,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) vary: Arc<VaryMemory>,
+    pub(super) uncacheable: Arc<Uncacheable>,
 }
 
 /// The client's request without its body, kept while the inner service has a copy of it.
@@ -70,6 +72,11 @@ impl State {
     pub(super) fn fill_of(&self, client: &Client) -> Option<Arc<Fill>> {
         let variant = self.guess(client);
         self.in_flight.get(&client.primary, &variant)
+    }
+
+    /// Whether the responses to such requests are not stored, as far as this process knows.
+    pub(super) fn is_uncacheable(&self, client: &Client) -> bool {
+        self.uncacheable.contains(&self.store_key(&client.primary))
     }
 
     /// The variant that the request selects, as far as this process knows.

@@ -9,12 +9,11 @@ use http_body::Body;
 use super::{
     body::{BoxError, CacheBody},
     cache_status::CacheStatus,
-    fill::Fill,
     in_flight::Lead,
     lookup::Found,
-    options::SetCookie,
-    policy::{Failure, Forward, Freshened, HeadEffect, ResponseHead, StoredHead, not_modified},
+    policy::{Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, not_modified},
     pump::{Pump, assemble, collect},
+    refusal::{Refusal, declared_length},
     serve::now,
     state::{Client, State},
     storing::Storing,
@@ -38,7 +37,9 @@ pub(super) struct Verdict {
     pub(super) client: Client,
     pub(super) forward: Forward,
     /// Held while others wait for the answer, and until the store has it.
-    pub(super) lead: Option<Lead>,
+    pub(super) lead: Arc<Lead>,
+    /// Whether a response was found that no longer answers this request.
+    pub(super) replaces: bool,
 }
 
 impl Verdict {
@@ -66,13 +67,13 @@ impl Verdict {
                     ttl: Some(found.head.ttl(time)),
                     ..self.status(forward_status).with_detail("stale-if-error")
                 };
-                (self.state.answer(&self.client, found, status), None)
+                (self.state.answer(&self.client, found, &status), None)
             })
     }
 
     /// A 304 to a validation (RFC 9111 §4.3.4). `None`: it is about another representation.
     pub(super) fn freshen<B>(
-        &mut self,
+        &self,
         found: Found,
         response: &Response<B>,
         times: Times,
@@ -80,37 +81,29 @@ impl Verdict {
     ) -> Option<Outcome<B>> {
         let policy = &self.state.options.policy;
         let head = times.head(response.status(), response.headers());
-        let (head, storable) = match policy.freshen(&self.client.view(), &found.head, &head, |_| {})
+        let adjust = self.client.terms();
+        let (head, refused) = match policy.freshen(&self.client.view(), &found.head, &head, adjust)
         {
-            Freshened::Updated(head) => (head, true),
-            Freshened::Once(head, _) => (head, false),
-            Freshened::NotSelected => {
-                storing.abandon();
-                return None;
-            }
+            Freshened::Updated(head) => (head, None),
+            Freshened::Once(head, reason) => (head, Some(reason)),
+            Freshened::NotSelected => return None,
         };
         let found = Found {
             head: Arc::new(head),
             body: found.body,
         };
         let status = CacheStatus {
-            stored: storable,
+            stored: refused.is_none(),
+            detail: refused.map(NotStorable::as_str),
             ..self.status(Some(response.status()))
         };
-        let answer = self.state.answer(&self.client, &found, status);
-        let lead = self.lead.take();
-        if let Some(lead) = lead.as_ref().filter(|_| storable) {
-            lead.fill().complete(found.head.clone(), found.body);
-        }
-        let rest = async move {
-            if storable {
-                storing.put(&found.head, None).await;
-            } else {
-                storing.invalidate().await;
-            }
-            drop(lead);
+        let answer = self.state.answer(&self.client, &found, &status);
+        let rest: Option<Rest> = match refused {
+            None => Some(Box::pin(self.store(found, None, storing))),
+            Some(reason) if reason.is_about_request() => None,
+            Some(_) => Some(Box::pin(storing.invalidate())),
         };
-        Some((answer, Some(Box::pin(rest))))
+        Some((answer, rest))
     }
 
     /// What a forwarded HEAD says about the stored GET response (RFC 9111 §4.3.5).
@@ -125,10 +118,11 @@ impl Verdict {
             let head = times.head(response.status(), response.headers());
             let length = found.body.len() as u64;
             let policy = &self.state.options.policy;
-            policy.head_effect(&self.client.view(), &found.head, length, &head, |_| {})
+            let adjust = self.client.terms();
+            policy.head_effect(&self.client.view(), &found.head, length, &head, adjust)
         };
         match effect {
-            HeadEffect::Keep => storing.abandon(),
+            HeadEffect::Keep => {}
             HeadEffect::Update(head) => storing.put(&head, None).await,
             HeadEffect::Invalidate => storing.invalidate().await,
         }
@@ -137,7 +131,7 @@ impl Verdict {
 
     /// A 206 that completes the stored part (RFC 9111 §3.4). `None`: the two do not fit.
     pub(super) async fn combine<B>(
-        &mut self,
+        &self,
         found: Found,
         response: Response<B>,
         times: Times,
@@ -152,37 +146,46 @@ impl Verdict {
             let head = times.head(parts.status, &parts.headers);
             let (stored, new) = (found.body.len() as u64, rest.len() as u64);
             let policy = &self.state.options.policy;
-            let combined =
-                policy.combine(&self.client.view(), &found.head, stored, &head, new, |_| {})?;
+            let (request, adjust) = (self.client.view(), self.client.terms());
+            let combined = policy.combine(&request, &found.head, stored, &head, new, adjust)?;
             let body = assemble(&combined.body, &found.body, &rest);
             Some(Found {
                 head: Arc::new(combined.head),
                 body,
             })
         });
-        let Some(found) = combined else {
-            storing.abandon();
-            return None;
-        };
+        let found = combined?;
         let status = CacheStatus {
             stored: true,
             ..self.status(Some(parts.status))
         };
-        let answer = self.state.answer(&self.client, &found, status);
-        let lead = self.lead.take();
-        if let Some(lead) = &lead {
-            lead.fill().complete(found.head.clone(), found.body.clone());
-        }
-        let rest = async move {
-            storing.put(&found.head, Some(found.body)).await;
+        let answer = self.state.answer(&self.client, &found, &status);
+        let body = found.body.clone();
+        Some((
+            answer,
+            Some(Box::pin(self.store(found, Some(body), storing))),
+        ))
+    }
+
+    /// Shares a response that is there as a whole and stores it: `None` keeps the stored body.
+    fn store(
+        &self,
+        found: Found,
+        body: Option<Bytes>,
+        storing: Storing,
+    ) -> impl Future<Output = ()> + use<> {
+        let lead = self.lead.clone();
+        lead.publish(&State::variant_of(&found.head));
+        lead.fill().complete(found.head.clone(), found.body);
+        async move {
+            storing.put(&found.head, body).await;
             drop(lead);
-        };
-        Some((answer, Some(Box::pin(rest))))
+        }
     }
 
     /// Any other response: stored while it is passed on, or only passed on.
-    pub(super) async fn receive<B>(
-        &mut self,
+    pub(super) fn receive<B>(
+        &self,
         response: Response<B>,
         times: Times,
         storing: Storing,
@@ -193,30 +196,21 @@ impl Verdict {
     {
         let head = match self.state.storable(&self.client, &response, times) {
             Ok(head) => Arc::new(head),
-            Err(reason) => {
-                storing.abandon();
-                self.lead = None;
-                return self.passed(response, Some(reason));
-            }
+            Err(refusal) => return self.refused(response, refusal, storing),
         };
-        let Ok(storing) = storing.ready().await else {
-            self.lead = None;
+        if !storing.is_announced() {
             return self.passed(response, Some("store-unavailable"));
-        };
+        }
         storing.learn_vary(&head);
-        let lead = self.lead.take();
-        let fill = match &lead {
-            Some(lead) => {
-                lead.rename(&State::variant_of(&head));
-                lead.fill().clone()
-            }
-            None => Fill::new(false),
-        };
+        let key = self.state.store_key(&self.client.primary);
+        self.state.uncacheable.forget(&key);
+        let lead = self.lead.clone();
         let length = declared_length(&response);
-        fill.answered(head.clone(), length);
+        lead.publish(&State::variant_of(&head));
+        lead.fill().answered(head.clone(), length);
 
         let (parts, body) = response.into_parts();
-        let client_body = CacheBody::arriving(fill.clone(), length, true);
+        let client_body = CacheBody::arriving(lead.fill().clone(), length, true);
         let mut response = Response::from_parts(parts, client_body);
         self.apply_condition(&mut response, times.answered);
         let status = CacheStatus {
@@ -227,7 +221,6 @@ impl Verdict {
         let limit = self.state.options.max_body;
         let pump = Pump {
             body,
-            fill,
             lead,
             storing,
             head,
@@ -235,6 +228,25 @@ impl Verdict {
             limit,
         };
         (response, Some(Box::pin(pump.run())))
+    }
+
+    /// A response that is not stored. What it supersedes goes, and those who wait for it do
+    /// not wait for that.
+    fn refused<B: Body>(
+        &self,
+        response: Response<B>,
+        refusal: Refusal,
+        storing: Storing,
+    ) -> Outcome<B> {
+        if refusal.is_lasting && self.client.is_shareable() {
+            let key = self.state.store_key(&self.client.primary);
+            self.state.uncacheable.remember(&key);
+        }
+        let (response, _) = self.passed(response, Some(refusal.detail));
+        if refusal.is_lasting && self.replaces {
+            return (response, Some(Box::pin(storing.invalidate())));
+        }
+        (response, None)
     }
 
     /// The response as it came.
@@ -262,7 +274,7 @@ impl Verdict {
 }
 
 impl Times {
-    fn head(self, status: StatusCode, headers: &http::HeaderMap) -> ResponseHead<'_> {
+    pub(super) fn head(self, status: StatusCode, headers: &http::HeaderMap) -> ResponseHead<'_> {
         ResponseHead {
             status,
             headers,
@@ -270,48 +282,4 @@ impl Times {
             response_time: self.answered,
         }
     }
-}
-
-impl State {
-    /// The stored form of a response, by the policy and by this layer's own rules.
-    fn storable<B: Body>(
-        &self,
-        client: &Client,
-        response: &Response<B>,
-        times: Times,
-    ) -> Result<StoredHead, &'static str> {
-        let head = times.head(response.status(), response.headers());
-        let stored = self.options.policy.storable(&client.view(), &head, |_| {});
-        let mut stored = stored.map_err(|reason| reason.as_str())?;
-        let least = declared_length(response).unwrap_or(response.body().size_hint().lower());
-        if least > self.options.max_body {
-            return Err("too-long");
-        }
-        let headers = stored.headers_mut();
-        if headers.contains_key(header::SET_COOKIE) {
-            match self.options.set_cookie {
-                SetCookie::Refuse => return Err("set-cookie"),
-                SetCookie::Strip => drop(headers.remove(header::SET_COOKIE)),
-                SetCookie::Store => {}
-            }
-        }
-        for name in &self.options.not_replayed {
-            headers.remove(name);
-        }
-        Ok(stored)
-    }
-}
-
-/// The body's length as the body or the head declares it.
-fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
-    let field = || {
-        response
-            .headers()
-            .get(header::CONTENT_LENGTH)?
-            .to_str()
-            .ok()?
-            .parse()
-            .ok()
-    };
-    response.body().size_hint().exact().or_else(field)
 }

@@ -4,6 +4,7 @@
     reason = "in a test a failed unwrap is a failed test"
 )]
 
+mod cache;
 mod examples;
 mod harness;
 mod key_value;

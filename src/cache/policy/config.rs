@@ -27,7 +27,6 @@ pub struct Policy {
     pub(super) stale_if_disconnected: Duration,
     pub(super) keep_for_validation: Duration,
     pub(super) stale_beside_s_maxage: bool,
-    pub(super) select_language: bool,
 }
 
 /// A `Cache-Control` directive of requests (RFC 9111 §5.2.1, RFC 5861 §4).
@@ -80,7 +79,6 @@ impl Default for Policy {
             stale_if_disconnected: Duration::from_secs(10 * 60),
             keep_for_validation: Duration::from_secs(10 * 60),
             stale_beside_s_maxage: false,
-            select_language: false,
         }
         .with_request_directives(RequestDirective::ALL)
     }
@@ -154,14 +152,6 @@ impl Policy {
     /// rather than fetched again. Default: ten minutes.
     pub fn with_keep_for_validation(mut self, keep: Duration) -> Self {
         self.keep_for_validation = keep;
-        self
-    }
-
-    /// Whether a stored response in the one language that a request prefers above all others answers it,
-    /// although its `Accept-Language` differs from the stored request's. Default: no, the origin
-    /// negotiates every new `Accept-Language`.
-    pub fn with_language_selection(mut self, select: bool) -> Self {
-        self.select_language = select;
         self
     }
 

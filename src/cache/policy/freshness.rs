@@ -82,11 +82,6 @@ impl StoredHead {
         let age = i64::try_from(self.age(now)).unwrap_or(i64::MAX);
         i64::from(self.validity.lifetime.unwrap_or(0)) - age
     }
-
-    /// Whether it is fresh (§4.2).
-    pub(crate) fn is_fresh(&self, now: u64) -> bool {
-        self.validity.is_fresh(now)
-    }
 }
 
 impl Policy {

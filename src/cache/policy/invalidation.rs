@@ -36,15 +36,6 @@ pub(crate) fn invalidated(
     found
 }
 
-/// Whether the field names the request's own URI.
-pub(super) fn names_target(
-    request: &RequestHead<'_>,
-    response: &HeaderMap,
-    name: &HeaderName,
-) -> bool {
-    referenced(request, response, name).is_some_and(|uri| uri == target(request))
-}
-
 fn is_safe(method: &Method) -> bool {
     SAFE.contains(&method.as_str())
 }

@@ -22,22 +22,6 @@ pub(super) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u
     })
 }
 
-/// The one language that the request prefers above all others, in lower case.
-pub(super) fn preferred_language(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let mut ranked: Vec<(u16, Vec<u8>)> = members(headers, &header::ACCEPT_LANGUAGE)
-        .map(|member| {
-            let mut parts = split_unquoted(member, b';').map(<[u8]>::trim_ascii);
-            let language = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let quality = parts.find_map(quality).unwrap_or(Some(1000)).unwrap_or(0);
-            (quality, language)
-        })
-        .collect();
-    ranked.sort_unstable();
-    let (best, language) = ranked.pop()?;
-    let alone = ranked.last().is_none_or(|(second, _)| *second < best);
-    (alone && best > 0 && language != b"*").then_some(language)
-}
-
 fn is_negotiation(name: &HeaderName) -> bool {
     [
         header::ACCEPT,
@@ -194,26 +178,6 @@ mod tests {
         assert_eq!(normalised(&split, &header::COOKIE).unwrap(), whole);
     }
 
-    #[test]
-    fn the_preferred_language_stands_alone() {
-        for (value, expected) in [
-            ("fr;q=0.5, de;q=1.0", Some("de")),
-            ("DE-at", Some("de-at")),
-            ("en, de", None),
-            ("*", None),
-            ("de;q=0", None),
-            ("de;q=x", None),
-            ("", None),
-        ] {
-            let headers = lines(&header::ACCEPT_LANGUAGE, &[value.as_bytes()]);
-            assert_eq!(
-                preferred_language(&headers).as_deref(),
-                expected.map(str::as_bytes),
-                "{value}"
-            );
-        }
-    }
-
     proptest! {
         #[test]
         fn normalisation_is_idempotent(
@@ -229,12 +193,10 @@ mod tests {
         #[test]
         fn any_bytes_are_normalised_without_panic(value: Vec<u8>) {
             if let Ok(value) = HeaderValue::from_bytes(&value) {
-                for name in [header::ACCEPT, header::ACCEPT_ENCODING, header::COOKIE, header::HOST] {
+                for name in [header::ACCEPT, header::ACCEPT_LANGUAGE, header::ACCEPT_ENCODING, header::COOKIE, header::HOST] {
                     let headers: HeaderMap = [(name.clone(), value.clone())].into_iter().collect();
                     let _ = normalised(&headers, &name);
                 }
-                let headers = [(header::ACCEPT_LANGUAGE, value)].into_iter().collect();
-                let _ = preferred_language(&headers);
             }
         }
     }

@@ -20,10 +20,6 @@ impl<'a> RequestHead<'a> {
             headers,
         }
     }
-
-    pub(crate) fn of<B>(request: &'a http::Request<B>) -> Self {
-        Self::new(request.method(), request.uri(), request.headers())
-    }
 }
 
 /// What the engine reads of a response of the inner service.

@@ -118,7 +118,7 @@ impl Policy {
         now: u64,
     ) -> Reuse {
         let client = self.client_directives(request);
-        let reuse = if !self.selects(request, stored) {
+        let reuse = if !stored.is_selected_by(request) {
             Reuse::Forward(Forward::VaryMiss)
         } else if holds(request, stored, length) {
             self.reuse_in_time(&client, &stored.validity, now)
@@ -234,15 +234,6 @@ impl Policy {
             return Reuse::Stale;
         }
         rejected
-    }
-
-    /// Whether the selecting fields match (RFC 9111 §4.1).
-    pub(super) fn selects(&self, request: &RequestHead<'_>, stored: &StoredHead) -> bool {
-        stored.vary.variant(request.headers) == stored.variant
-            || (self.select_language
-                && stored.language_variant.is_some()
-                && stored.vary.preferred_language_variant(request.headers)
-                    == stored.language_variant)
     }
 }
 

@@ -8,14 +8,13 @@ use super::status::{is_bound_to_request, is_heuristically_cacheable, is_understo
 use super::stored::has_validator;
 use super::{
     Part, Policy, RequestDirective, RequestHead, ResponseHead, StoredHead, Terms, VaryNames, date,
-    invalidation, remove_hop_by_hop,
+    remove_hop_by_hop,
 };
 
 /// Why a response is not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotStorable {
-    /// The method is neither GET nor a POST whose response names the same URI in
-    /// `Content-Location` and says how long it is fresh (RFC 9110 §9.3.3).
+    /// The method is not GET.
     Method,
     /// The status is not final, or means something to this one request only.
     Status,
@@ -89,7 +88,9 @@ impl Policy {
         }
         let mut terms = self.terms(response);
         adjust(&mut terms);
-        may_store_method(request, response, &terms)?;
+        if request.method != Method::GET {
+            return Err(NotStorable::Method);
+        }
         let part = match response.status {
             StatusCode::PARTIAL_CONTENT => {
                 Some(Part::of(response.headers).ok_or(NotStorable::Partial)?)
@@ -168,16 +169,11 @@ impl Policy {
             headers.remove(header::CONTENT_RANGE);
             headers.remove(header::CONTENT_LENGTH);
         }
-        let language_variant = self
-            .select_language
-            .then(|| vary.content_language_variant(request.headers, response.headers))
-            .flatten();
         StoredHead {
             status: response.status,
             headers,
             validity: Validity::new(terms, response),
             variant: vary.variant(request.headers),
-            language_variant,
             vary,
             part,
         }
@@ -201,21 +197,6 @@ impl Policy {
             only_if_cached: said.only_if_cached && honours(Directive::OnlyIfCached),
         }
     }
-}
-
-fn may_store_method(
-    request: &RequestHead<'_>,
-    response: &ResponseHead<'_>,
-    terms: &Terms,
-) -> Result<(), NotStorable> {
-    let post = request.method == Method::POST
-        && response.status != StatusCode::PARTIAL_CONTENT
-        && terms.lifetime.is_some()
-        && !terms.heuristic
-        && invalidation::names_target(request, response.headers, &header::CONTENT_LOCATION);
-    (request.method == Method::GET || post)
-        .then_some(())
-        .ok_or(NotStorable::Method)
 }
 
 /// All fields of the response but those that must not be stored (§3.1). Trailers are not stored,

@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::freshness::Validity;
-use super::{Variant, VaryNames, headers};
+use super::{RequestHead, Variant, VaryNames, headers};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
 /// fields: never a `Cookie` or `Authorization`.
@@ -20,8 +20,6 @@ pub(crate) struct StoredHead {
     pub(super) validity: Validity,
     pub(super) vary: VaryNames,
     pub(super) variant: Variant,
-    /// The second variant it is stored under: that of its `Content-Language`.
-    pub(super) language_variant: Option<Variant>,
     pub(super) part: Option<Part>,
 }
 
@@ -37,14 +35,6 @@ pub(crate) struct Part {
 }
 
 impl StoredHead {
-    pub(crate) fn status(&self) -> StatusCode {
-        self.status
-    }
-
-    pub(crate) fn headers(&self) -> &HeaderMap {
-        &self.headers
-    }
-
     /// For the service's own rules about fields (`Set-Cookie`, request ids).
     pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
         &mut self.headers
@@ -60,14 +50,9 @@ impl StoredHead {
         self.variant
     }
 
-    /// With [`super::Policy::with_language_selection`], a second one.
-    pub(crate) fn language_variant(&self) -> Option<Variant> {
-        self.language_variant
-    }
-
-    /// The stored part, if it is not the whole representation.
-    pub(crate) fn part(&self) -> Option<Part> {
-        self.part
+    /// Whether the selecting fields match (RFC 9111 §4.1).
+    pub(super) fn is_selected_by(&self, request: &RequestHead<'_>) -> bool {
+        self.vary.variant(request.headers) == self.variant
     }
 
     /// Whether it has an `ETag` or `Last-Modified` to validate with.
@@ -171,7 +156,7 @@ mod tests {
             let request = Request::get(&[]);
             let stored = Policy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
             let found = read_back(&stored);
-            prop_assert!(found.headers().get_all("x").iter().eq(lines.get_all("x").iter()));
+            prop_assert!(found.headers.get_all("x").iter().eq(lines.get_all("x").iter()));
         }
 
         #[test]

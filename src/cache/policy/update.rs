@@ -70,7 +70,7 @@ impl Policy {
     ) -> HeadEffect {
         let comparable = response.status == StatusCode::OK
             && matches!(stored.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
-        if !comparable || !self.selects(request, stored) {
+        if !comparable || !stored.is_selected_by(request) {
             return HeadEffect::Keep;
         }
         if !is_same(response.headers, stored, length) {
@@ -110,9 +110,8 @@ impl Policy {
         };
         let mut updated = self.stored(request, &response, &terms, vary, stored.part);
         if updated.vary == stored.vary {
-            // It stays under the keys it has, whichever of them the request selected.
+            // It stays under the key it has.
             updated.variant = stored.variant;
-            updated.language_variant = stored.language_variant;
         }
         (updated, permission.map(drop))
     }

@@ -8,7 +8,7 @@ use serde::ser::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
 use super::headers::{members, stored::Name};
-use super::negotiation::{normalised, preferred_language};
+use super::negotiation::normalised;
 
 /// The secondary cache key: 128 bits of the SHA-256 of the normalised selecting fields, zeros if
 /// there are none.
@@ -66,53 +66,14 @@ impl VaryNames {
         self.0.is_empty()
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &HeaderName> {
-        self.0.iter()
-    }
-
     /// The variant that a request with these fields selects.
     pub(crate) fn variant(&self, request: &HeaderMap) -> Variant {
-        self.hash(request, None)
-    }
-
-    /// The variant in the one language that the request prefers above all others: the second to
-    /// look up with [`super::Policy::with_language_selection`].
-    pub(crate) fn preferred_language_variant(&self, request: &HeaderMap) -> Option<Variant> {
-        self.language_variant(request, || preferred_language(request))
-    }
-
-    /// The variant in the one language of the response: the second to store it under.
-    pub(super) fn content_language_variant(
-        &self,
-        request: &HeaderMap,
-        response: &HeaderMap,
-    ) -> Option<Variant> {
-        self.language_variant(request, || {
-            let mut languages = members(response, &header::CONTENT_LANGUAGE);
-            let language = languages.next()?.to_ascii_lowercase();
-            languages.next().is_none().then_some(language)
-        })
-    }
-
-    fn language_variant(
-        &self,
-        request: &HeaderMap,
-        language: impl FnOnce() -> Option<Vec<u8>>,
-    ) -> Option<Variant> {
-        self.0
-            .contains(&header::ACCEPT_LANGUAGE)
-            .then(|| Some(self.hash(request, Some(&language()?))))?
-    }
-
-    /// `language` stands in for `Accept-Language`.
-    fn hash(&self, request: &HeaderMap, language: Option<&[u8]>) -> Variant {
         if self.is_empty() {
             return Variant([0; 16]);
         }
         // What a field contributes begins with its kind and length, so that no two requests run together.
         const ABSENT: u8 = 0;
         const PRESENT: u8 = 1;
-        const LANGUAGE: u8 = 2;
         let mut hash = Sha256::new();
         for name in &self.0 {
             let mut field = |kind: u8, value: &[u8]| {
@@ -122,12 +83,9 @@ impl VaryNames {
                 }
                 hash.update([kind]);
             };
-            match language {
-                Some(language) if name == header::ACCEPT_LANGUAGE => field(LANGUAGE, language),
-                _ => match normalised(request, name) {
-                    Some(value) => field(PRESENT, &value),
-                    None => field(ABSENT, &[]),
-                },
+            match normalised(request, name) {
+                Some(value) => field(PRESENT, &value),
+                None => field(ABSENT, &[]),
             }
         }
         let mut variant = [0; 16];
@@ -169,7 +127,7 @@ mod tests {
     #[test]
     fn all_lines_are_combined_sorted_and_lower_case() {
         let names = vary(&["Foo, bar", "Accept", "BAR,,"]).unwrap();
-        let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
+        let names: Vec<_> = names.0.iter().map(HeaderName::as_str).collect();
         assert_eq!(names, ["accept", "bar", "foo"]);
         assert!(vary(&[]).unwrap().is_empty());
         assert!(vary(&[""]).unwrap().is_empty());
@@ -227,32 +185,6 @@ mod tests {
         assert_ne!(
             vary(&["a"]).unwrap().variant(&headers(&[("a", "bc")])),
             vary(&["ab"]).unwrap().variant(&headers(&[("ab", "c")])),
-        );
-    }
-
-    #[test]
-    fn a_response_in_the_preferred_language_is_a_variant_of_its_own() {
-        let names = vary(&["Accept-Language, Foo"]).unwrap();
-        let request = headers(&[("accept-language", "en, de"), ("foo", "1")]);
-        let stored = names
-            .content_language_variant(&request, &headers(&[("content-language", "DE")]))
-            .unwrap();
-        let selected = |language: &str, foo: &str| {
-            let request = headers(&[("accept-language", language), ("foo", foo)]);
-            names.preferred_language_variant(&request)
-        };
-        assert_eq!(selected("fr;q=0.5, de;q=1.0", "1"), Some(stored));
-        assert_ne!(selected("fr;q=0.5, de;q=1.0", "2"), Some(stored));
-        assert_ne!(selected("de;q=0.5, fr;q=1.0", "1"), Some(stored));
-        assert_ne!(
-            stored,
-            names.variant(&headers(&[("accept-language", "de"), ("foo", "1")]))
-        );
-        let many = headers(&[("content-language", "de, en")]);
-        assert_eq!(names.content_language_variant(&request, &many), None);
-        assert_eq!(
-            vary(&["foo"]).unwrap().preferred_language_variant(&request),
-            None
         );
     }
 }

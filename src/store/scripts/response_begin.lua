@@ -2,13 +2,9 @@
 -- KEYS[1]  the primary key's hash
 -- ARGV[1]  a fresh generation, ARGV[2]  ms until the announcement lapses
 -- Returns the generation that a store of the response has to name.
-local generation = redis.call('HGET', KEYS[1], 'g')
-if generation then
-  if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
-    redis.call('PEXPIRE', KEYS[1], ARGV[2])
-  end
-  return generation
+redis.call('HSETNX', KEYS[1], 'g', ARGV[1])
+redis.call('HINCRBY', KEYS[1], 'n', 1)
+if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
+  redis.call('PEXPIRE', KEYS[1], ARGV[2])
 end
-redis.call('HSET', KEYS[1], 'g', ARGV[1])
-redis.call('PEXPIRE', KEYS[1], ARGV[2])
-return ARGV[1]
+return redis.call('HGET', KEYS[1], 'g')

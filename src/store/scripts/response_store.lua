@@ -3,12 +3,13 @@
 -- KEYS[1]  the primary key's hash
 -- ARGV[1]  generation, ARGV[2]  variant, ARGV[3]  ms to keep it, ARGV[4]  Vary names
 -- ARGV[5]  most variants, ARGV[6]  most Vary lists, ARGV[7]  head, ARGV[8]  body (absent: kept)
--- Fields: g generation, v Vary lists (lines, newest first), i index (per variant, oldest first:
+-- Fields: g generation, n fills under way, v Vary lists (lines, newest first), i index (per variant, oldest first:
 -- "variant end-in-ms" lines), h<variant> head, b<variant> body.
 -- Returns 1 if stored, 0 if not.
 local key, variant, names, head, body = KEYS[1], ARGV[2], ARGV[4], ARGV[7], ARGV[8]
 local known = redis.call('HMGET', key, 'g', 'v', 'i')
 if known[1] ~= ARGV[1] then return 0 end
+redis.call('HINCRBY', key, 'n', -1)
 if not body and redis.call('HEXISTS', key, 'b' .. variant) == 0 then return 0 end
 
 local time = redis.call('TIME')

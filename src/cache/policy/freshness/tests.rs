@@ -246,8 +246,8 @@ fn age_and_ttl_move_with_the_clock() {
     let stored = stored(&[("cache-control", "max-age=60"), ("age", "30")]);
     assert_eq!((stored.age(NOW), stored.ttl(NOW)), (30, 30));
     assert_eq!((stored.age(after(3)), stored.ttl(after(3))), (33, 27));
-    assert!(stored.is_fresh(after(29)));
-    assert!(!stored.is_fresh(after(30)));
+    assert!(stored.validity.is_fresh(after(29)));
+    assert!(!stored.validity.is_fresh(after(30)));
     assert_eq!((stored.age(after(40)), stored.ttl(after(40))), (70, -10));
     assert_eq!(stored.age(0), 30, "a clock that went back");
     assert_eq!(stored.age(u64::MAX), u64::from(DELTA_MAX));
@@ -262,10 +262,10 @@ proptest! {
             ("etag", "\"a\""),
         ]);
         let (earlier, later) = (first.min(second), first.max(second));
-        prop_assert!(stored.is_fresh(earlier) || !stored.is_fresh(later));
+        prop_assert!(stored.validity.is_fresh(earlier) || !stored.validity.is_fresh(later));
         prop_assert!(stored.age(earlier) <= stored.age(later));
         prop_assert!(stored.ttl(earlier) >= stored.ttl(later));
-        prop_assert_eq!(stored.is_fresh(first), stored.ttl(first) > 0);
+        prop_assert_eq!(stored.validity.is_fresh(first), stored.ttl(first) > 0);
     }
 
     #[test]

@@ -318,26 +318,6 @@ fn another_variant_is_not_reused() {
     }
 }
 
-#[test]
-fn a_language_selects_only_if_the_deployer_says_so() {
-    let lenient = Policy::default().with_language_selection(true);
-    let stored_for = Request::get(&[("accept-language", "en, de")]);
-    let request = Request::get(&[("accept-language", "fr;q=0.5, de;q=1.0")]);
-    let lines = headers(&[
-        ("cache-control", "max-age=5000"),
-        ("vary", "Accept-Language"),
-        ("content-language", "de"),
-    ]);
-    for (policy, expected) in [
-        (lenient, Reuse::Fresh),
-        (Policy::default(), Reuse::Forward(Forward::VaryMiss)),
-    ] {
-        let stored = policy.storable(&stored_for.head(), &response(200, &lines), |_| {});
-        let found = policy.reuse(&request.head(), &stored.unwrap(), 10, NOW);
-        assert_eq!(found, expected);
-    }
-}
-
 fn partial(range: &str, cache_control: &str) -> StoredHead {
     let lines = [
         ("cache-control", cache_control),

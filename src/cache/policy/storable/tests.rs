@@ -11,7 +11,7 @@ fn any_final_status_with_explicit_freshness_is_stored() {
         200, 203, 204, 299, 301, 302, 303, 307, 308, 400, 404, 410, 499, 500, 502, 503, 504, 599,
     ] {
         let stored = get(status, &[("cache-control", "max-age=100000")]).unwrap();
-        assert_eq!(stored.status(), status);
+        assert_eq!(stored.status, status);
     }
 }
 
@@ -166,24 +166,13 @@ fn request_no_store_is_obeyed_if_honoured() {
 }
 
 #[test]
-fn get_is_stored_and_post_only_for_its_own_uri_with_explicit_freshness() {
-    let fresh = ("cache-control", "max-age=3600");
+fn only_get_is_stored() {
+    let fresh = ("cache-control", "max-age=60");
     let own = ("content-location", "/dir/page?query=1");
-    for method in ["HEAD", "PUT", "DELETE", "OPTIONS", "M-SEARCH", "get"] {
+    for method in ["HEAD", "POST", "PUT", "M-SEARCH"] {
         let found = store(&Request::new(method, &[]), 200, &[fresh, own]);
         assert_eq!(found, Err(NotStorable::Method), "{method}");
     }
-    let post = |lines: &[(&str, &str)]| store(&Request::new("POST", &[]), 200, lines);
-    assert!(post(&[fresh, own]).is_ok());
-    assert!(post(&[fresh, ("content-location", "")]).is_ok());
-    assert_eq!(post(&[fresh]), Err(NotStorable::Method));
-    assert_eq!(
-        post(&[fresh, ("content-location", "/other")]),
-        Err(NotStorable::Method)
-    );
-    let modified = at(-86_400);
-    let heuristic = [("last-modified", &*modified), own];
-    assert_eq!(post(&heuristic), Err(NotStorable::Method));
 }
 
 #[test]
@@ -208,8 +197,8 @@ fn a_206_is_stored_as_the_part_that_it_is() {
         last: 9,
         complete: Some(10),
     };
-    assert_eq!(stored.part(), Some(part));
-    assert!(!stored.headers().contains_key("content-range"));
+    assert_eq!(stored.part, Some(part));
+    assert!(!stored.headers.contains_key("content-range"));
     for invalid in [
         "bytes 9-4/10",
         "bytes 4-10/10",
@@ -227,7 +216,7 @@ fn a_206_is_stored_as_the_part_that_it_is() {
         ("content-range", "kept on a 200"),
     ];
     assert_eq!(
-        get(200, &odd).unwrap().headers()["content-range"],
+        get(200, &odd).unwrap().headers["content-range"],
         "kept on a 200"
     );
 }
@@ -264,7 +253,7 @@ fn all_fields_are_stored_but_those_of_the_connection_and_the_withheld() {
         ("link", "<2>"),
         ("unrecognised", "kept"),
     ]);
-    assert_eq!(stored.unwrap().headers(), &expected);
+    assert_eq!(stored.unwrap().headers, expected);
 }
 
 #[test]
@@ -273,10 +262,7 @@ fn a_missing_or_invalid_date_becomes_the_time_of_receipt() {
         &[("cache-control", "max-age=9")][..],
         &[("cache-control", "max-age=9"), ("date", "foo")],
     ] {
-        assert_eq!(
-            get(200, lines).unwrap().headers()["date"],
-            date::format(NOW)
-        );
+        assert_eq!(get(200, lines).unwrap().headers["date"], date::format(NOW));
     }
 }
 

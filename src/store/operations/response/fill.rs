@@ -48,6 +48,7 @@ impl Operation for Begin {
                 expires_at: lapse,
             });
             live.expires_at = live.expires_at.max(lapse);
+            live.value.fills += 1;
             live.value
                 .generation
                 .get_or_insert_with(|| self.generation.clone())
@@ -68,7 +69,7 @@ impl Operation for Begin {
     }
 }
 
-/// Takes an announcement back; the key is gone if nothing was stored. One EVALSHA.
+/// Takes an announcement back; the last one takes the key along if nothing is stored. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Abandon {
     pub(crate) key: Key,
@@ -80,11 +81,14 @@ impl Operation for Abandon {
 
     fn run(&self, memory: &Memory, now: Timestamp) {
         memory.responses.update(&self.key, now, |live| {
-            let ours = live.as_ref().is_some_and(|live| {
-                live.value.variants.is_empty()
-                    && live.value.generation.as_ref() == Some(&self.generation)
-            });
-            if ours {
+            let announced = live.as_mut().map(|live| &mut live.value);
+            let Some(set) =
+                announced.filter(|set| set.generation.as_ref() == Some(&self.generation))
+            else {
+                return;
+            };
+            set.fills = set.fills.saturating_sub(1);
+            if set.fills == 0 && set.variants.is_empty() {
                 *live = None;
             }
         });
@@ -127,6 +131,7 @@ impl Operation for Put {
             if set.generation.as_ref() != Some(&self.generation) {
                 return false;
             }
+            set.fills = set.fills.saturating_sub(1);
             let kept = || set.variant(&self.variant).map(|stored| stored.body.clone());
             let Some(body) = self.body.clone().or_else(kept) else {
                 return false;

@@ -39,7 +39,7 @@ impl Operation for Lookup {
     fn run(&self, memory: &Memory, now: Timestamp) -> StoredVariants {
         let found = memory.responses.get(&self.key, now, |live| {
             let set = &live.value;
-            let stored = |variant: &Box<str>| {
+            let stored = |variant: &str| {
                 let found = set
                     .variant(variant)
                     .filter(|found| found.expires_at > now)?;
@@ -50,7 +50,11 @@ impl Operation for Lookup {
             };
             StoredVariants {
                 vary: set.vary.clone(),
-                variants: self.variants.iter().map(stored).collect(),
+                variants: self
+                    .variants
+                    .iter()
+                    .map(|variant| stored(variant))
+                    .collect(),
             }
         });
         found.unwrap_or_else(|| StoredVariants {

@@ -1,6 +1,7 @@
 //! Stored HTTP responses: all variants of a primary cache key under one key.
 //!
-//! On Redis a hash with the fields `g` (generation), `v` (the lists of names that `Vary` had,
+//! On Redis a hash with the fields `g` (generation), `n` (fills
+//! under way), `v` (the lists of names that `Vary` had,
 //! newest first), `i` (the variants and their ends) and, per variant, `h…` (head) and `b…` (body).
 //!
 //! A fill is announced before the inner service is called ([`Begin`]) and stored only while that

@@ -9,6 +9,8 @@ use crate::store::{Timestamp, memory::Weigh};
 #[derive(Debug, Default)]
 pub(crate) struct ResponseSet {
     pub(super) generation: Option<Generation>,
+    /// Fills under way, or lost with their process.
+    pub(super) fills: u64,
     /// The lists of names that `Vary` had, newest first.
     pub(super) vary: Vec<Box<str>>,
     /// Oldest first.

@@ -13,11 +13,9 @@ use super::{MemoryLimits, NamespaceError, Store};
 /// Connections that all calls share.
 pub(super) const DEFAULT_LANES: usize = 2;
 /// Enough for the lanes and their replacements; the rest is the application's.
-#[cfg(feature = "redis")]
 const DEFAULT_POOL_SIZE: usize = 8;
 /// Commands that may wait in a lane before senders have to; redis-rs' default of 50 makes a
 /// few hundred concurrent requests queue twice.
-#[cfg(feature = "redis")]
 const PIPELINE_BUFFER: usize = 1024;
 
 /// How to reach a store, from a URL, the environment, or piece by piece.
@@ -37,7 +35,6 @@ pub struct StoreConfig {
     target: Target,
     namespace: Option<String>,
     deadline: Duration,
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
     pool_size: usize,
     memory: MemoryLimits,
 }
@@ -82,10 +79,7 @@ impl StoreConfig {
             target,
             namespace: None,
             deadline: Store::DEFAULT_DEADLINE,
-            #[cfg(feature = "redis")]
             pool_size: DEFAULT_POOL_SIZE,
-            #[cfg(not(feature = "redis"))]
-            pool_size: 0,
             memory: MemoryLimits::default(),
         }
     }

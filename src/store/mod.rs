@@ -26,13 +26,34 @@
 //!
 //! A call takes at most the store's deadline (default 50 ms), waiting for a connection included.
 //! When Redis stops answering, the calls under way pay it once; then a circuit breaker lets calls
-//! fail at once, and a background task closes it as soon as Redis answers again. What a failed
-//! call means is each layer's policy.
+//! fail at once, and a background task closes it as soon as Redis answers again; between its
+//! attempts it pauses for 200 ms at most. A server that is loading its data or is a replica does not count as answering.
+//! Calls that only one connection leaves without an answer do not open the breaker; the connection
+//! is replaced. What a failed call means is each layer's policy.
+//!
+//! A call that loses its connection is sent once more, unless it would count twice.
 //!
 //! # Time to live
 //!
 //! Every key that is written has one. The defaults: session 24 h, user data 1 h, lists 5 min,
 //! rate limit states until the limit has replenished.
+
+#![cfg_attr(
+    not(all(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "redis",
+        feature = "session"
+    )),
+    allow(
+        clippy::needless_pass_by_value,
+        dead_code,
+        unused_imports,
+        unused_variables,
+        reason = "a tool box that only all features together use up"
+    )
+)]
 
 mod clock;
 mod config;
@@ -104,7 +125,10 @@ impl Store {
 
     /// A single Redis server over the application's pool, on two connections of it.
     ///
-    /// Nothing is sent before the first call, so an unreachable server is no error here.
+    /// Nothing is sent before the first call, so an unreachable server is no error here. While
+    /// all connections of the pool are in use there are none for the store to take: it is
+    /// unavailable until one comes back. On a user that may not `SCRIPT`, scripts go by source.
+    /// The pool's own response timeout does not apply to the store's connections.
     #[cfg(feature = "redis")]
     pub fn redis(pool: deadpool_redis::Pool) -> Self {
         Self::redis_with_lanes(pool, config::DEFAULT_LANES)
@@ -126,7 +150,8 @@ impl Store {
     }
 
     /// Starts every key with `namespace:` instead of `keep:`. The data of the old namespace
-    /// stay where they are.
+    /// stay where they are. Namespaces that begin one another (`shop` and `shop:eu`) nest, and
+    /// are not apart.
     ///
     /// # Errors
     ///

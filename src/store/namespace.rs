@@ -93,7 +93,7 @@ impl Namespace {
         self.key(format_args!("lease:{{{value}}}"))
     }
 
-    fn key(&self, rest: fmt::Arguments<'_>) -> Key {
+    pub(super) fn key(&self, rest: fmt::Arguments<'_>) -> Key {
         Key(format!("{}:{rest}", self.0).into_boxed_str())
     }
 }

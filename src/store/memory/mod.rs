@@ -121,5 +121,13 @@ async fn sweep(memory: Weak<Memory>) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(
+    test,
+    any(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    )
+))]
 mod tests;

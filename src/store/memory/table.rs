@@ -254,7 +254,7 @@ mod tests {
     const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
     fn key(name: &str) -> Key {
-        Namespace::default().value(name)
+        Namespace::default().key(format_args!("{name}"))
     }
 
     fn set(table: &Table<usize>, name: &str, value: usize, expires_at: Timestamp) {

@@ -102,6 +102,12 @@ impl Redis {
         Ok(())
     }
 
+    /// Whether there is nothing for the reviver to do.
+    fn is_whole(&self) -> bool {
+        self.health.state() == StoreState::Ready
+            && self.lanes.iter().all(|lane| lane.get().is_some())
+    }
+
     /// What the lanes say after an attempt.
     fn settle(&self) {
         if self.lanes.iter().any(|lane| lane.get().is_some()) {
@@ -134,9 +140,18 @@ async fn revive(reviver: Reviver) {
         };
         match redis.reconnect().await {
             Ok(()) => {
-                // Before the state changes: whoever sees `Ready` and fails may start anew.
-                drop(reviver);
                 redis.settle();
+                drop(redis);
+                // A server that takes connections and loses them is not stormed with new ones.
+                tokio::time::sleep(BACKOFF.0).await;
+                let redis = reviver.0.upgrade();
+                drop(reviver);
+                // From here on whoever sees a loss starts anew; this one sees those before.
+                if let Some(redis) = redis
+                    && !redis.is_whole()
+                {
+                    redis.connect();
+                }
                 return;
             }
             Err(error) => {

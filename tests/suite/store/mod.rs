@@ -3,12 +3,13 @@
 mod connections;
 mod differential;
 mod keys;
+mod loading;
 mod outages;
 mod pools;
 mod runtimes;
 mod scripts;
 mod secrets;
-mod silent_connection;
+mod silent_connections;
 
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ async fn is_open(store: &Store) {
 }
 
 #[track_caller]
-fn assert_late(result: Result<(), StoreError>) {
+fn assert_late(result: &Result<(), StoreError>) {
     assert!(
         matches!(result, Err(StoreError::DeadlineExceeded(_))),
         "{result:?}"
@@ -68,6 +69,6 @@ fn assert_late(result: Result<(), StoreError>) {
 }
 
 #[track_caller]
-fn assert_refused_at_once(result: Result<(), StoreError>) {
+fn assert_refused_at_once(result: &Result<(), StoreError>) {
     assert!(matches!(result, Err(StoreError::Unavailable)), "{result:?}");
 }

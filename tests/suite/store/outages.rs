@@ -25,9 +25,9 @@ async fn a_stopped_server_costs_the_deadline_once_and_is_found_again_by_itself()
     let store = store(&redis.url(), DEADLINE);
     answers_again(&store).await;
     redis.pause();
-    assert_late(store.ping().await);
+    assert_late(&store.ping().await);
     for _ in 0..1_000 {
-        assert_refused_at_once(store.ping().await);
+        assert_refused_at_once(&store.ping().await);
     }
     assert_eq!(store.state(), StoreState::Unavailable);
     redis.resume();
@@ -53,7 +53,7 @@ async fn calls_under_way_when_the_server_stops_pay_one_deadline_together() {
         calls.spawn(async move { store.ping().await });
     }
     for result in calls.join_all().await {
-        assert_late(result);
+        assert_late(&result);
     }
     assert!(start.elapsed() < DEADLINE * 4, "{:?}", start.elapsed());
     redis.resume();
@@ -65,8 +65,8 @@ async fn the_deadline_covers_connecting() {
     let proxy = Proxy::start(redis.addr());
     proxy.blackhole();
     let store = store(&url(proxy.addr()), DEADLINE);
-    assert_late(store.ping().await);
-    assert_refused_at_once(store.ping().await);
+    assert_late(&store.ping().await);
+    assert_refused_at_once(&store.ping().await);
     proxy.open();
     answers_again(&store).await;
 }
@@ -78,11 +78,11 @@ async fn a_partition_costs_the_deadline_once_and_ends_by_itself() {
     let store = store(&url(proxy.addr()), DEADLINE);
     answers_again(&store).await;
     proxy.blackhole();
-    assert_late(store.ping().await);
-    assert_refused_at_once(store.ping().await);
+    assert_late(&store.ping().await);
+    assert_refused_at_once(&store.ping().await);
     // Long enough for a few attempts on new connections.
     sleep(Duration::from_millis(1_500)).await;
-    assert_refused_at_once(store.ping().await);
+    assert_refused_at_once(&store.ping().await);
     proxy.open();
     answers_again(&store).await;
 }
@@ -125,7 +125,7 @@ async fn a_killed_server_is_found_within_a_second_of_its_return() {
     answers_again(&store).await;
     redis.kill();
     is_open(&store).await;
-    assert_refused_at_once(store.ping().await);
+    assert_refused_at_once(&store.ping().await);
     // The pauses between the attempts have reached their longest.
     sleep(Duration::from_millis(600)).await;
     redis.restart();
@@ -159,7 +159,34 @@ async fn a_demoted_server_is_no_store_until_it_is_promoted() {
         assert!(start.elapsed() < PATIENT, "{store:?}");
         sleep(Duration::from_millis(1)).await;
     }
-    assert_refused_at_once(store.ping().await);
+    assert_refused_at_once(&store.ping().await);
+    redis.command(&["REPLICAOF", "NO", "ONE"]);
+    answers_again(&store).await;
+    users.set(1, "eve", HOUR).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_demoted_server_that_does_not_tell_its_role_is_not_stormed() {
+    let master = RedisServer::start();
+    let rules = "~keep:* +@all -@dangerous";
+    let redis = RedisServer::config()
+        .acl_user("app", "secret", rules)
+        .start();
+    let store = store(&redis.url(), DEADLINE);
+    let users = users(&store);
+    users.set(1, "ada", HOUR).await.unwrap();
+    redis.command(&["REPLICAOF", "127.0.0.1", &master.port().to_string()]);
+    redis.reset_stats();
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_secs(1) {
+        assert!(users.set(1, "bob", HOUR).await.is_err());
+    }
+    let stats: String = redis.query(&["INFO", "stats"]);
+    let received = stats
+        .lines()
+        .find_map(|line| line.strip_prefix("total_connections_received:"));
+    let connections: u32 = received.unwrap().trim().parse().unwrap();
+    assert!((1..200).contains(&connections), "{connections} connections");
     redis.command(&["REPLICAOF", "NO", "ONE"]);
     answers_again(&store).await;
     users.set(1, "eve", HOUR).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use deadpool_redis::redis::AsyncConnectionConfig;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::task::JoinSet;
 use tower_keep::{Store, store::StoreState};
 
 use super::{HOUR, PATIENT, answers_again, pool, users};
@@ -63,28 +63,6 @@ async fn a_store_whose_pool_is_all_in_use_waits_for_a_connection_to_come_back() 
     assert_eq!(store.state(), StoreState::Unavailable);
     drop(taken);
     answers_again(&store).await;
-}
-
-#[tokio::test]
-async fn dead_connections_that_idle_in_the_pool_do_not_hold_up_the_return() {
-    let redis = RedisServer::start();
-    let proxy = Proxy::start(redis.addr());
-    let patient = plain().set_response_timeout(None);
-    let pool = pool(&format!("redis://{}", proxy.addr()), 32, patient);
-    let mut idle = Vec::new();
-    for _ in 0..32 {
-        idle.push(pool.get().await.unwrap());
-    }
-    drop(idle);
-    let store = Store::redis(pool).with_deadline(Duration::from_millis(300));
-    answers_again(&store).await;
-    proxy.blackhole();
-    store.ping().await.unwrap_err();
-    // Each of the 32 would cost an attempt of half a second.
-    sleep(Duration::from_secs(2)).await;
-    proxy.open();
-    let taken = answers_again(&store).await;
-    assert!(taken < Duration::from_secs(3), "{taken:?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! Sessions: one hash a session, one field of it a piece of data, one script an operation.
 //!
-//! No operation brings back what is gone: all but [`Create`] change only a session that still
+//! No operation brings back what is gone: all but [`CreateSession`] change only a session that still
 //! exists, and say so when it does not. Under an id that was renewed stands for a while a
 //! pointer to the new one; the caller follows it with a second call.
 

@@ -1,5 +1,5 @@
-//! One of the shared connections goes silent while the other works: half of the calls would
-//! fail for as long as the kernel keeps it.
+//! Connections that go silent while others work, as those that a firewall has forgotten: without
+//! a word of the kernel's for a quarter of an hour.
 
 use std::{
     net::SocketAddr,
@@ -10,18 +10,19 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deadpool_redis::redis::AsyncConnectionConfig;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::sleep,
 };
-use tower_keep::StoreError;
+use tower_keep::{Store, StoreError};
 
-use super::{answers_again, store};
+use super::{answers_again, pool, store};
 use crate::harness::redis::RedisServer;
 
-/// Passes everything on, but no reply to the connection whose number is in `silent`.
+/// Passes everything on, but no reply to the first connections, as many as `silent` says.
 async fn relay(upstream: SocketAddr, silent: Arc<AtomicUsize>) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
@@ -36,7 +37,7 @@ async fn relay(upstream: SocketAddr, silent: Arc<AtomicUsize>) -> SocketAddr {
             tokio::spawn(async move {
                 let mut buffer = vec![0; 1 << 16];
                 while let Ok(read @ 1..) = from_server.read(&mut buffer).await {
-                    if silent.load(Ordering::SeqCst) != number {
+                    if number > silent.load(Ordering::SeqCst) {
                         to_client.write_all(&buffer[..read]).await.unwrap();
                     }
                 }
@@ -47,7 +48,7 @@ async fn relay(upstream: SocketAddr, silent: Arc<AtomicUsize>) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn it_is_replaced_and_the_breaker_stays_closed() {
+async fn one_of_the_lanes_is_replaced_and_the_breaker_stays_closed() {
     const DEADLINE: Duration = Duration::from_millis(500);
     let redis = RedisServer::start();
     let silent = Arc::new(AtomicUsize::new(0));
@@ -76,4 +77,27 @@ async fn it_is_replaced_and_the_breaker_stays_closed() {
     for _ in 0..20 {
         store.ping().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn those_that_idle_in_the_pool_do_not_hold_up_the_return() {
+    const IDLE: usize = 32;
+    let redis = RedisServer::start();
+    let silent = Arc::new(AtomicUsize::new(0));
+    let addr = relay(redis.addr(), Arc::clone(&silent)).await;
+    // The pool's own timeout would sort them out, one after the other.
+    let patient = AsyncConnectionConfig::new().set_response_timeout(None);
+    let pool = pool(&format!("redis://{addr}"), IDLE, patient);
+    let mut idle = Vec::new();
+    for _ in 0..IDLE {
+        idle.push(pool.get().await.unwrap());
+    }
+    drop(idle);
+    let store = Store::redis(pool).with_deadline(Duration::from_millis(300));
+    answers_again(&store).await;
+    silent.store(IDLE, Ordering::SeqCst);
+    store.ping().await.unwrap_err();
+    let taken = answers_again(&store).await;
+    // An attempt for each would be 16 seconds.
+    assert!(taken < Duration::from_secs(5), "{taken:?}");
 }

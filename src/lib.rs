@@ -1,4 +1,66 @@
-//! Composable Tower layers for rate limiting, sessions and HTTP response caching.
+//! Composable [Tower](https://docs.rs/tower) layers for **rate limiting**, **sessions** and
+//! **HTTP response caching**, and a typed **key-value cache**, over one [`Store`]: embedded memory
+//! without any set-up, or the application's own `deadpool_redis` pool.
+//!
+//! ```
+//! # #[cfg(all(feature = "axum", feature = "cache", feature = "rate-limit", feature = "session"))]
+//! # fn app() -> Result<axum::Router, Box<dyn std::error::Error>> {
+//! use axum::{Router, http::header::CACHE_CONTROL, routing::get};
+//! use tower_keep::{
+//!     Store,
+//!     cache::CacheLayer,
+//!     rate_limit::RateLimitLayer,
+//!     session::{Session, SessionError, SessionLayer},
+//! };
+//!
+//! async fn news() -> impl axum::response::IntoResponse {
+//!     ([(CACHE_CONTROL, "public, max-age=60")], "nothing new")
+//! }
+//!
+//! async fn visits(session: Session) -> Result<String, SessionError> {
+//!     Ok(format!("{} visits", session.increment("visits", 1).await?))
+//! }
+//!
+//! // Or `StoreConfig::from_env()?.build()?`, or `Store::redis(pool)`.
+//! let store = Store::memory();
+//!
+//! let app = Router::new()
+//!     .route("/news", get(news).layer(CacheLayer::new(store.clone())))
+//!     .route("/visits", get(visits))
+//!     .layer(SessionLayer::new(store.clone()))
+//!     .layer(RateLimitLayer::new(store, r#""burst";q=100;w=60"#.parse()?));
+//! # Ok(app) }
+//! ```
+//!
+//! # Map
+//!
+//! | Module | What it does |
+//! |---|---|
+//! | [`store`] | the handle that all share: memory or Redis, deadline, circuit breaker, namespace |
+//! | [`rate_limit`] | exact limits (GCRA, fixed window) with the draft's `RateLimit` fields |
+//! | [`session`] | sessions that lose no update and do not come back after logout |
+//! | [`cache`] | a shared HTTP cache by RFC 9111 |
+//! | [`key_value`] | typed cache-aside values, loaded once |
+//!
+//! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
+//! the inner service's error type. Where they stand together the order is limit, session, cache,
+//! from the outside in.
+//!
+//! # Features
+//!
+//! All are additive. On by default: `axum`, `cache`, `key-value`, `rate-limit`, `redis`, `session`.
+//!
+//! | Feature | What it adds |
+//! |---|---|
+//! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
+//! | `rate-limit`, `session`, `cache`, `key-value` | the modules |
+//! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
+//! | `full` | everything |
+//!
+//! # Inside
+//!
+//! The [`architecture`] page has the rooms, the store's operations with their commands and keys,
+//! and the reasons.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     test,
@@ -9,16 +71,33 @@
 )]
 
 #[cfg(feature = "cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cache;
 #[cfg(feature = "key-value")]
+#[cfg_attr(docsrs, doc(cfg(feature = "key-value")))]
 pub mod key_value;
 #[cfg(feature = "rate-limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
 pub mod rate_limit;
 #[cfg(feature = "session")]
+#[cfg_attr(docsrs, doc(cfg(feature = "session")))]
 pub mod session;
 pub mod store;
 
-pub use store::{Store, StoreConfig, StoreError};
+#[cfg(doc)]
+#[doc = include_str!("ARCHITECTURE.md")]
+pub mod architecture {}
+
+/// Keeps the README's example compiling.
+#[cfg(all(
+    doctest,
+    feature = "axum",
+    feature = "cache",
+    feature = "rate-limit",
+    feature = "session"
+))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
 
 mod body;
 mod peer;
@@ -26,3 +105,4 @@ mod problem;
 
 pub use body::ResponseBody;
 pub use peer::PeerAddr;
+pub use store::{Store, StoreConfig, StoreError};

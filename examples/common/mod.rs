@@ -1,6 +1,6 @@
 //! What the example servers share: their common flags, the ready line and a clean stop.
 
-use std::{io::Write as _, net::SocketAddr, time::Duration};
+use std::{fmt, io::Write as _, net::SocketAddr, time::Duration};
 
 use clap::{Args, Parser};
 use tokio::{
@@ -25,8 +25,8 @@ pub struct Common {
 
     /// `memory` or redis://[user:password@]host[:port][/db]; without it the environment
     /// (REDIS_URL or REDIS_HOST, …) decides, and without that it is embedded memory.
-    // Not the value itself, so that clap's messages cannot show a password.
-    #[arg(long, value_name = "URL", value_parser = StoreUrl::parse)]
+    // Judged later: clap's own message would show the value, and so a password in it.
+    #[arg(long, value_name = "URL")]
     store: Option<StoreUrl>,
 
     /// Prefix of all keys.
@@ -38,14 +38,21 @@ pub struct Common {
     store_timeout_ms: Option<Duration>,
 }
 
-#[derive(Debug, Clone)]
-struct StoreUrl(StoreConfig);
+/// A URL that may hold a password.
+#[derive(Clone)]
+struct StoreUrl(String);
 
-impl StoreUrl {
-    fn parse(url: &str) -> Result<Self, String> {
-        StoreConfig::from_url(url)
-            .map(Self)
-            .map_err(|error| error.to_string())
+impl std::str::FromStr for StoreUrl {
+    type Err = std::convert::Infallible;
+
+    fn from_str(url: &str) -> Result<Self, Self::Err> {
+        Ok(Self(url.to_owned()))
+    }
+}
+
+impl fmt::Debug for StoreUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreUrl")
     }
 }
 
@@ -61,7 +68,9 @@ impl Common {
     /// The store that the flags or the environment name.
     pub fn store(&self) -> Result<Store, String> {
         let mut config = match &self.store {
-            Some(StoreUrl(config)) => config.clone(),
+            Some(StoreUrl(url)) => {
+                StoreConfig::from_url(url).map_err(|error| format!("--store: {error}"))?
+            }
             None => StoreConfig::from_env().map_err(|error| error.to_string())?,
         };
         if let Some(namespace) = &self.namespace {

@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
-use tower_keep::Store;
+use tower_keep::{PeerAddr, Store};
 
 use crate::{
     Body, RequestBody, Service, common,
@@ -65,12 +65,13 @@ pub async fn run(listener: TcpListener, service: Service, store: Store) {
 async fn respond(
     service: Service,
     store: Store,
-    _peer: SocketAddr,
-    request: Request<Incoming>,
+    peer: SocketAddr,
+    mut request: Request<Incoming>,
 ) -> Result<Response<Body>, UpstreamError> {
     if let Some(response) = health(&store, request.method(), request.uri().path()).await {
         return Ok(response);
     }
+    request.extensions_mut().insert(PeerAddr(peer));
     service
         .oneshot(request.map(|body| RequestBody(Some(body))))
         .await

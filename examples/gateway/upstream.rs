@@ -7,6 +7,7 @@ use std::{
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
+    uri::PathAndQuery,
 };
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -74,10 +75,8 @@ impl Upstream {
 
     fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let mut parts = self.origin.clone().into_parts();
-        parts.path_and_query = uri
-            .path_and_query()
-            .cloned()
-            .or_else(|| Some("/".parse().ok()?));
+        let root = || PathAndQuery::from_static("/");
+        parts.path_and_query = Some(uri.path_and_query().cloned().unwrap_or_else(root));
         Ok(Uri::from_parts(parts)?)
     }
 }

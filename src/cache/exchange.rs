@@ -89,11 +89,15 @@ where
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
         loop {
-            let storing = Storing::begin(
-                &self.verdict.state,
-                &self.verdict.client,
-                self.verdict.lead.fill(),
-            );
+            let storing = {
+                let Verdict {
+                    state,
+                    client,
+                    lead,
+                    ..
+                } = &self.verdict;
+                Storing::begin(state, client, lead.fill()).await
+            };
             let asked = now();
             let result = self.call().await;
             let times = Times {
@@ -125,7 +129,7 @@ where
                 Mode::Validate(found) if self.verdict.client.parts.method == Method::HEAD => {
                     Some(self.verdict.head(&found, response, times, storing).await)
                 }
-                _ => Some(self.verdict.receive(response, times, storing).await),
+                _ => Some(self.verdict.receive(response, times, storing)),
             };
             if let Some(outcome) = fitting {
                 return Ok(outcome);

@@ -14,7 +14,7 @@ use super::{
     fill::Fill,
     in_flight::Lead,
     policy::{Piece, StoredHead},
-    storing::Ready,
+    storing::Storing,
 };
 
 /// The rest of a response that is to be stored.
@@ -22,7 +22,7 @@ pub(super) struct Pump<B> {
     pub(super) body: B,
     /// Held until the store has the response: until then this process finds it in flight.
     pub(super) lead: Arc<Lead>,
-    pub(super) storing: Ready,
+    pub(super) storing: Storing,
     pub(super) head: Arc<StoredHead>,
     pub(super) length: Option<u64>,
     pub(super) limit: u64,

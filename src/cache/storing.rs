@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::runtime::Handle;
 
 use super::{
     fill::Fill,
@@ -13,79 +13,65 @@ use super::{
     state::{Client, State},
 };
 use crate::store::{
-    Key, StoreError,
+    Key,
     operations::response::{Abandon, Begin, Generation, Invalidate, Put},
 };
 
-/// A fill that is being announced while the inner service works. Dropped, it is taken back.
+/// A fill that is announced, and stored only while nothing invalidated its key since. Dropped, as
+/// by a request that is cancelled or a service that panics, the announcement is taken back.
 pub(super) struct Storing {
     state: Arc<State>,
     key: Key,
-    begun: JoinHandle<Result<Ready, StoreError>>,
-}
-
-/// A fill that is announced, and stored only while nothing invalidated its key. Dropped, as by a
-/// request that is cancelled or a service that panics, it is taken back.
-pub(super) struct Ready {
-    state: Arc<State>,
-    key: Key,
-    /// Taken by [`put`](Self::put).
+    /// `None` when the store could not be told, and once it is settled.
     generation: Option<Generation>,
 }
 
 impl Storing {
-    pub(super) fn begin(state: &Arc<State>, client: &Client, fill: &Arc<Fill>) -> Self {
+    /// Announces a fill. To be awaited before the inner service is called: what that reads is then
+    /// never older than the announcement, so that an invalidation always finds one or the other.
+    pub(super) async fn begin(state: &Arc<State>, client: &Client, fill: &Fill) -> Self {
         let key = state.store_key(&client.primary);
-        let begin = state.store.execute(Begin {
+        let begun = state.store.execute(Begin {
             key: key.clone(),
             generation: Generation::random(),
             lease: state.options.fill_lease,
         });
-        let mut ready = Ready {
-            state: state.clone(),
-            key: key.clone(),
-            generation: None,
-        };
-        let fill = fill.clone();
-        let begun = tokio::spawn(async move {
-            let generation = begin.await?;
+        let generation = begun
+            .await
+            .inspect_err(|error| {
+                tracing::debug!(target: "tower_keep::cache", %error, "a fill was not announced");
+            })
+            .ok();
+        if let Some(generation) = &generation {
             fill.begun(generation.clone());
-            ready.generation = Some(generation);
-            Ok(ready)
-        });
+        }
         Self {
             state: state.clone(),
             key,
-            begun,
+            generation,
         }
     }
 
-    /// Waits for the announcement, which is there as a rule when the response is.
-    pub(super) async fn ready(self) -> Result<Ready, StoreError> {
-        self.begun.await.unwrap_or(Err(StoreError::Unavailable))
-    }
-
-    /// Stores a response, or a new head for the stored body.
-    pub(super) async fn put(self, head: &StoredHead, body: Option<Bytes>) {
-        if let Ok(ready) = self.ready().await {
-            ready.put(head, body).await;
-        }
+    /// Whether the store can take the response.
+    pub(super) fn is_announced(&self) -> bool {
+        self.generation.is_some()
     }
 
     /// What is stored is no longer good.
-    pub(super) async fn invalidate(self) {
-        if let Err(error) = self.state.store.execute(Invalidate(self.key)).await {
+    pub(super) async fn invalidate(mut self) {
+        self.generation = None;
+        let invalidate = Invalidate(self.key.clone());
+        if let Err(error) = self.state.store.execute(invalidate).await {
             tracing::warn!(target: "tower_keep::cache", %error, "a stored response could not be invalidated");
         }
     }
-}
 
-impl Ready {
     /// Remembers what the response varies by: the next lookup of this process guesses right.
     pub(super) fn learn_vary(&self, head: &StoredHead) {
         self.state.vary.learn(&self.key, &head.vary().to_list());
     }
 
+    /// Stores a response; without a body a new head for the stored one.
     pub(super) async fn put(mut self, head: &StoredHead, body: Option<Bytes>) {
         let ttl = self.state.options.policy.retention(head, now());
         let Some(encoded) = encode(head).filter(|_| !ttl.is_zero()) else {
@@ -116,7 +102,7 @@ impl Ready {
     }
 }
 
-impl Drop for Ready {
+impl Drop for Storing {
     /// Off the response's path. Without a runtime the announcement lapses by itself.
     fn drop(&mut self) {
         let (Some(generation), Ok(runtime)) = (self.generation.take(), Handle::try_current())

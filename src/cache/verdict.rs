@@ -184,7 +184,7 @@ impl Verdict {
     }
 
     /// Any other response: stored while it is passed on, or only passed on.
-    pub(super) async fn receive<B>(
+    pub(super) fn receive<B>(
         &self,
         response: Response<B>,
         times: Times,
@@ -198,9 +198,9 @@ impl Verdict {
             Ok(head) => Arc::new(head),
             Err(refusal) => return self.refused(response, refusal, storing),
         };
-        let Ok(storing) = storing.ready().await else {
+        if !storing.is_announced() {
             return self.passed(response, Some("store-unavailable"));
-        };
+        }
         storing.learn_vary(&head);
         let key = self.state.store_key(&self.client.primary);
         self.state.uncacheable.forget(&key);

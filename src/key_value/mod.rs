@@ -39,8 +39,9 @@
 //! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set) or [`del`](KeyValue::del)
 //!    while a load runs, in whichever process, ends it: its callers get what it found, the store
 //!    does not.
-//! 5. **A store that fails** is an error of `get`, `set`, `del` and `exists`, and `get_or_load`
-//!    goes to the loader, once its callers have waited for at most one store deadline.
+//! 5. **A store that fails** is an error of `get`, `set`, `del` and `exists`. `get_or_load` goes
+//!    to the loader once one of its calls has failed, which takes at most the store's deadline,
+//!    and asks the store no more.
 //!
 //! So write to the database first and `del` then; when the `del` fails, what was cached may be
 //! served until it expires, so let the client try again.

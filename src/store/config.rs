@@ -24,7 +24,7 @@ const PIPELINE_BUFFER: usize = 1024;
 ///
 /// | Variable | Meaning | Default |
 /// |---|---|---|
-/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]` or `unix:///path` | |
+/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]` or `unix:///path[?db=0&user=name&pass=password]` | |
 /// | `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB` | the same in pieces, where there is no `REDIS_URL` | port 6379, db 0 |
 /// | `REDIS_POOL_SIZE` | connections of the pool | 8 |
 /// | `REDIS_TIMEOUT_MS` | the deadline of a store call in milliseconds | 50 |
@@ -105,7 +105,7 @@ impl StoreConfig {
         }
         let invalid = |expected| ConfigError::Invalid {
             name,
-            value: without_userinfo(url),
+            value: without_secrets(url),
             expected,
         };
         #[cfg(feature = "redis")]
@@ -113,11 +113,15 @@ impl StoreConfig {
             let scheme = url.split_once("://").map(|(scheme, _)| scheme);
             if !matches!(scheme, Some("redis" | "unix" | "redis+unix")) {
                 return Err(invalid(
-                    "expected memory, redis://[user:password@]host[:port][/db] or unix:///path",
+                    "expected memory, redis://[user:password@]host[:port][/db] or unix:///path; \
+                     for TLS hand a pool of your own to Store::redis",
                 ));
             }
             let info = url.into_connection_info().map_err(|_| {
-                invalid("expected redis://[user:password@]host[:port][/db], percent-encoded")
+                invalid(
+                    "expected redis://[user:password@]host[:port][/db] or \
+                     unix:///path[?db=0&user=name&pass=password], percent-encoded",
+                )
             })?;
             Ok(Self::new(Target::Redis(info)))
         }
@@ -167,22 +171,29 @@ impl StoreConfig {
             return Ok(Self::memory());
         };
         let port = number::<u16>(var, "REDIS_PORT", "expected a port")?.unwrap_or(6379);
-        let mut redis = RedisConnectionInfo::default()
-            .set_db(number::<i64>(var, "REDIS_DB", "expected a database number")?.unwrap_or(0));
+        let mut redis = RedisConnectionInfo::default().set_db(
+            number::<u32>(var, "REDIS_DB", "expected a database number")?.map_or(0, i64::from),
+        );
         if let Some(username) = var("REDIS_USERNAME") {
             redis = redis.set_username(username);
         }
         if let Some(password) = var("REDIS_PASSWORD") {
             redis = redis.set_password(password);
         }
-        let invalid = |_| ConfigError::Invalid {
+        let invalid = |value: &str| ConfigError::Invalid {
             name: "REDIS_HOST",
-            value: host.clone(),
-            expected: "expected a host name or address",
+            value: value.to_owned(),
+            expected: "expected a host name or address; a URL goes into REDIS_URL",
         };
+        if host.contains("//") || host.contains('@') {
+            return Err(invalid(&without_secrets(&host)));
+        }
+        if host.contains(|c: char| c == '/' || c == '[' || c.is_whitespace()) {
+            return Err(invalid(&host));
+        }
         let info = ConnectionAddr::Tcp(host.clone(), port)
             .into_connection_info()
-            .map_err(invalid)?;
+            .map_err(|_| invalid(&host))?;
         Ok(Self::new(Target::Redis(info.set_redis_settings(redis))))
     }
 
@@ -286,16 +297,25 @@ fn number<T: std::str::FromStr>(
     var(name).map(parse).transpose()
 }
 
-/// The URL with everything before the host left out, which may hold a password. Where it is
-/// too malformed to tell, nothing but the scheme is left.
-fn without_userinfo(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
-    let host = match rest.rsplit_once('@') {
-        Some((_, host)) => host,
-        None if scheme.is_empty() => return "…".to_owned(),
-        None => rest,
+/// The URL without what may hold a password: what comes before the host, and the query. Where
+/// it is too malformed to tell, nothing but the scheme is left.
+fn without_secrets(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return "…".to_owned();
     };
-    format!("{scheme}://{host}")
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let (userinfo, host) = match rest.rsplit_once('@') {
+        Some((_, host)) => ("…@", host),
+        None => ("", rest),
+    };
+    // `user:password` with the host forgotten looks like a host with a port.
+    let authority = host.split('/').next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
+    let forgotten = userinfo.is_empty() && !port.bytes().all(|byte| byte.is_ascii_digit());
+    if forgotten || query.contains('@') {
+        return format!("{scheme}://…");
+    }
+    format!("{scheme}://{userinfo}{host}")
 }
 
 impl fmt::Debug for StoreConfig {
@@ -314,75 +334,4 @@ impl fmt::Debug for StoreConfig {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn from(vars: &[(&str, &str)]) -> Result<StoreConfig, ConfigError> {
-        StoreConfig::from_vars(|name| {
-            vars.iter()
-                .find(|(key, _)| *key == name)
-                .map(|(_, value)| (*value).to_owned())
-        })
-    }
-
-    #[test]
-    fn no_variable_means_embedded_memory() {
-        assert!(from(&[]).unwrap().is_memory());
-        assert!(
-            from(&[("REDIS_URL", ""), ("REDIS_PASSWORD", "x")])
-                .unwrap()
-                .is_memory()
-        );
-    }
-
-    #[cfg(feature = "redis")]
-    #[test]
-    fn a_url_wins_over_the_pieces_and_the_pieces_have_defaults() {
-        let config = from(&[("REDIS_HOST", "10.0.0.1"), ("REDIS_USERNAME", "app")]).unwrap();
-        assert!(
-            format!("{config:?}").contains("10.0.0.1:6379"),
-            "{config:?}"
-        );
-        let config = from(&[
-            ("REDIS_URL", "redis://10.0.0.2:7000/3"),
-            ("REDIS_HOST", "x"),
-        ])
-        .unwrap();
-        assert!(
-            format!("{config:?}").contains("10.0.0.2:7000"),
-            "{config:?}"
-        );
-    }
-
-    #[cfg(feature = "redis")]
-    #[test]
-    fn a_password_is_in_no_debug_and_no_error() {
-        let config = StoreConfig::from_url("redis://app:s3cret@127.0.0.1:1/0").unwrap();
-        assert!(!format!("{config:?}").contains("s3cret"));
-        assert!(!format!("{:?}", config.build().unwrap()).contains("s3cret"));
-        for url in [
-            "http://app:s3cret@h",
-            "redis://app:s3cret@h:port",
-            "redis://app:s3cret@[::x",
-            "s3cret",
-        ] {
-            let error = StoreConfig::from_url(url).unwrap_err();
-            assert!(!format!("{error} {error:?}").contains("s3cret"), "{error}");
-        }
-    }
-
-    #[test]
-    fn an_unusable_value_is_named_with_what_would_be_right() {
-        let error = from(&[("REDIS_TIMEOUT_MS", "soon")])
-            .unwrap_err()
-            .to_string();
-        assert_eq!(error, "REDIS_TIMEOUT_MS is \"soon\": expected milliseconds");
-        assert!(StoreConfig::memory().with_namespace("a b").build().is_err());
-        assert!(
-            StoreConfig::memory()
-                .with_deadline(Duration::ZERO)
-                .build()
-                .is_err()
-        );
-    }
-}
+mod tests;

@@ -159,7 +159,7 @@ impl Store {
         }
     }
 
-    /// Asks the server whether it answers. One `TIME`, one round trip.
+    /// Asks the server whether it answers. One `PING`, one round trip.
     ///
     /// # Errors
     ///
@@ -184,7 +184,7 @@ impl Store {
                 let mut commands = Vec::new();
                 batch.commands(&mut commands);
                 let count = commands.len();
-                if count == 0 || redis.state() == StoreState::Unavailable {
+                if count == 0 || redis.is_unavailable() {
                     let failed = execute::all_failed(&StoreError::Unavailable, count);
                     return Execute::done(batch.replies(&mut failed.into_iter()));
                 }

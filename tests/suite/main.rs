@@ -10,3 +10,4 @@ mod harness;
 mod key_value;
 mod rate_limit;
 mod session;
+mod store;

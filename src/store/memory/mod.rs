@@ -120,3 +120,6 @@ async fn sweep(memory: Weak<Memory>) {
         memory.reclaim(Timestamp::now());
     }
 }
+
+#[cfg(test)]
+mod tests;

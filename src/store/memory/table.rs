@@ -140,12 +140,15 @@ impl<V: Weigh> Table<V> {
         }
     }
 
-    /// The entries held, expired ones included until they are reclaimed.
-    pub(crate) fn len(&self) -> usize {
-        self.shards
-            .iter()
-            .map(|shard| lock(shard).entries.len())
-            .sum()
+    /// The entries held, expired ones included until they are reclaimed, and their weight.
+    #[cfg(test)]
+    pub(super) fn usage(&self) -> (usize, usize) {
+        let usage = |shard: &Mutex<Shard<V>>| {
+            let shard = lock(shard);
+            (shard.entries.len(), shard.weight)
+        };
+        let sum = |(a, b), (c, d)| (a + c, b + d);
+        self.shards.iter().map(usage).fold((0, 0), sum)
     }
 
     fn shard_of(&self, key: &Key) -> usize {
@@ -183,14 +186,17 @@ impl<V: Weigh> Shard<V> {
     }
 
     fn put(&mut self, key: &Key, now: Timestamp, live: Option<Live<V>>) {
-        let Some(live) = live.filter(|live| live.expires_at > now) else {
+        let weigh = |live: &Live<V>| OVERHEAD + key.as_str().len() + live.value.weight();
+        // What would push out all others and still not fit is not kept.
+        let keep = |live: &Live<V>| live.expires_at > now && weigh(live) <= self.budget;
+        let Some(live) = live.filter(keep) else {
             if let Some(slot) = self.entries.swap_remove(key) {
                 self.weight -= slot.weight;
             }
             return;
         };
         self.tick += 1;
-        let weight = OVERHEAD + key.as_str().len() + live.value.weight();
+        let weight = weigh(&live);
         let slot = Slot {
             live: Some(live),
             weight,
@@ -253,7 +259,7 @@ mod tests {
 
     fn set(table: &Table<usize>, name: &str, value: usize, expires_at: Timestamp) {
         table.update(&key(name), NOW, |live| {
-            *live = Some(Live { value, expires_at })
+            *live = Some(Live { value, expires_at });
         });
     }
 
@@ -266,7 +272,7 @@ mod tests {
         table.update(&key("a"), LATER, |live| assert!(live.is_none()));
         set(&table, "b", 1, LATER);
         table.reclaim(LATER);
-        assert_eq!(table.len(), 0);
+        assert_eq!(table.usage(), (0, 0));
     }
 
     #[test]
@@ -278,7 +284,7 @@ mod tests {
                 *live = Some(Live {
                     value: n,
                     expires_at: LATER,
-                })
+                });
             });
             table.update_pair(&a, &b, NOW, |from, to| *to = from.take());
             assert_eq!(table.get(&a, NOW, |live| live.value), None);
@@ -293,7 +299,7 @@ mod tests {
             set(&table, "hot", 10, LATER);
             set(&table, &format!("cold{n}"), 10, LATER);
         }
-        let weight: usize = table.shards.iter().map(|shard| lock(shard).weight).sum();
+        let (_, weight) = table.usage();
         assert!(
             weight <= SHARDS * 4_000 && weight > SHARDS * 2_000,
             "{weight}"
@@ -302,10 +308,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_over_the_budget_is_not_kept() {
+    fn a_value_over_the_budget_is_not_kept_and_pushes_no_other_out() {
         let table = Table::with_budget(SHARDS * 1_000);
-        set(&table, "small", 10, LATER);
+        for n in 0..SHARDS {
+            set(&table, &format!("small{n}"), 10, LATER);
+        }
+        let before = table.usage();
+        set(&table, "big", 10, LATER);
+        for n in 0..64 {
+            set(&table, &format!("big{n}"), 5_000, LATER);
+        }
         set(&table, "big", 5_000, LATER);
         assert_eq!(table.get(&key("big"), NOW, |live| live.value), None);
+        assert_eq!(table.usage(), before);
     }
 }

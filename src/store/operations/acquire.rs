@@ -99,7 +99,7 @@ impl Operation for Acquire {
     fn command(&self) -> Command {
         let key = |policy: &Policy| self.names.rate_limit(&self.subject, policy.key_name());
         let keys: Vec<_> = self.policies.iter().map(key).collect();
-        let command = Command::script(&ACQUIRE, &keys.iter().collect::<Vec<_>>()).once();
+        let command = Command::script(&ACQUIRE, &keys).once();
         self.policies
             .iter()
             .map(Policy::limit)

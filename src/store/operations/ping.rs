@@ -7,7 +7,7 @@ use crate::store::{
     redis::{Command, Reply},
 };
 
-/// `TIME`: answered by a server that has finished loading.
+/// `PING`: refused by a server that is still loading its data.
 #[derive(Debug)]
 pub(crate) struct Ping;
 
@@ -18,11 +18,11 @@ impl Operation for Ping {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::new("TIME")
+        Command::new("PING")
     }
 
     #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reply.array().map(drop)
+    fn reply(&self, _: Reply) -> Result<Self::Output, StoreError> {
+        Ok(())
     }
 }

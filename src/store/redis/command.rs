@@ -1,12 +1,16 @@
 //! A command to send and the reply to read, without redis-rs' generic conversions.
 
-use std::time::Duration;
+use std::{borrow::Borrow, time::Duration};
 
 use bytes::Bytes;
 use deadpool_redis::redis::{Cmd, ToRedisArgs, Value};
 
 use super::script::Script;
 use crate::store::{error::StoreError, namespace::Key};
+
+/// Room for most commands, so that they are built without growing.
+const ARGS: usize = 16;
+const BYTES: usize = 384;
 
 /// One Redis command, built once and kept for the case that it has to be sent again.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) fn new(name: &'static str) -> Self {
-        let mut cmd = Cmd::new();
+        let mut cmd = Cmd::with_capacity(ARGS, BYTES);
         cmd.arg(name);
         Self {
             cmd,
@@ -28,15 +32,16 @@ impl Command {
     }
 
     /// `EVALSHA` of `script` on `keys`, which must share a hash tag.
-    pub(crate) fn script(script: &'static Script, keys: &[&Key]) -> Self {
-        let mut cmd = Cmd::new();
+    pub(crate) fn script<K: Borrow<Key>>(script: &'static Script, keys: &[K]) -> Self {
+        let mut cmd = Cmd::with_capacity(ARGS, BYTES);
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
             script: Some(script),
             replayable: true,
         };
-        keys.iter().fold(command, |command, key| command.key(key))
+        keys.iter()
+            .fold(command, |command, key| command.key(key.borrow()))
     }
 
     /// Never sent a second time when its connection is lost before the reply:

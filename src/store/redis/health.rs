@@ -1,11 +1,8 @@
 //! The circuit breaker: what is known of the server, and who waits for it.
 
-use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
-    time::Duration,
-};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::Notify;
 
 use crate::store::StoreState;
 
@@ -13,60 +10,71 @@ use crate::store::StoreState;
 ///
 /// A call that loses its connection makes the state `Connecting`, where others wait within
 /// their own deadlines; one that gets no answer, or a connection attempt that fails, makes it
-/// `Unavailable`, where they fail at once. Only the [reviver](super::lane) makes it `Ready`.
-#[derive(Debug)]
+/// `Unavailable`, where they fail at once. Only the [reviver](super::revive) makes it `Ready`.
+#[derive(Debug, Default)]
 pub(super) struct Health {
-    state: watch::Sender<StoreState>,
-    born: Instant,
-    /// Microseconds from `born` to the last reply of any call.
-    last_reply: AtomicU64,
+    /// Read by every call, so no lock: a [`StoreState`] by its place in `STATES`.
+    state: AtomicU8,
+    changed: Notify,
     reviving: AtomicBool,
 }
 
-impl Health {
-    pub(super) fn new() -> Self {
-        Self {
-            state: watch::Sender::new(StoreState::Connecting),
-            born: Instant::now(),
-            last_reply: AtomicU64::new(0),
-            reviving: AtomicBool::new(false),
-        }
-    }
+const STATES: [StoreState; 3] = [
+    StoreState::Connecting,
+    StoreState::Ready,
+    StoreState::Unavailable,
+];
 
+fn place(state: StoreState) -> u8 {
+    match state {
+        StoreState::Connecting => 0,
+        StoreState::Ready => 1,
+        StoreState::Unavailable => 2,
+    }
+}
+
+impl Health {
     pub(super) fn state(&self) -> StoreState {
-        *self.state.borrow()
+        STATES[usize::from(self.state.load(Ordering::Acquire))]
     }
 
     /// Returns whether this changed anything.
     pub(super) fn set(&self, state: StoreState) -> bool {
-        self.state
-            .send_if_modified(|current| std::mem::replace(current, state) != state)
+        let changed = self.state.swap(place(state), Ordering::AcqRel) != place(state);
+        if changed {
+            self.changed.notify_waiters();
+        }
+        changed
+    }
+
+    /// `Connecting`, if it was `Ready`: an open breaker stays open.
+    pub(super) fn lost(&self) {
+        let (ready, connecting) = (place(StoreState::Ready), place(StoreState::Connecting));
+        // Nobody waits for `Connecting`, so nobody is told.
+        let _ = self
+            .state
+            .compare_exchange(ready, connecting, Ordering::AcqRel, Ordering::Relaxed);
     }
 
     /// Waits until the state is anything but `Connecting`.
-    pub(super) async fn changed(&self) {
-        let mut state = self.state.subscribe();
-        // The sender lives as long as `self`, so this cannot fail.
-        let _ = state
-            .wait_for(|state| *state != StoreState::Connecting)
-            .await;
+    pub(super) async fn known(&self) {
+        loop {
+            // Before the look at the state, so that a change in between is not missed.
+            let changed = self.changed.notified();
+            if self.state() != StoreState::Connecting {
+                return;
+            }
+            changed.await;
+        }
     }
 
-    pub(super) fn replied(&self) {
-        self.last_reply.store(self.age(), Ordering::Relaxed);
+    /// Takes the flag that keeps the reviver single.
+    pub(super) fn start_reviving(&self) -> bool {
+        // The look before it spares calls that fail fast a write to a shared cache line.
+        !self.reviving.load(Ordering::Acquire) && !self.reviving.swap(true, Ordering::AcqRel)
     }
 
-    pub(super) fn replied_within(&self, duration: Duration) -> bool {
-        let last = self.last_reply.load(Ordering::Relaxed);
-        last > 0 && u128::from(self.age().saturating_sub(last)) < duration.as_micros()
-    }
-
-    fn age(&self) -> u64 {
-        u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-
-    /// The flag that keeps the reviver single.
-    pub(super) fn reviving(&self) -> &AtomicBool {
-        &self.reviving
+    pub(super) fn stop_reviving(&self) {
+        self.reviving.store(false, Ordering::Release);
     }
 }

@@ -7,19 +7,19 @@
 mod command;
 mod health;
 mod lane;
+mod revive;
 mod script;
 
 use std::{sync::Arc, time::Duration};
 
 use deadpool_redis::{
     Pool,
-    redis::{ErrorKind, Pipeline, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection},
+    redis::{Pipeline, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection},
 };
-use tokio::time::Instant;
 
 pub(crate) use command::{Command, NextReply, Reply};
 use health::Health;
-use lane::Lanes;
+use lane::{Lanes, Link};
 pub(crate) use script::Script;
 
 use super::{StoreState, error::StoreError};
@@ -40,12 +40,22 @@ impl Redis {
         Arc::new(Self {
             pool,
             lanes: Lanes::new(lanes),
-            health: Health::new(),
+            health: Health::default(),
         })
     }
 
     pub(crate) fn state(&self) -> StoreState {
         self.health.state()
+    }
+
+    /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
+    /// reviver may have ended with its runtime.
+    pub(crate) fn is_unavailable(self: &Arc<Self>) -> bool {
+        let unavailable = self.health.state() == StoreState::Unavailable;
+        if unavailable {
+            self.connect();
+        }
+        unavailable
     }
 
     /// Executes `commands` in one round trip, within `deadline`.
@@ -54,101 +64,122 @@ impl Redis {
         commands: Vec<Command>,
         deadline: Duration,
     ) -> Result<Results, StoreError> {
-        let started = Instant::now();
-        match tokio::time::timeout_at(started + deadline, self.attempt(&commands)).await {
-            Ok(result) => result,
-            Err(_) => {
-                // A server that answered others meanwhile is alive, and slow with this call only.
-                if !self.health.replied_within(deadline / 2) {
-                    self.trip("it gave no answer within the deadline");
-                }
-                Err(StoreError::DeadlineExceeded(deadline))
-            }
+        let mut link = None;
+        let attempt = tokio::time::timeout(deadline, self.attempt(&commands, &mut link)).await;
+        attempt.unwrap_or_else(|_| {
+            self.unanswered(link.as_ref(), deadline);
+            Err(StoreError::DeadlineExceeded(deadline))
+        })
+    }
+
+    /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
+    /// is alive, and slow with this call only; so is a connection.
+    fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
+        let lately = deadline / 2;
+        if !self.lanes.any_replied_within(lately) {
+            self.trip("it gave no answer within the deadline");
+        } else if let Some(link) = link
+            && !self.lanes.replied_within(link, lately)
+        {
+            self.replace(link);
         }
     }
 
-    async fn attempt(self: &Arc<Self>, commands: &[Command]) -> Result<Results, StoreError> {
+    /// Leaves the link it waits on in `on`.
+    async fn attempt(
+        self: &Arc<Self>,
+        commands: &[Command],
+        on: &mut Option<Link>,
+    ) -> Result<Results, StoreError> {
         let mut replays = u8::from(commands.iter().all(Command::is_replayable));
         loop {
-            let (mut connection, generation) = self.lane().await?;
-            let error = match exchange(&mut connection, commands).await {
+            let link = on.insert(self.link().await?);
+            let lost = match exchange(&mut link.connection, commands).await {
                 Ok(results) => {
-                    self.health.replied();
+                    self.lanes.replied(link);
                     return Ok(results);
                 }
-                Err(error) => error,
+                Err(lost) => lost,
             };
-            if !error.is_unrecoverable_error() {
-                return Err(refused(&error));
-            }
-            self.lose(generation, &error);
+            self.lose(link, &lost);
             if replays == 0 {
-                return Err(StoreError::Connection(error.to_string().into()));
+                return Err(StoreError::Connection(lost));
             }
             replays -= 1;
         }
     }
 
-    /// A lane's connection and its generation. Waits while lanes are being connected, and fails
-    /// at once while the breaker is open.
-    async fn lane(self: &Arc<Self>) -> Result<(MultiplexedConnection, u64), StoreError> {
+    /// A lane's link. Waits while lanes are being connected, and fails at once while the
+    /// breaker is open.
+    async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
             match self.health.state() {
                 StoreState::Ready => {
-                    if let Some(lane) = self.lanes.next() {
-                        return Ok(lane);
+                    if let Some(link) = self.lanes.next() {
+                        return Ok(link);
                     }
-                    self.health.set(StoreState::Connecting);
+                    self.health.lost();
                     self.connect();
                 }
                 StoreState::Connecting => self.connect(),
                 StoreState::Unavailable => return Err(StoreError::Unavailable),
             }
-            self.health.changed().await;
+            self.health.known().await;
         }
     }
 }
 
-/// Sends `commands` and reads their replies. A script that the server does not know (after
-/// `SCRIPT FLUSH`, a restart or a failover) is sent again by its source, and it alone.
+/// Sends `commands` and reads their replies; an error says why the connection is of no more
+/// use. A script that the server does not know (after `SCRIPT FLUSH`, a restart or a failover)
+/// is sent again by its source, and it alone.
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &[Command],
-) -> Result<Results, RedisError> {
-    let values = match commands {
+) -> Result<Results, Arc<str>> {
+    // What comes as an error and not as a reply is the transport's.
+    let lost = |error: RedisError| Arc::from(error.to_string());
+    let mut values = match commands {
         [] => return Ok(Vec::new()),
-        [single] => vec![connection.send_packed_command(single.cmd()).await?],
+        [single] => {
+            let value = connection.send_packed_command(single.cmd()).await;
+            vec![value.map_err(lost)?]
+        }
         several => {
             let mut pipeline = Pipeline::with_capacity(several.len());
             for command in several {
                 pipeline.add_command(command.cmd().clone());
             }
-            connection
-                .send_packed_commands(&pipeline, 0, several.len())
-                .await?
+            let values = connection.send_packed_commands(&pipeline, 0, several.len());
+            values.await.map_err(lost)?
         }
     };
-    let mut results = Vec::with_capacity(values.len());
-    for (value, command) in values.into_iter().zip(commands) {
-        let value = match (server_error(&value), command.with_source()) {
-            (Some(ServerErrorKind::NoScript), Some(eval)) => {
-                connection.send_packed_command(&eval).await?
-            }
-            _ => value,
-        };
-        results.push(match value {
-            Value::ServerError(error) => {
-                let error = RedisError::from(error);
-                if error.is_unrecoverable_error() {
-                    // READONLY: a demoted master. The connection leads to the wrong server.
-                    return Err(error);
-                }
-                Err(refused(&error))
-            }
-            value => Ok(Reply(value)),
-        });
+    for (value, command) in values.iter_mut().zip(commands) {
+        if server_error(value) == Some(ServerErrorKind::NoScript)
+            && let Some(eval) = command.with_source()
+        {
+            *value = connection.send_packed_command(&eval).await.map_err(lost)?;
+        }
     }
-    Ok(results)
+    values.into_iter().map(outcome).collect()
+}
+
+/// What a command's reply means for it alone; an error, what it means for the connection.
+fn outcome(value: Value) -> Result<Result<Reply, StoreError>, Arc<str>> {
+    match value {
+        Value::ServerError(error) => {
+            let text = Arc::from(error.to_string());
+            match error.kind() {
+                // A demoted master, a replica that synchronises: the wrong server for now.
+                Some(
+                    ServerErrorKind::ReadOnly
+                    | ServerErrorKind::BusyLoading
+                    | ServerErrorKind::MasterDown,
+                ) => Err(text),
+                _ => Ok(Err(StoreError::Refused(text))),
+            }
+        }
+        value => Ok(Ok(Reply(value))),
+    }
 }
 
 fn server_error(value: &Value) -> Option<ServerErrorKind> {
@@ -158,11 +189,5 @@ fn server_error(value: &Value) -> Option<ServerErrorKind> {
     }
 }
 
-fn refused(error: &RedisError) -> StoreError {
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
-            StoreError::Unavailable
-        }
-        _ => StoreError::Refused(error.to_string().into()),
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ pub(crate) mod body;
 mod both_stores;
 pub(crate) mod client;
 pub(crate) mod cookie_jar;
+mod eventually;
 pub(crate) mod example;
 pub(crate) mod origin;
 pub(crate) mod port;
@@ -15,5 +16,6 @@ pub(crate) mod proxy;
 pub(crate) mod redis;
 
 pub(crate) use both_stores::on_both_stores;
+pub(crate) use eventually::eventually;
 
 mod tests;

@@ -3,8 +3,11 @@
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::stand::{Api, PATIENT, Stand, assert_problem, start};
-use crate::harness::client::Client;
+use super::stand::{Api, Stand, assert_problem, start};
+use crate::harness::{
+    client::Client,
+    example::{Example, PATIENT},
+};
 
 super::on_both_stores!(
     the_sixth_login_in_a_minute_is_429_and_nothing_else_is,
@@ -113,7 +116,7 @@ async fn two_servers_share_the_limits() {
 
 #[tokio::test]
 async fn the_default_is_a_hundred_requests_a_minute() {
-    let example = crate::harness::example::Example::start("events_api", &[]);
+    let example = Example::start("events_api", &[]);
     let client = Client::http1(example.addr());
     let reply = client.get("/events").await;
     assert_eq!(

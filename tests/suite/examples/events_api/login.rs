@@ -6,8 +6,12 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stand::{Api, Stand, assert_problem, eventually};
-use crate::harness::{client::Client, example::Example};
+use super::stand::{Api, Stand, assert_problem};
+use crate::harness::{
+    client::Client,
+    eventually,
+    example::{Example, PATIENT},
+};
 
 super::on_both_stores!(
     a_login_holds_until_the_logout,
@@ -146,13 +150,11 @@ async fn without_the_flag_cookies_are_for_https_alone(stand: Stand) {
         true => stand.server().url(),
         false => "memory".to_owned(),
     };
-    let secure = Example::start("events_api", &["--store", &url]);
+    let flags = [&PATIENT[..], &["--store", &url]].concat();
+    let secure = Example::start("events_api", &flags);
     let client = Client::http1(secure.addr()).with_cookies();
-    eventually("a login", async || {
-        client.login("ada").await.status == StatusCode::OK
-    })
-    .await;
     let reply = client.login("ada").await;
+    assert_eq!(reply.status, StatusCode::OK);
     let cookie = reply.header("set-cookie").unwrap();
     assert!(cookie.starts_with("__Host-id="), "{cookie}");
     for attribute in ["; Secure", "; HttpOnly", "; SameSite=Lax", "; Path=/"] {

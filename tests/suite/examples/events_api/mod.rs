@@ -11,4 +11,3 @@ mod stand;
 mod users;
 
 use crate::harness::on_both_stores;
-use stand::Stand;

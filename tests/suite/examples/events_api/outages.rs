@@ -6,8 +6,8 @@ use http::{Method, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::stand::{Api, PATIENT, Stand, assert_problem, eventually};
-use crate::harness::redis::RedisServer;
+use super::stand::{Api, Stand, assert_problem};
+use crate::harness::{eventually, example::PATIENT, redis::RedisServer};
 
 const DOWN: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
@@ -97,6 +97,8 @@ async fn a_redis_that_comes_back_empty_knows_no_old_login() {
 #[tokio::test]
 async fn every_layer_finds_a_restarted_redis_soon() {
     let mut stand = Stand::redis().await;
+    // One whose state is there for a while.
+    stand.restart(&["--limit", r#""burst";q=1000;w=3600"#]);
     let client = stand.logged_in("ada").await;
     stand.server_mut().kill();
     assert_problem(&client.get("/me").await, DOWN);

@@ -1,21 +1,16 @@
 //! The server as a child process, with or without a Redis of its own behind it.
 
-use std::time::{Duration, Instant};
-
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::harness::{
     client::{Client, Reply},
-    example::Example,
+    example::{Example, PATIENT},
     redis::{RedisConfig, RedisServer},
 };
 
 /// What the tests want of every server: cookies over http, and no limit but those they test.
 const FLAGS: [&str; 3] = ["--insecure-cookies", "--limit", r#""burst";q=100000;w=60"#];
-
-/// Patience for a machine that is busy with other tests.
-pub(super) const PATIENT: [&str; 2] = ["--store-timeout-ms", "5000"];
 
 pub(super) struct Stand {
     // Stopped before its Redis is.
@@ -165,13 +160,4 @@ pub(super) fn assert_problem(reply: &Reply, status: StatusCode) -> Value {
     assert_eq!(problem["status"], status.as_u16());
     assert!(problem["title"].is_string(), "{problem}");
     problem
-}
-
-/// Asks until the answer is yes.
-pub(super) async fn eventually(what: &str, mut ask: impl AsyncFnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !ask().await {
-        assert!(Instant::now() < end, "it never comes: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }

@@ -1,0 +1,139 @@
+//! The command line, and the layers that it describes.
+
+use clap::{Parser, ValueEnum};
+use http::{HeaderName, Uri};
+use tower_keep::{
+    Store,
+    cache::{CacheLayer, SetCookie},
+    rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
+};
+
+use crate::{common::Common, limit::limit};
+
+/// A caching, rate limiting reverse proxy.
+#[derive(Debug, Parser)]
+pub struct Flags {
+    #[command(flatten)]
+    pub common: Common,
+
+    /// The server to forward to, http://HOST:PORT.
+    #[arg(long, value_name = "URL", value_parser = origin)]
+    pub upstream: Uri,
+
+    /// Whether to cache.
+    #[arg(
+        long,
+        value_name = "on|off",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub cache: Switch,
+
+    /// Name of this cache in Cache-Status and Via.
+    #[arg(long, value_name = "NAME", default_value = "tower-keep")]
+    pub cache_name: String,
+
+    /// Longest body that is stored, in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
+    pub max_body: u64,
+
+    /// What becomes of responses that set cookies.
+    #[arg(long, value_name = "POLICY", default_value = "refuse")]
+    pub cache_set_cookie: CookiePolicy,
+
+    /// A limit, as in the RateLimit-Policy field, with `alg=gcra|fixed`; repeatable.
+    #[arg(long = "limit", value_name = "POLICY")]
+    limits: Vec<Policy>,
+
+    /// What requests are counted by: ip, global or header:NAME.
+    #[arg(long, value_name = "KEY", default_value = "ip", value_parser = limit_key)]
+    limit_key: LimitKey,
+
+    /// What the limits do while the store does not answer.
+    #[arg(long, value_name = "POLICY", default_value = "local")]
+    limit_on_store_error: OnStoreError,
+
+    /// Proxies in front of this one whose forwarding fields are believed.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    trusted_hops: usize,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
+pub enum Switch {
+    On,
+    Off,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum CookiePolicy {
+    Refuse,
+    Strip,
+    Store,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OnStoreError {
+    Local,
+    Allow,
+    Deny,
+}
+
+#[derive(Debug, Clone)]
+enum LimitKey {
+    Ip,
+    Global,
+    Header(HeaderName),
+}
+
+fn origin(text: &str) -> Result<Uri, String> {
+    let expected = || "expected http://HOST:PORT without a path".to_owned();
+    let uri: Uri = text.parse().map_err(|_| expected())?;
+    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some();
+    let no_path = uri.path() == "/" && uri.query().is_none();
+    if plain && no_path {
+        Ok(uri)
+    } else {
+        Err(expected())
+    }
+}
+
+fn limit_key(text: &str) -> Result<LimitKey, String> {
+    match text.split_once(':') {
+        None if text == "ip" => Some(LimitKey::Ip),
+        None if text == "global" => Some(LimitKey::Global),
+        Some(("header", name)) => name.parse().ok().map(LimitKey::Header),
+        _ => None,
+    }
+    .ok_or_else(|| "expected ip, global or header:NAME".to_owned())
+}
+
+impl Flags {
+    pub fn cache_layer(&self, store: &Store) -> Result<CacheLayer, String> {
+        let set_cookie = match self.cache_set_cookie {
+            CookiePolicy::Refuse => SetCookie::Refuse,
+            CookiePolicy::Strip => SetCookie::Strip,
+            CookiePolicy::Store => SetCookie::Store,
+        };
+        CacheLayer::new(store.clone())
+            .with_max_body(self.max_body)
+            .with_set_cookie(set_cookie)
+            .with_name(&self.cache_name)
+            .map_err(|error| format!("--cache-name: {error}"))
+    }
+
+    pub fn limit_layer(&self, store: &Store) -> Result<Option<RateLimitLayer>, String> {
+        let key = match &self.limit_key {
+            LimitKey::Ip if self.trusted_hops == 0 => Key::peer_ip(),
+            LimitKey::Ip => Key::client_ip(TrustedProxies::hops(self.trusted_hops)),
+            LimitKey::Global => Key::global(),
+            LimitKey::Header(name) => Key::header(name.clone()),
+        };
+        let on_store_error = match self.limit_on_store_error {
+            OnStoreError::Local => StoreFailure::default(),
+            OnStoreError::Allow => StoreFailure::Allow,
+            OnStoreError::Deny => StoreFailure::Deny,
+        };
+        let limit = limit(store, &self.limits)?;
+        Ok(limit.map(|limit| limit.with_key(key).on_store_error(on_store_error)))
+    }
+}

@@ -1,0 +1,174 @@
+//! Batches on a real server, through operations of the test's own.
+
+use std::{
+    process::{Child, Command as Process, Stdio},
+    time::Duration,
+};
+
+use deadpool_redis::redis::Value;
+use tempfile::TempDir;
+
+use super::{Command, Reply, Script};
+use crate::{
+    Store, StoreConfig, StoreError,
+    store::{Operation, Timestamp, memory::Memory},
+};
+
+/// A `redis-server` on a socket in a directory of its own.
+struct Server {
+    dir: TempDir,
+    process: Child,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    fn start_with(args: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let process = Process::new("redis-server")
+            .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
+            .args(args)
+            .current_dir(dir.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed");
+        Self { dir, process }
+    }
+
+    async fn store(&self) -> Store {
+        self.store_with("").await
+    }
+
+    async fn store_with(&self, query: &str) -> Store {
+        let url = format!("unix://{}/redis.sock{query}", self.dir.path().display());
+        let config = StoreConfig::from_url(&url).unwrap();
+        let store = config
+            .with_deadline(Duration::from_secs(5))
+            .build()
+            .unwrap();
+        // It has just been started.
+        for _ in 0..1_000 {
+            if store.ping().await.is_ok() {
+                return store;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("redis-server does not answer");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+static DOUBLE: Script = Script::new("return ARGV[1] * 2");
+
+/// Any command, with its reply as it comes.
+struct Raw(fn() -> Command);
+
+impl Operation for Raw {
+    type Output = Value;
+
+    fn run(&self, _: &Memory, _: Timestamp) -> Value {
+        Value::Nil
+    }
+
+    fn command(&self) -> Command {
+        self.0()
+    }
+
+    fn reply(&self, reply: Reply) -> Result<Value, StoreError> {
+        Ok(reply.0)
+    }
+}
+
+fn double() -> Raw {
+    Raw(|| Command::script::<crate::store::Key>(&DOUBLE, &[]).arg(21))
+}
+
+fn echo() -> Raw {
+    Raw(|| Command::new("ECHO").arg("hello"))
+}
+
+fn hello() -> Value {
+    Value::BulkString(b"hello".to_vec())
+}
+
+#[tokio::test]
+async fn each_operation_of_a_batch_gets_its_own_reply_whatever_the_batchs_form() {
+    let server = Server::start();
+    let store = server.store().await;
+    let batch = (
+        (Some(echo()), None::<Raw>),
+        (vec![double(), echo(), double()], double()),
+    );
+    let ((some, none), (many, one)) = store.execute(batch).await;
+    assert_eq!(some.unwrap().unwrap(), hello());
+    assert!(none.is_none());
+    let many: Vec<_> = many.into_iter().map(Result::unwrap).collect();
+    assert_eq!(many, [Value::Int(42), hello(), Value::Int(42)]);
+    assert_eq!(one.unwrap(), Value::Int(42));
+}
+
+#[tokio::test]
+async fn an_empty_batch_sends_nothing() {
+    let server = Server::start();
+    let store = server.store().await;
+    let (many, none) = store.execute((Vec::<Raw>::new(), None::<Raw>)).await;
+    assert!(many.is_empty() && none.is_none());
+}
+
+#[tokio::test]
+async fn the_error_of_one_command_is_its_own() {
+    let server = Server::start();
+    let store = server.store().await;
+    let plant = Raw(|| Command::new("HSET").arg("keep:h").arg("field").arg("value"));
+    store.execute(plant).await.unwrap();
+    let wrong = Raw(|| Command::new("GET").arg("keep:h"));
+    let missing = Raw(|| Command::new("NO-SUCH-COMMAND"));
+    let replies = store
+        .execute(vec![echo(), wrong, double(), missing, echo()])
+        .await;
+    assert_eq!(*replies[0].as_ref().unwrap(), hello());
+    let refused = |index: usize| match &replies[index] {
+        Err(StoreError::Refused(why)) => why.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert!(refused(1).contains("WRONGTYPE"), "{}", refused(1));
+    assert_eq!(*replies[2].as_ref().unwrap(), Value::Int(42));
+    assert!(refused(3).contains("unknown command"), "{}", refused(3));
+    assert_eq!(*replies[4].as_ref().unwrap(), hello());
+    // And the connection is not blamed.
+    assert_eq!(store.state(), crate::store::StoreState::Ready);
+}
+
+#[tokio::test]
+async fn a_lost_connection_is_the_same_error_for_every_operation() {
+    let server = Server::start();
+    let store = server.store().await;
+    drop(server);
+    let once = Raw(|| Command::new("ECHO").arg("hello").once());
+    for reply in store.execute(vec![once, echo()]).await {
+        assert!(
+            matches!(
+                reply,
+                Err(StoreError::Connection(_) | StoreError::Unavailable)
+            ),
+            "{reply:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_socket_takes_a_database_and_a_password_from_the_query() {
+    let server = Server::start_with(&["--requirepass", "p@ss w/rd"]);
+    let store = server.store_with("?db=3&pass=p%40ss+w%2Frd").await;
+    let info = Raw(|| Command::new("CLIENT").arg("INFO"));
+    let info = store.execute(info).await.unwrap();
+    assert!(format!("{info:?}").contains(" db=3 "), "{info:?}");
+}

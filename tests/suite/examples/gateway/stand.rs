@@ -1,0 +1,82 @@
+//! A gateway between a client and a programmable origin.
+
+use std::{future::Future, net::SocketAddr};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use crate::harness::{
+    body::{self, Body},
+    client::{Client, Reply},
+    eventually,
+    example::{Example, PATIENT},
+    origin::Origin,
+    redis::RedisServer,
+};
+
+pub(super) struct Stand {
+    pub(super) origin: Origin,
+    pub(super) gateway: Example,
+}
+
+impl Stand {
+    pub(super) fn start<H, F>(flags: &[&str], handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let origin = Origin::start(handler);
+        let gateway = start(origin.addr(), flags);
+        Self { origin, gateway }
+    }
+
+    /// On `redis`, with patience.
+    pub(super) fn on_redis<H, F>(redis: &RedisServer, flags: &[&str], handler: H) -> Self
+    where
+        H: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Response<Body>> + Send + 'static,
+    {
+        let url = redis.url();
+        Self::start(&[&["--store", &url], &PATIENT[..], flags].concat(), handler)
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::http1(self.gateway.addr())
+    }
+}
+
+/// A gateway to `upstream`.
+pub(super) fn start(upstream: SocketAddr, flags: &[&str]) -> Example {
+    let upstream = format!("http://{upstream}");
+    Example::start("gateway", &[&["--upstream", &upstream], flags].concat())
+}
+
+/// 200 with these fields and a body.
+pub(super) fn answer(fields: &[(&str, &str)], text: &str) -> Response<Body> {
+    let mut response = Response::builder();
+    for (name, value) in fields {
+        response = response.header(*name, *value);
+    }
+    response.body(body::full(text.to_owned())).unwrap()
+}
+
+/// A page that may be stored for a minute.
+pub(super) async fn page(_: Request<Incoming>) -> Response<Body> {
+    answer(&[("cache-control", "max-age=60")], "page")
+}
+
+/// A GET with a header field.
+pub(super) async fn get_with(client: &Client, path: &str, name: &str, value: &str) -> Reply {
+    let request = Request::get(path).header(name, value).body(body::empty());
+    client.send(request.unwrap()).await
+}
+
+/// Waits until `redis` has a response: its client has it before.
+pub(super) async fn stored(redis: &RedisServer) {
+    eventually("it is stored", async || {
+        let keys = redis.keys("keep:cache:*");
+        keys.iter()
+            .any(|key| redis.query::<u64>(&["HLEN", key]) > 1)
+    })
+    .await;
+}

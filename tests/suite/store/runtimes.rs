@@ -1,0 +1,58 @@
+//! A store that outlives runtimes, and tasks that do not outlive the store.
+
+use std::{sync::OnceLock, time::Duration};
+
+use tokio::{runtime, time::sleep};
+use tower_keep::Store;
+
+use super::{HOUR, PATIENT, answers_again, is_open, store, users};
+use crate::harness::redis::RedisServer;
+
+fn in_a_new_runtime<T>(work: impl Future<Output = T>) -> T {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build();
+    runtime.unwrap().block_on(work)
+}
+
+#[test]
+fn a_store_works_in_one_runtime_after_another() {
+    static STORE: OnceLock<Store> = OnceLock::new();
+    let redis = RedisServer::start();
+    let store = STORE.get_or_init(|| store(&redis.url(), PATIENT));
+    for id in 0..3 {
+        in_a_new_runtime(async {
+            users(store).set(id, "ada", HOUR).await.unwrap();
+            store.ping().await.unwrap();
+        });
+    }
+    assert_eq!(redis.keys("*").len(), 3);
+}
+
+#[test]
+fn an_open_breaker_closes_in_the_next_runtime() {
+    let mut redis = RedisServer::start();
+    let store = store(&redis.url(), Duration::from_millis(500));
+    redis.kill();
+    in_a_new_runtime(is_open(&store));
+    redis.restart();
+    in_a_new_runtime(answers_again(&store));
+}
+
+#[tokio::test]
+async fn the_last_handle_ends_the_connections_and_the_search_for_the_server() {
+    let tasks = || runtime::Handle::current().metrics().num_alive_tasks();
+    let mut redis = RedisServer::start();
+    for killed in [false, true] {
+        let first = store(&redis.url(), Duration::from_millis(500));
+        let _ = first.ping().await;
+        let last = first.clone();
+        drop(first);
+        assert!(tasks() > 0);
+        drop(last);
+        while tasks() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        if !killed {
+            redis.kill();
+        }
+    }
+}

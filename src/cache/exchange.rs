@@ -89,15 +89,13 @@ where
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
         loop {
-            let storing = {
-                let Verdict {
-                    state,
-                    client,
-                    lead,
-                    ..
-                } = &self.verdict;
-                Storing::begin(state, client, lead.fill()).await
-            };
+            let Verdict {
+                state,
+                client,
+                lead,
+                ..
+            } = &self.verdict;
+            let storing = Storing::begin(state, client, lead.fill()).await;
             let asked = now();
             let result = self.call().await;
             let times = Times {

@@ -88,14 +88,13 @@
 //! |---|---|---|
 //! | hit | 1 `HMGET` | one round trip |
 //! | hit that needs a `Vary` new to this process | 2 `HMGET` | two round trips |
-//! | miss | `HMGET`, `EVALSHA` beside the inner call, `EVALSHA` after the body | the first |
-//! | 304 to a validation | the same | the first |
-//! | not storable | `HMGET`, `EVALSHA` beside the inner call, `EVALSHA` to take it back | the first |
+//! | miss | `HMGET`, `EVALSHA` before the inner call, `EVALSHA` after the body | the first two |
+//! | 304 to a validation | the same | the first two |
+//! | not storable | `HMGET`, `EVALSHA` before the inner call, `EVALSHA` to take it back | the first two |
 //! | unsafe method that succeeds | 1 `UNLINK` for each URI, in one pipeline | one round trip |
 //!
-//! An inner service that answers before the announcement beside it is done waits for that. A
-//! URI is one hash with all its variants. It always has a TTL: a minute while a fill is under way,
-//! and as long as a stored response can be of use. When the store fails, the inner service
+//! A URI is one hash with all its variants. It always has a TTL: a minute while a fill is under
+//! way, and as long as a stored response can be of use. When the store fails, the inner service
 //! answers, after one deadline of the store.
 //!
 //! # Deployment

@@ -1,6 +1,9 @@
 //! Every key name in one place: the application's prefix, the kind, the identifier.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 /// A complete key, the same on embedded memory and on Redis.
 ///
@@ -11,6 +14,12 @@ pub(crate) struct Key(Box<str>);
 impl Key {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl AsRef<Self> for Key {
+    fn as_ref(&self) -> &Self {
+        self
     }
 }
 
@@ -94,7 +103,10 @@ impl Namespace {
     }
 
     fn key(&self, rest: fmt::Arguments<'_>) -> Key {
-        Key(format!("{}:{rest}", self.0).into_boxed_str())
+        // Room for a namespace, a kind and a digest or two; `format!` would grow step by step.
+        let mut key = String::with_capacity(128);
+        write!(key, "{}:{rest}", self.0).expect("a String takes what is written to it");
+        Key(key.into_boxed_str())
     }
 }
 

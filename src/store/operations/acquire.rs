@@ -98,8 +98,7 @@ impl Operation for Acquire {
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let key = |policy: &Policy| self.names.rate_limit(&self.subject, policy.key_name());
-        let keys: Vec<_> = self.policies.iter().map(key).collect();
-        let command = Command::script(&ACQUIRE, &keys.iter().collect::<Vec<_>>()).once();
+        let command = Command::script(&ACQUIRE, self.policies.iter().map(key)).once();
         self.policies
             .iter()
             .map(Policy::limit)

@@ -8,6 +8,9 @@ use deadpool_redis::redis::{Cmd, ToRedisArgs, Value};
 use super::script::Script;
 use crate::store::{error::StoreError, namespace::Key};
 
+/// Room for the arguments and the bytes of a usual command, so that building it need not grow.
+const ROOM: (usize, usize) = (16, 256);
+
 /// One Redis command, built once and kept for the case that it has to be sent again.
 #[derive(Debug)]
 pub(crate) struct Command {
@@ -18,7 +21,7 @@ pub(crate) struct Command {
 
 impl Command {
     pub(crate) fn new(name: &'static str) -> Self {
-        let mut cmd = Cmd::new();
+        let mut cmd = Cmd::with_capacity(ROOM.0, ROOM.1);
         cmd.arg(name);
         Self {
             cmd,
@@ -28,15 +31,19 @@ impl Command {
     }
 
     /// `EVALSHA` of `script` on `keys`, which must share a hash tag.
-    pub(crate) fn script(script: &'static Script, keys: &[&Key]) -> Self {
-        let mut cmd = Cmd::new();
+    pub(crate) fn script<K>(script: &'static Script, keys: K) -> Self
+    where
+        K: IntoIterator<Item: AsRef<Key>, IntoIter: ExactSizeIterator>,
+    {
+        let keys = keys.into_iter();
+        let mut cmd = Cmd::with_capacity(ROOM.0, ROOM.1);
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
             script: Some(script),
             replayable: true,
         };
-        keys.iter().fold(command, |command, key| command.key(key))
+        keys.fold(command, |command, key| command.key(key.as_ref()))
     }
 
     /// Never sent a second time when its connection is lost before the reply:

@@ -117,7 +117,7 @@ impl Redis {
             }
             let connection = within(ATTEMPT, self.pool.get()).await?;
             let mut connection = Connection::take(connection);
-            // The deadline is the call's; a second, shorter one inside would cut it.
+            // Calls set their own; a shorter one of the pool would cut the first answer's.
             connection.set_response_timeout(Duration::from_secs(3600));
             within(ATTEMPT, prime(&mut connection)).await?;
             lane.set(connection);

@@ -48,36 +48,47 @@ impl Redis {
         self.health.state()
     }
 
-    /// Executes `commands` in one round trip, within `deadline`.
+    /// Executes `commands` in one round trip, within `limit`.
     pub(crate) async fn call(
         self: Arc<Self>,
         commands: Vec<Command>,
-        deadline: Duration,
+        limit: Duration,
     ) -> Result<Results, StoreError> {
-        let started = Instant::now();
-        match tokio::time::timeout_at(started + deadline, self.attempt(&commands)).await {
-            Ok(result) => result,
-            Err(_) => {
-                // A server that answered others meanwhile is alive, and slow with this call only.
-                if !self.health.replied_within(deadline / 2) {
-                    self.trip("it gave no answer within the deadline");
-                }
-                Err(StoreError::DeadlineExceeded(deadline))
-            }
+        let deadline = Deadline::new(limit);
+        let result = self.attempt(&commands, &deadline).await;
+        // A server that answered others meanwhile is alive, and slow with this call only.
+        if matches!(result, Err(StoreError::DeadlineExceeded(_)))
+            && !self.health.replied_within(limit / 2)
+        {
+            self.trip("it gave no answer within the deadline");
         }
+        result
     }
 
-    async fn attempt(self: &Arc<Self>, commands: &[Command]) -> Result<Results, StoreError> {
+    async fn attempt(
+        self: &Arc<Self>,
+        commands: &[Command],
+        deadline: &Deadline,
+    ) -> Result<Results, StoreError> {
         let mut replays = u8::from(commands.iter().all(Command::is_replayable));
         loop {
-            let (mut connection, generation) = self.lane().await?;
-            let error = match exchange(&mut connection, commands).await {
+            let (mut connection, generation) = match self.ready_lane()? {
+                Some(lane) => lane,
+                None => tokio::time::timeout(deadline.left(), self.lane())
+                    .await
+                    .map_err(|_| deadline.exceeded())??,
+            };
+            let error = match exchange(&mut connection, commands, deadline).await {
                 Ok(results) => {
                     self.health.replied();
                     return Ok(results);
                 }
                 Err(error) => error,
             };
+            // Before that time it is the connection that timed out.
+            if error.is_timeout() && deadline.left().is_zero() {
+                return Err(deadline.exceeded());
+            }
             if !error.is_unrecoverable_error() {
                 return Err(refused(&error));
             }
@@ -89,23 +100,55 @@ impl Redis {
         }
     }
 
-    /// A lane's connection and its generation. Waits while lanes are being connected, and fails
-    /// at once while the breaker is open.
-    async fn lane(self: &Arc<Self>) -> Result<(MultiplexedConnection, u64), StoreError> {
-        loop {
-            match self.health.state() {
-                StoreState::Ready => {
-                    if let Some(lane) = self.lanes.next() {
-                        return Ok(lane);
-                    }
-                    self.health.set(StoreState::Connecting);
-                    self.connect();
+    /// A lane's connection and its generation; `None` while lanes are being connected. Fails
+    /// while the breaker is open.
+    fn ready_lane(self: &Arc<Self>) -> Result<Option<Lane>, StoreError> {
+        match self.health.state() {
+            StoreState::Ready => {
+                if let Some(lane) = self.lanes.next() {
+                    return Ok(Some(lane));
                 }
-                StoreState::Connecting => self.connect(),
-                StoreState::Unavailable => return Err(StoreError::Unavailable),
+                self.health.set(StoreState::Connecting);
+            }
+            StoreState::Connecting => {}
+            StoreState::Unavailable => return Err(StoreError::Unavailable),
+        }
+        self.connect();
+        Ok(None)
+    }
+
+    /// As [`ready_lane`](Self::ready_lane), and waits for one.
+    async fn lane(self: &Arc<Self>) -> Result<Lane, StoreError> {
+        loop {
+            if let Some(lane) = self.ready_lane()? {
+                return Ok(lane);
             }
             self.health.changed().await;
         }
+    }
+}
+
+type Lane = (MultiplexedConnection, u64);
+
+/// When a call has to be over.
+#[derive(Debug)]
+struct Deadline {
+    started: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    fn new(limit: Duration) -> Self {
+        let started = Instant::now();
+        Self { started, limit }
+    }
+
+    fn left(&self) -> Duration {
+        self.limit.saturating_sub(self.started.elapsed())
+    }
+
+    fn exceeded(&self) -> StoreError {
+        StoreError::DeadlineExceeded(self.limit)
     }
 }
 
@@ -114,7 +157,10 @@ impl Redis {
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &[Command],
+    deadline: &Deadline,
 ) -> Result<Results, RedisError> {
+    // Of this handle only. One timer, instead of ours around that of redis-rs.
+    connection.set_response_timeout(deadline.left());
     let values = match commands {
         [] => return Ok(Vec::new()),
         [single] => vec![connection.send_packed_command(single.cmd()).await?],
@@ -130,10 +176,14 @@ async fn exchange(
     };
     let mut results = Vec::with_capacity(values.len());
     for (value, command) in values.into_iter().zip(commands) {
-        let value = match (server_error(&value), command.with_source()) {
-            (Some(ServerErrorKind::NoScript), Some(eval)) => {
-                connection.send_packed_command(&eval).await?
-            }
+        let value = match server_error(&value) {
+            Some(ServerErrorKind::NoScript) => match command.with_source() {
+                Some(eval) => {
+                    connection.set_response_timeout(deadline.left());
+                    connection.send_packed_command(&eval).await?
+                }
+                None => value,
+            },
             _ => value,
         };
         results.push(match value {

@@ -1,9 +1,9 @@
 //! Load on whole servers: the layers against what one would write by hand, in the same run.
 //!
 //! ```text
-//! cargo bench --bench load                       # everything, about two minutes
+//! cargo bench --bench load                       # everything, about three minutes
 //! cargo bench --bench load -- limit              # the contenders whose names hold `limit`
-//! cargo bench --bench load -- limit --rounds 15  # steadier medians on a busy machine
+//! cargo bench --bench load -- limit --rounds 50  # steadier medians on a busy machine
 //! cargo bench --bench load -- --help
 //! ```
 //!

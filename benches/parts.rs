@@ -37,7 +37,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "bare",
-        service_fn(page),
+        &service_fn(page),
         StatusCode::OK,
         "",
     );
@@ -48,7 +48,7 @@ fn main() -> Result<(), BoxError> {
     let layer =
         || RateLimitLayer::new(Store::memory(), policies[0].clone()).with_key(Key::global());
     let one = layer().layer(service_fn(page));
-    bench(&mut criterion, &runtime, "limit", one, StatusCode::OK, "");
+    bench(&mut criterion, &runtime, "limit", &one, StatusCode::OK, "");
     let three = layer()
         .with_policy(policies[1].clone())?
         .with_policy(policies[2].clone())?;
@@ -57,7 +57,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "limit of three policies",
-        three,
+        &three,
         StatusCode::OK,
         "",
     );
@@ -70,7 +70,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "limit, denied again",
-        denied,
+        &denied,
         StatusCode::TOO_MANY_REQUESTS,
         "",
     );
@@ -81,7 +81,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "session, unused",
-        unused,
+        &unused,
         StatusCode::OK,
         "",
     );
@@ -95,7 +95,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "session, read",
-        sessions,
+        &sessions,
         StatusCode::OK,
         cookie,
     );
@@ -112,7 +112,7 @@ fn main() -> Result<(), BoxError> {
         &mut criterion,
         &runtime,
         "cache, hit",
-        cache,
+        &cache,
         StatusCode::OK,
         "",
     );
@@ -126,7 +126,7 @@ fn bench<S, B>(
     criterion: &mut Criterion,
     runtime: &Runtime,
     name: &str,
-    service: S,
+    service: &S,
     status: StatusCode,
     cookie: &str,
 ) where

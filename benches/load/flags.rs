@@ -14,11 +14,11 @@ pub(crate) struct Flags {
     filters: Vec<String>,
 
     /// Measurements of each contender
-    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) rounds: u32,
 
     /// Milliseconds of a measurement, after a fifth of it to warm up
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     millis: u64,
 
     /// Requests of a measurement, at most

@@ -1,7 +1,5 @@
 //! The primary cache key (RFC 9111 §2): what of a request names a resource.
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, Uri, header::HOST, uri::PathAndQuery};
 use sha2::{Digest, Sha256};
 
@@ -49,9 +47,12 @@ impl PrimaryKey {
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> Box<str> {
+    // Three of these a hit: the formatter would take a fifth of its time.
+    let digit = |n: u8| char::from(b"0123456789abcdef"[usize::from(n)]);
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {
-        write!(text, "{byte:02x}").expect("a String takes any text");
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 0xf));
     }
     text.into_boxed_str()
 }

@@ -184,7 +184,7 @@ impl Store {
         }
     }
 
-    /// Asks the server whether it answers. One `PING`, one round trip.
+    /// Asks the server whether it answers. One `DBSIZE`, one round trip.
     ///
     /// # Errors
     ///

@@ -1,6 +1,9 @@
 //! Every key name in one place: the application's prefix, the kind, the identifier.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt::{self, Write as _},
+    sync::Arc,
+};
 
 /// A complete key, the same on embedded memory and on Redis.
 ///
@@ -94,7 +97,10 @@ impl Namespace {
     }
 
     pub(super) fn key(&self, rest: fmt::Arguments<'_>) -> Key {
-        Key(format!("{}:{rest}", self.0).into_boxed_str())
+        // Room for a namespace, a kind and a digest or two; `format!` would grow step by step.
+        let mut key = String::with_capacity(128);
+        write!(key, "{}:{rest}", self.0).expect("a String takes what is written to it");
+        Key(key.into_boxed_str())
     }
 }
 

@@ -7,7 +7,8 @@ use crate::store::{
     redis::{Command, Reply},
 };
 
-/// `PING`: refused by a server that is still loading its data.
+/// `DBSIZE`: unlike `TIME` refused by a server that is still loading its data, and unlike `PING`
+/// not taken for what connection pools send.
 #[derive(Debug)]
 pub(crate) struct Ping;
 
@@ -18,7 +19,7 @@ impl Operation for Ping {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::new("PING")
+        Command::new("DBSIZE")
     }
 
     #[cfg(feature = "redis")]

@@ -183,8 +183,8 @@ async fn within<T, E: Display>(
 /// scripts. What an ACL does not allow is not asked: a script then goes by its source.
 async fn prime(connection: &mut MultiplexedConnection) -> Result<(), String> {
     let mut pipeline = Pipeline::with_capacity(script::ALL.len() + 2);
-    // PING, unlike TIME, is refused while the server loads its data or has lost its master.
-    pipeline.cmd("PING").cmd("ROLE");
+    // DBSIZE, unlike TIME, is refused while the server loads its data or has lost its master.
+    pipeline.cmd("DBSIZE").cmd("ROLE");
     for script in script::ALL {
         let load = Cmd::new()
             .arg("SCRIPT")
@@ -195,8 +195,8 @@ async fn prime(connection: &mut MultiplexedConnection) -> Result<(), String> {
     }
     let sent = connection.send_packed_commands(&pipeline, 0, pipeline.len());
     let replies = sent.await.map_err(|error| error.to_string())?;
-    if let Some(pong @ Value::ServerError(error)) = replies.first()
-        && server_error(pong) != Some(ServerErrorKind::NoPerm)
+    if let Some(refusal @ Value::ServerError(error)) = replies.first()
+        && server_error(refusal) != Some(ServerErrorKind::NoPerm)
     {
         return Err(error.to_string());
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use super::stand::{Stand, answer, get_with, page};
+use super::stand::{Stand, answer, get_with, page, stored};
 use crate::harness::redis::RedisServer;
 
 const DENIED: StatusCode = StatusCode::TOO_MANY_REQUESTS;
@@ -170,6 +170,7 @@ async fn a_request_costs_redis_its_own_commands_and_no_more() {
     let redis = RedisServer::start();
     let stand = Stand::on_redis(&redis, &["--limit", "\"burst\";q=1000;w=60"], page);
     stand.client().get("/a").await;
+    stored(&redis).await;
     redis.reset_stats();
     for _ in 0..20 {
         stand.client().get("/a").await;

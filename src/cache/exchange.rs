@@ -11,7 +11,7 @@ use super::{
     future::ready_and_call,
     lookup::Found,
     policy::{Failure, completion_request, make_unconditional, validation_request},
-    serve::now,
+    state::now,
     storing::Storing,
     verdict::{Outcome, Times, Verdict},
 };

@@ -112,7 +112,16 @@ pub(super) fn assemble(pieces: &[Piece], stored: &Bytes, new: &Bytes) -> Bytes {
             Piece::Stored(range) => (stored, range),
             Piece::New(range) => (new, range),
         };
-        whole.extend_from_slice(&super::serve::slice(body, range.clone()));
+        whole.extend_from_slice(&slice(body, range.clone()));
     }
     whole.freeze()
+}
+
+/// The part of `body` that is in `range`.
+pub(super) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
+    let end = usize::try_from(range.end)
+        .unwrap_or(usize::MAX)
+        .min(body.len());
+    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
+    body.slice(start..end)
 }

@@ -3,7 +3,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, request};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use tower_service::Service;
 use tracing::Instrument as _;
@@ -17,13 +17,11 @@ use super::{
     in_flight::{Claim, Lead},
     lookup::Found,
     policy::{Content, Forward, Reuse, StoredHead},
-    state::{Client, State},
+    pump::slice,
+    state::{Client, State, now},
     verdict::Verdict,
 };
-use crate::{
-    problem::{Plain, Problem},
-    store::Timestamp,
-};
+use crate::problem::{Plain, Problem};
 
 /// A request that a stored response may answer.
 pub(super) struct Serve<S, B> {
@@ -273,14 +271,6 @@ impl State {
     }
 }
 
-pub(super) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
-    let end = usize::try_from(range.end)
-        .unwrap_or(usize::MAX)
-        .min(body.len());
-    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
-    body.slice(start..end)
-}
-
 fn collapsed(forward: Forward) -> CacheStatus {
     CacheStatus {
         collapsed: true,
@@ -297,14 +287,4 @@ async fn shareable(fill: &Fill, whole: bool, waits: bool) -> Option<Shareable> {
         Poll::Ready(shareable) => shareable,
         Poll::Pending => None,
     }
-}
-
-pub(super) fn now() -> u64 {
-    Timestamp::now().as_millis()
-}
-
-/// Whether the cache has nothing to do with a request, whatever its method.
-pub(super) fn is_beyond(parts: &request::Parts, has_body: bool) -> bool {
-    // A body would have to be part of the key; an upgrade is no representation.
-    has_body || parts.headers.contains_key(http::header::UPGRADE)
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, header::UPGRADE, request};
 use http_body::Body;
 use tower_service::Service;
 
@@ -14,7 +14,7 @@ use super::{
     body::{BoxError, CacheBody},
     future::{Pass, ResponseFuture},
     policy::{Admission, Forward, RequestHead},
-    serve::{Serve, is_beyond},
+    serve::Serve,
     state::State,
 };
 
@@ -74,4 +74,10 @@ where
         };
         ResponseFuture::pass(inner, Request::from_parts(parts, body), pass)
     }
+}
+
+/// Whether the cache has nothing to do with a request, whatever its method.
+fn is_beyond(parts: &request::Parts, has_body: bool) -> bool {
+    // A body would have to be part of the key; an upgrade is no representation.
+    has_body || parts.headers.contains_key(UPGRADE)
 }

@@ -13,7 +13,7 @@ use super::{
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Store, operations::response::Invalidate};
+use crate::store::{Store, Timestamp, operations::response::Invalidate};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -107,4 +107,9 @@ impl State {
             })
             .collect()
     }
+}
+
+/// Unix milliseconds: the time as the policy counts it.
+pub(super) fn now() -> u64 {
+    Timestamp::now().as_millis()
 }

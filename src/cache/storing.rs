@@ -9,8 +9,7 @@ use super::{
     fill::Fill,
     lookup::encode,
     policy::StoredHead,
-    serve::now,
-    state::{Client, State},
+    state::{Client, State, now},
 };
 use crate::store::{
     Key,

@@ -14,8 +14,7 @@ use super::{
     policy::{Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, not_modified},
     pump::{Pump, assemble, collect},
     refusal::{Refusal, declared_length},
-    serve::now,
-    state::{Client, State},
+    state::{Client, State, now},
     storing::Storing,
 };
 

@@ -99,10 +99,15 @@ pub mod architecture {}
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+#[cfg(any(feature = "rate-limit", feature = "session"))]
 mod body;
+#[cfg(feature = "rate-limit")]
 mod peer;
+#[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
 mod problem;
 
+#[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;
+#[cfg(feature = "rate-limit")]
 pub use peer::PeerAddr;
 pub use store::{Store, StoreConfig, StoreError};

@@ -14,6 +14,9 @@ const SCRIPT: &str = include_str!("../../../src/store/scripts/acquire.lua");
 /// A date in 2025, which has as many digits as today.
 pub(super) const START: u64 = 1_764_000_000_123_456;
 
+/// Milliseconds for which the tests keep states longer than the script would.
+pub(super) const LONGER: i64 = 60_000;
+
 /// The limits of any number of subjects, kept twice.
 pub(super) struct Halves {
     redis: RedisServer,
@@ -26,7 +29,13 @@ impl Halves {
         let redis = RedisServer::start();
         let (clock, scripted) = ("redis.call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}");
         assert_eq!(SCRIPT.matches(clock).count(), 1, "the script's clock");
-        let script = redis.query(&["SCRIPT", "LOAD", &SCRIPT.replace(clock, scripted)]);
+        // Redis' own expiry goes by the real clock, in which a test takes longer than in its own.
+        let ttl = "local ttl = ";
+        assert_eq!(SCRIPT.matches(ttl).count(), 1, "the script's time to live");
+        let source = SCRIPT
+            .replace(clock, scripted)
+            .replace(ttl, &format!("{ttl}{LONGER} + "));
+        let script = redis.query(&["SCRIPT", "LOAD", &source]);
         Self {
             redis,
             script,

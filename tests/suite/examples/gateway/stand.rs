@@ -74,9 +74,9 @@ pub(super) async fn get_with(client: &Client, path: &str, name: &str, value: &st
 /// Waits until `redis` has a response: its client has it before.
 pub(super) async fn stored(redis: &RedisServer) {
     eventually("it is stored", async || {
-        let keys = redis.keys("keep:cache:*");
-        keys.iter()
-            .any(|key| redis.query::<u64>(&["HLEN", key]) > 1)
+        let fields = |key: &String| redis.query::<Vec<String>>(&["HKEYS", key]);
+        let bodies = |key| fields(key).iter().any(|field| field.starts_with('b'));
+        redis.keys("keep:cache:*").iter().any(bodies)
     })
     .await;
 }

@@ -95,7 +95,12 @@ where
                 lead,
                 ..
             } = &self.verdict;
-            let storing = Storing::begin(state, client, lead.fill()).await;
+            // A HEAD is stored by nobody; at most it is news of what is stored.
+            let nothing = client.parts.method == Method::HEAD && matches!(self.mode, Mode::Plain);
+            let storing = match nothing {
+                true => Storing::nothing(state, client),
+                false => Storing::begin(state, client, lead.fill()).await,
+            };
             let asked = now();
             let result = self.call().await;
             let times = Times {

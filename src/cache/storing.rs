@@ -51,6 +51,15 @@ impl Storing {
         }
     }
 
+    /// For a response that is not to be stored whatever it says.
+    pub(super) fn nothing(state: &Arc<State>, client: &Client) -> Self {
+        Self {
+            state: state.clone(),
+            key: state.store_key(&client.primary),
+            generation: None,
+        }
+    }
+
     /// Whether the store can take the response.
     pub(super) fn is_announced(&self) -> bool {
         self.generation.is_some()

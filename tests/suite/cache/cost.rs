@@ -61,6 +61,16 @@ async fn what_is_not_stored_leaves_no_key() {
 }
 
 #[tokio::test]
+async fn a_head_that_nothing_answers_is_one_lookup() {
+    let stand = Stand::redis().await;
+    let site = stand.counting(&[FRESH]);
+    stand.server().reset_stats();
+    site.send("HEAD", "/", &[]).await;
+    let expected = BTreeMap::from([("hmget".to_owned(), 1)]);
+    assert_eq!(stand.server().command_calls(), expected);
+}
+
+#[tokio::test]
 async fn no_secret_is_in_any_key_or_value() {
     const SECRET: &str = "s3cr3t";
     let stand = Stand::redis().await;

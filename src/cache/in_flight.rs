@@ -5,12 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{fill::Fill, key::PrimaryKey};
+use super::fill::Fill;
+use crate::store::Key;
 
 /// The fills under way in this process, and those that the store does not have yet.
 #[derive(Debug, Default)]
 pub(super) struct InFlight {
-    fills: Mutex<HashMap<PrimaryKey, Vec<Entry>>>,
+    fills: Mutex<HashMap<Key, Vec<Entry>>>,
 }
 
 #[derive(Debug)]
@@ -33,27 +34,31 @@ pub(super) enum Claim {
 #[derive(Debug)]
 pub(super) struct Lead {
     in_flight: Arc<InFlight>,
-    primary: PrimaryKey,
+    primary: Key,
     fill: Arc<Fill>,
 }
 
 impl InFlight {
-    fn lock(&self) -> MutexGuard<'_, HashMap<PrimaryKey, Vec<Entry>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Vec<Entry>>> {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fill of this variant, if one is under way.
-    pub(super) fn get(&self, primary: &PrimaryKey, variant: &str) -> Option<Arc<Fill>> {
-        find(self.lock().get(primary)?, variant)
+    /// The fill of the variant that a request selects, if one is under way. To tell the variant
+    /// takes a hash: it is asked for only where there is a fill.
+    pub(super) fn get(
+        &self,
+        primary: &Key,
+        variant: impl FnOnce() -> Box<str>,
+    ) -> Option<Arc<Fill>> {
+        if !self.lock().contains_key(primary) {
+            return None;
+        }
+        let variant = variant();
+        find(self.lock().get(primary)?, &variant)
     }
 
     /// Joins the fill of this variant, or begins one, which others join if it is `shared`.
-    pub(super) fn claim(
-        self: &Arc<Self>,
-        primary: &PrimaryKey,
-        variant: &str,
-        shared: bool,
-    ) -> Claim {
+    pub(super) fn claim(self: &Arc<Self>, primary: &Key, variant: &str, shared: bool) -> Claim {
         let mut fills = self.lock();
         let entries = fills.entry(primary.clone()).or_default();
         match find(entries, variant) {
@@ -63,7 +68,7 @@ impl InFlight {
     }
 
     /// Begins a fill beside any other.
-    pub(super) fn begin(self: &Arc<Self>, primary: &PrimaryKey) -> Lead {
+    pub(super) fn begin(self: &Arc<Self>, primary: &Key) -> Lead {
         let mut fills = self.lock();
         let entries = fills.entry(primary.clone()).or_default();
         self.enter(entries, primary, None)
@@ -72,7 +77,7 @@ impl InFlight {
     fn enter(
         self: &Arc<Self>,
         entries: &mut Vec<Entry>,
-        primary: &PrimaryKey,
+        primary: &Key,
         variant: Option<Box<str>>,
     ) -> Lead {
         let fill = Arc::<Fill>::default();
@@ -88,7 +93,7 @@ impl InFlight {
     }
 
     /// Takes every fill of `primary` out: what is stored now would be out of date.
-    pub(super) fn forget(&self, primary: &PrimaryKey) {
+    pub(super) fn forget(&self, primary: &Key) {
         self.lock().remove(primary);
     }
 }

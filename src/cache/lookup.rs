@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
-    key::{PrimaryKey, hex},
+    key::hex,
     policy::{Forward, StoredHead, VaryNames},
     state::{Client, State},
 };
@@ -92,20 +92,16 @@ fn variant(list: &str, headers: &HeaderMap) -> Option<Box<str>> {
 }
 
 impl State {
-    pub(super) fn store_key(&self, primary: &PrimaryKey) -> Key {
-        self.store.names().cache(primary.as_str())
-    }
-
     /// The stored response that the request selects, or why there is none; and the generation
     /// of what is stored.
     pub(super) async fn lookup(
         &self,
         client: &Client,
     ) -> Result<(Result<Found, Forward>, Option<Generation>), StoreError> {
-        let key = self.store_key(&client.primary);
+        let key = &client.primary;
         let headers = &client.parts.headers;
         let mut asked: Vec<Box<str>> = Vec::new();
-        let mut lists = self.vary.lists(&key);
+        let mut lists = self.vary.lists(key);
         loop {
             let variants: Vec<_> = lists
                 .iter()
@@ -128,7 +124,7 @@ impl State {
                 variant(list, headers).is_some_and(|variant| !asked.contains(&variant))
             });
             if reply.vary != lists {
-                self.vary.remember(&key, reply.vary.clone());
+                self.vary.remember(key, reply.vary.clone());
             }
             if !new {
                 return Ok((Err(Forward::VaryMiss), reply.generation));

@@ -13,7 +13,7 @@ use super::{
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Store, Timestamp, operations::response::Invalidate};
+use crate::store::{Key, Store, Timestamp, operations::response::Invalidate};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -28,7 +28,8 @@ pub(super) struct State {
 #[derive(Debug, Clone)]
 pub(super) struct Client {
     pub(super) parts: request::Parts,
-    pub(super) primary: PrimaryKey,
+    /// The primary cache key, as the store and this process know it.
+    pub(super) primary: Key,
 }
 
 impl Client {
@@ -52,13 +53,14 @@ impl State {
         }
     }
 
-    fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> PrimaryKey {
+    fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> Key {
         let partition = self
             .options
             .partition
             .as_ref()
             .and_then(|partition| partition(parts));
-        PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())
+        let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref());
+        self.store.names().cache(primary.as_str())
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
@@ -70,19 +72,19 @@ impl State {
 
     /// The fill of this process that the request would share.
     pub(super) fn fill_of(&self, client: &Client) -> Option<Arc<Fill>> {
-        let variant = self.guess(client);
-        self.in_flight.get(&client.primary, &variant)
+        let variant = || self.guess(client);
+        self.in_flight.get(&client.primary, variant)
     }
 
     /// Whether the responses to such requests are not stored, as far as this process knows.
     pub(super) fn is_uncacheable(&self, client: &Client) -> bool {
-        self.uncacheable.contains(&self.store_key(&client.primary))
+        self.uncacheable.contains(&client.primary)
     }
 
     /// The variant that the request selects, as far as this process knows.
     pub(super) fn guess(&self, client: &Client) -> Box<str> {
         self.vary
-            .newest_variant(&self.store_key(&client.primary), &client.parts.headers)
+            .newest_variant(&client.primary, &client.parts.headers)
     }
 
     /// The name of a stored response's variant.
@@ -103,7 +105,7 @@ impl State {
         primaries
             .map(|primary| {
                 self.in_flight.forget(&primary);
-                Invalidate(self.store_key(&primary))
+                Invalidate(primary)
             })
             .collect()
     }

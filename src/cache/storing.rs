@@ -29,7 +29,7 @@ impl Storing {
     /// Announces a fill. To be awaited before the inner service is called: what that reads is then
     /// never older than the announcement, so that an invalidation always finds one or the other.
     pub(super) async fn begin(state: &Arc<State>, client: &Client, fill: &Fill) -> Self {
-        let key = state.store_key(&client.primary);
+        let key = client.primary.clone();
         let begun = state.store.execute(Begin {
             key: key.clone(),
             generation: Generation::random(),
@@ -55,7 +55,7 @@ impl Storing {
     pub(super) fn nothing(state: &Arc<State>, client: &Client) -> Self {
         Self {
             state: state.clone(),
-            key: state.store_key(&client.primary),
+            key: client.primary.clone(),
             generation: None,
         }
     }

@@ -201,8 +201,7 @@ impl Verdict {
             return self.passed(response, Some("store-unavailable"));
         }
         storing.learn_vary(&head);
-        let key = self.state.store_key(&self.client.primary);
-        self.state.uncacheable.forget(&key);
+        self.state.uncacheable.forget(&self.client.primary);
         let lead = self.lead.clone();
         let length = declared_length(&response);
         lead.publish(&State::variant_of(&head));
@@ -238,8 +237,7 @@ impl Verdict {
         storing: Storing,
     ) -> Outcome<B> {
         if refusal.is_lasting && self.client.is_shareable() {
-            let key = self.state.store_key(&self.client.primary);
-            self.state.uncacheable.remember(&key);
+            self.state.uncacheable.remember(&self.client.primary);
         }
         let (response, _) = self.passed(response, Some(refusal.detail));
         if refusal.is_lasting && self.replaces {

@@ -5,8 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use deadpool_redis::redis::Value;
 use tower_keep::cache::CacheLayer;
 
-use super::stand::{Origin, Site, Stand, connected, eventually, ok};
-use crate::harness::proxy::Proxy;
+use super::stand::{Origin, Site, Stand, eventually, ok};
+use crate::harness::{
+    connected::{PATIENT, connected},
+    proxy::Proxy,
+};
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
 
@@ -32,7 +35,7 @@ async fn a_hit_is_one_command_and_one_round_trip() {
 
     let proxy = Proxy::start(stand.server().addr());
     let url = format!("redis://{}", proxy.addr());
-    let store = connected(&url, Duration::from_secs(5)).await;
+    let store = connected(&url, PATIENT).await;
     let far = Site::of(
         &CacheLayer::new(store),
         Origin::new(|_| async { unreachable!() }),
@@ -166,7 +169,7 @@ async fn behind_a_slow_network_a_response_is_reusable_right_after_its_last_byte(
     let stand = Stand::redis().await;
     let proxy = Proxy::start(stand.server().addr());
     let url = format!("redis://{}", proxy.addr());
-    let store = connected(&url, Duration::from_secs(5)).await;
+    let store = connected(&url, PATIENT).await;
     let delay = Duration::from_millis(30);
     proxy.delay(delay, delay);
     let site = Site::of(

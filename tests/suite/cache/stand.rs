@@ -17,12 +17,13 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, ServiceExt};
 use tower_keep::{
-    Store, StoreConfig,
+    Store,
     cache::{CacheBody, CacheLayer, ResponseCache},
 };
 
 use crate::harness::{
     body::{self, Body},
+    connected::{PATIENT, connected},
     redis::RedisServer,
 };
 
@@ -42,8 +43,7 @@ impl Stand {
 
     /// A Redis of its own, to which the store is connected.
     pub(crate) async fn redis() -> Self {
-        // The machine may be busy with other tests.
-        Self::redis_within(Duration::from_secs(5)).await
+        Self::redis_within(PATIENT).await
     }
 
     /// As [`redis`](Self::redis), with this deadline for the store's calls.
@@ -115,14 +115,6 @@ impl Stand {
             async { Ok(response) }
         })
     }
-}
-
-/// A store on the Redis at `url`, connected.
-pub(crate) async fn connected(url: &str, deadline: Duration) -> Store {
-    let config = StoreConfig::from_url(url).unwrap();
-    let store = config.with_deadline(deadline).build().unwrap();
-    store.ping().await.unwrap();
-    store
 }
 
 pub(crate) type Answer = Result<Response<Body>, io::Error>;

@@ -7,6 +7,7 @@ mod background;
 pub(crate) mod body;
 mod both_stores;
 pub(crate) mod client;
+pub(crate) mod connected;
 pub(crate) mod cookie_jar;
 mod eventually;
 pub(crate) mod example;

@@ -1,21 +1,21 @@
 //! A store with users in it, and a loader that a test holds in its hands.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
 };
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tower_keep::{
-    Store, StoreConfig,
+    Store,
     key_value::{KeyValue, USER_DATA_TTL},
 };
 
-use crate::harness::redis::RedisServer;
+use crate::harness::{
+    connected::{PATIENT, connected},
+    redis::RedisServer,
+};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct User {
@@ -44,13 +44,7 @@ impl Stand {
     /// A Redis of its own, to which the store is connected.
     pub(super) async fn redis() -> Self {
         let server = RedisServer::start();
-        let store = StoreConfig::from_url(&server.url())
-            .unwrap()
-            // The machine may be busy with other tests.
-            .with_deadline(Duration::from_secs(5))
-            .build()
-            .unwrap();
-        store.ping().await.unwrap();
+        let store = connected(&server.url(), PATIENT).await;
         Self::new(store, Some(server))
     }
 

@@ -10,11 +10,15 @@ use deadpool_redis::redis::Value;
 use http::{Request, Response, StatusCode, header::COOKIE};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_keep::{
-    ResponseBody, Store, StoreConfig,
+    ResponseBody, Store,
     session::{Session, SessionError, SessionLayer},
 };
 
-use crate::harness::{cookie_jar::CookieJar, redis::RedisServer};
+use crate::harness::{
+    connected::{PATIENT, connected},
+    cookie_jar::CookieJar,
+    redis::RedisServer,
+};
 
 /// A store and a session layer over it.
 pub(crate) struct Stand {
@@ -33,13 +37,7 @@ impl Stand {
     /// A Redis of its own, to which the store is connected.
     pub(crate) async fn redis() -> Self {
         let server = RedisServer::start();
-        let store = StoreConfig::from_url(&server.url())
-            .unwrap()
-            // The machine may be busy with other tests.
-            .with_deadline(Duration::from_secs(5))
-            .build()
-            .unwrap();
-        store.ping().await.unwrap();
+        let store = connected(&server.url(), PATIENT).await;
         Self::new(store, Some(server))
     }
 

@@ -24,7 +24,7 @@ use crate::{
 
 /// The layer's own, so that Redis has the same to do.
 static LIMIT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../src/store/scripts/acquire.lua")));
+    LazyLock::new(|| Script::new(include_str!("../../src/store/operations/limit/acquire.lua")));
 
 /// Where each step gets its connection.
 pub(crate) trait Connections: Send + Sync + 'static {

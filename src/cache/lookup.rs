@@ -60,7 +60,8 @@ impl VaryMemory {
 
     fn remember(&self, key: &Key, lists: Vec<Box<str>>) {
         let now = Timestamp::now();
-        self.0.update(key, now, |live| {
+        // A list over the budget is not remembered; the next lookup asks again.
+        let _ = self.0.update(key, now, |live| {
             replace(live, VaryLists(lists), now, Self::TTL);
         });
     }

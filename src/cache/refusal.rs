@@ -56,7 +56,7 @@ impl State {
             is_lasting: !response.status().is_server_error(),
         };
         let least = declared_length(response).unwrap_or(response.body().size_hint().lower());
-        if least > self.options.max_body {
+        if least > self.options.max_body.min(self.store.largest_response()) {
             return Err(refused("too-long"));
         }
         let headers = stored.headers_mut();

@@ -33,11 +33,12 @@ impl Uncacheable {
 
     pub(super) fn remember(&self, key: &Key) {
         let now = Timestamp::now();
-        self.0
+        let _ = self
+            .0
             .update(key, now, |live| replace(live, Marker, now, Self::TTL));
     }
 
     pub(super) fn forget(&self, key: &Key) {
-        self.0.update(key, Timestamp::now(), |live| *live = None);
+        let _ = self.0.update(key, Timestamp::now(), |live| *live = None);
     }
 }

@@ -1,7 +1,7 @@
 //! The arithmetic of the limits: pure functions over a state, a time and a cost.
 //!
 //! No clock, no storage, only integers: microseconds below 2^53, because
-//! `src/store/scripts/acquire.lua` does the same in doubles, line by line. Both algorithms keep
+//! `src/store/operations/limit/acquire.lua` does the same in doubles, line by line. Both algorithms keep
 //! their state as a point in time, after which it is as good as absent, and a count:
 //!
 //! | | `ends` | `count` | `interval` |

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     body::ResponseBody,
-    store::{Execute, operations::acquire::Acquire},
+    store::{Execute, operations::limit::Acquire},
 };
 
 pin_project! {

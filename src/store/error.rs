@@ -26,6 +26,11 @@ pub enum StoreError {
     #[error("the store refused the command: {0}")]
     Refused(Arc<str>),
 
+    /// Embedded memory has no room for so large a value. What the store held before is as it was,
+    /// or gone, but never the value in part.
+    #[error("the value is larger than embedded memory takes of one")]
+    NoRoom,
+
     /// The reply does not have the form that the operation expects.
     #[error("unexpected reply from the store: {0}")]
     UnexpectedReply(&'static str),

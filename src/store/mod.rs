@@ -193,6 +193,17 @@ impl Store {
         self.execute(operations::ping::Ping).await
     }
 
+    /// The longest response, head and body, that the store can keep.
+    #[cfg(feature = "cache")]
+    pub(crate) fn largest_response(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(memory) => memory.responses.largest() as u64,
+            // A string of Redis holds 512 MiB.
+            #[cfg(feature = "redis")]
+            Backend::Redis(_) => 512 << 20,
+        }
+    }
+
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
     }

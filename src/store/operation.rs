@@ -12,8 +12,9 @@ use super::{clock::Timestamp, error::StoreError, memory::Memory};
 pub(crate) trait Operation: Send + 'static {
     type Output: Send + 'static;
 
-    /// Executes the operation on embedded memory.
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output;
+    /// Executes the operation on embedded memory. What memory has no room for is an error to
+    /// its writer, as `OOM` is on Redis.
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError>;
 
     /// The operation as a Redis command.
     #[cfg(feature = "redis")]
@@ -49,7 +50,7 @@ impl<O: Operation> Batch for O {
     type Output = Result<O::Output, StoreError>;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
-        Ok(Operation::run(self, memory, now))
+        Operation::run(self, memory, now)
     }
 
     #[cfg(feature = "redis")]

@@ -48,7 +48,7 @@ impl Default for MemoryLimits {
 #[derive(Debug)]
 pub(crate) struct Memory {
     #[cfg(feature = "rate-limit")]
-    pub(crate) rate_limits: Table<operations::acquire::LimitState>,
+    pub(crate) rate_limits: Table<operations::limit::LimitState>,
     #[cfg(feature = "session")]
     pub(crate) sessions: Table<operations::session::SessionState>,
     #[cfg(feature = "cache")]

@@ -8,7 +8,7 @@ use std::{
 
 use indexmap::IndexMap;
 
-use crate::store::{clock::Timestamp, namespace::Key};
+use crate::store::{clock::Timestamp, error::StoreError, namespace::Key};
 
 /// What a value takes of its table's budget.
 pub(crate) trait Weigh {
@@ -32,6 +32,7 @@ pub(crate) struct Live<V> {
 pub(crate) struct Table<V> {
     shards: Box<[Mutex<Shard<V>>]>,
     hasher: RandomState,
+    budget: usize,
 }
 
 #[derive(Debug)]
@@ -69,7 +70,13 @@ impl<V: Weigh> Table<V> {
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             hasher: hasher.clone(),
+            budget: bytes,
         }
+    }
+
+    /// The heaviest value that an entry with a key of usual length may hold.
+    pub(crate) fn largest(&self) -> usize {
+        (self.budget / SHARDS).saturating_sub(OVERHEAD + 128)
     }
 
     /// Shows the entry of `key` to `f`, if it is there and has not expired.
@@ -90,12 +97,17 @@ impl<V: Weigh> Table<V> {
 
     /// Lets `f` change the entry of `key`, atomically: it sees `None` for an absent or expired
     /// entry and leaves what is to be there.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NoRoom`] when what `f` leaves is over what a single entry may take. It is
+    /// not kept, and neither is what it replaces.
     pub(crate) fn update<R>(
         &self,
         key: &Key,
         now: Timestamp,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
-    ) -> R {
+    ) -> Result<R, StoreError> {
         self.lock(key).update(key, now, f)
     }
 
@@ -106,20 +118,20 @@ impl<V: Weigh> Table<V> {
         second: &Key,
         now: Timestamp,
         f: impl FnOnce(&mut Option<Live<V>>, &mut Option<Live<V>>) -> R,
-    ) -> R {
+    ) -> Result<R, StoreError> {
         debug_assert_ne!(first, second, "a pair of one key");
         let (a, b) = (self.shard_of(first), self.shard_of(second));
         if a == b {
             let mut shard = lock(&self.shards[a]);
             let mut other = shard.take(second, now);
             let result = shard.update(first, now, |one| f(one, &mut other));
-            shard.put(second, now, other);
+            shard.put(second, now, other)?;
             return result;
         }
         // Always in the shards' order, so that two pairs cannot wait for each other.
         let (low, high) = (lock(&self.shards[a.min(b)]), lock(&self.shards[a.max(b)]));
         let (mut one, mut other) = if a < b { (low, high) } else { (high, low) };
-        one.update(first, now, |x| other.update(second, now, |y| f(x, y)))
+        one.update(first, now, |x| other.update(second, now, |y| f(x, y)))?
     }
 
     /// Drops what has expired.
@@ -172,11 +184,10 @@ impl<V: Weigh> Shard<V> {
         key: &Key,
         now: Timestamp,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
-    ) -> R {
+    ) -> Result<R, StoreError> {
         let mut live = self.take(key, now);
         let result = f(&mut live);
-        self.put(key, now, live);
-        result
+        self.put(key, now, live).map(|()| result)
     }
 
     /// Takes the live value out; its slot stays for [`put`](Self::put).
@@ -185,15 +196,20 @@ impl<V: Weigh> Shard<V> {
         slot.live.take().filter(|live| live.expires_at > now)
     }
 
-    fn put(&mut self, key: &Key, now: Timestamp, live: Option<Live<V>>) {
+    fn put(&mut self, key: &Key, now: Timestamp, live: Option<Live<V>>) -> Result<(), StoreError> {
         let weigh = |live: &Live<V>| OVERHEAD + key.as_str().len() + live.value.weight();
         // What would push out all others and still not fit is not kept.
-        let keep = |live: &Live<V>| live.expires_at > now && weigh(live) <= self.budget;
+        let fits = live.as_ref().is_none_or(|live| weigh(live) <= self.budget);
+        let keep = |live: &Live<V>| live.expires_at > now && fits;
         let Some(live) = live.filter(keep) else {
             if let Some(slot) = self.entries.swap_remove(key) {
                 self.weight -= slot.weight;
             }
-            return;
+            return if fits {
+                Ok(())
+            } else {
+                Err(StoreError::NoRoom)
+            };
         };
         self.tick += 1;
         let weight = weigh(&live);
@@ -211,6 +227,7 @@ impl<V: Weigh> Shard<V> {
         while self.weight > self.budget && !self.entries.is_empty() {
             self.evict(now);
         }
+        Ok(())
     }
 
     fn evict(&mut self, now: Timestamp) {
@@ -257,20 +274,27 @@ mod tests {
         Namespace::default().key(format_args!("{name}"))
     }
 
-    fn set(table: &Table<usize>, name: &str, value: usize, expires_at: Timestamp) {
+    fn set(
+        table: &Table<usize>,
+        name: &str,
+        value: usize,
+        expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
         table.update(&key(name), NOW, |live| {
             *live = Some(Live { value, expires_at });
-        });
+        })
     }
 
     #[test]
     fn an_expired_entry_is_never_seen_and_is_reclaimed() {
         let table = Table::with_budget(1 << 20);
-        set(&table, "a", 1, LATER);
+        set(&table, "a", 1, LATER).unwrap();
         assert_eq!(table.get(&key("a"), NOW, |live| live.value), Some(1));
         assert_eq!(table.get(&key("a"), LATER, |live| live.value), None);
-        table.update(&key("a"), LATER, |live| assert!(live.is_none()));
-        set(&table, "b", 1, LATER);
+        table
+            .update(&key("a"), LATER, |live| assert!(live.is_none()))
+            .unwrap();
+        set(&table, "b", 1, LATER).unwrap();
         table.reclaim(LATER);
         assert_eq!(table.usage(), (0, 0));
     }
@@ -280,13 +304,17 @@ mod tests {
         let table = Table::with_budget(1 << 20);
         for n in 0..64 {
             let (a, b) = (key(&format!("a{n}")), key(&format!("b{n}")));
-            table.update(&a, NOW, |live| {
-                *live = Some(Live {
-                    value: n,
-                    expires_at: LATER,
-                });
-            });
-            table.update_pair(&a, &b, NOW, |from, to| *to = from.take());
+            table
+                .update(&a, NOW, |live| {
+                    *live = Some(Live {
+                        value: n,
+                        expires_at: LATER,
+                    });
+                })
+                .unwrap();
+            table
+                .update_pair(&a, &b, NOW, |from, to| *to = from.take())
+                .unwrap();
             assert_eq!(table.get(&a, NOW, |live| live.value), None);
             assert_eq!(table.get(&b, NOW, |live| live.value), Some(n));
         }
@@ -296,8 +324,8 @@ mod tests {
     fn the_budget_holds_and_what_was_used_last_stays() {
         let table = Table::with_budget(SHARDS * 4_000);
         for n in 0..10_000 {
-            set(&table, "hot", 10, LATER);
-            set(&table, &format!("cold{n}"), 10, LATER);
+            set(&table, "hot", 10, LATER).unwrap();
+            set(&table, &format!("cold{n}"), 10, LATER).unwrap();
         }
         let (_, weight) = table.usage();
         assert!(
@@ -308,17 +336,18 @@ mod tests {
     }
 
     #[test]
-    fn a_value_over_the_budget_is_not_kept_and_pushes_no_other_out() {
+    fn a_value_over_the_budget_is_an_error_to_its_writer_and_pushes_no_other_out() {
         let table = Table::with_budget(SHARDS * 1_000);
         for n in 0..SHARDS {
-            set(&table, &format!("small{n}"), 10, LATER);
+            set(&table, &format!("small{n}"), 10, LATER).unwrap();
         }
         let before = table.usage();
-        set(&table, "big", 10, LATER);
+        set(&table, "big", 10, LATER).unwrap();
         for n in 0..64 {
-            set(&table, &format!("big{n}"), 5_000, LATER);
+            let kept = set(&table, &format!("big{n}"), 5_000, LATER);
+            assert!(matches!(kept, Err(StoreError::NoRoom)));
         }
-        set(&table, "big", 5_000, LATER);
+        assert!(set(&table, "big", 5_000, LATER).is_err());
         assert_eq!(table.get(&key("big"), NOW, |live| live.value), None);
         assert_eq!(table.usage(), before);
     }

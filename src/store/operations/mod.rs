@@ -1,10 +1,10 @@
 //! What the rooms ask of the store, one file an idea: the memory half and the Redis half
 //! of an operation side by side.
 
-#[cfg(feature = "rate-limit")]
-pub(crate) mod acquire;
 #[cfg(any(feature = "cache", feature = "key-value"))]
 pub(crate) mod generation;
+#[cfg(feature = "rate-limit")]
+pub(crate) mod limit;
 pub(crate) mod ping;
 #[cfg(feature = "cache")]
 pub(crate) mod response;

@@ -1,11 +1,8 @@
 //! A question that only a living server answers.
 
-use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};
 #[cfg(feature = "redis")]
-use crate::store::{
-    error::StoreError,
-    redis::{Command, Reply},
-};
+use crate::store::redis::{Command, Reply};
+use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
 
 /// `DBSIZE`: unlike `TIME` refused by a server that is still loading its data, and unlike `PING`
 /// not taken for what connection pools send.
@@ -15,7 +12,9 @@ pub(crate) struct Ping;
 impl Operation for Ping {
     type Output = ();
 
-    fn run(&self, _: &Memory, _: Timestamp) {}
+    fn run(&self, _: &Memory, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {

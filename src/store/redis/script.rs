@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use deadpool_redis::redis;
 
-/// A script of `src/store/scripts`, called by its digest.
+/// A script that stands beside its operation in `src/store/operations`, called by its digest.
 #[derive(Debug)]
 pub(crate) struct Script {
     source: &'static str,
@@ -33,7 +33,7 @@ impl Script {
 /// or restarted server costs no request a NOSCRIPT round trip.
 pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "rate-limit")]
-    &crate::store::operations::acquire::ACQUIRE,
+    &crate::store::operations::limit::ACQUIRE,
     #[cfg(feature = "session")]
     &crate::store::operations::session::COMMIT,
     #[cfg(feature = "session")]

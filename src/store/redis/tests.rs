@@ -74,8 +74,8 @@ struct Raw(fn() -> Command);
 impl Operation for Raw {
     type Output = Value;
 
-    fn run(&self, _: &Memory, _: Timestamp) -> Value {
-        Value::Nil
+    fn run(&self, _: &Memory, _: Timestamp) -> Result<Value, StoreError> {
+        Ok(Value::Nil)
     }
 
     fn command(&self) -> Command {

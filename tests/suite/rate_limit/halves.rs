@@ -10,7 +10,7 @@ pub(super) mod algorithm;
 
 use algorithm::{Algorithm, Bucket, Limit, State, Verdict, Wait};
 
-const SCRIPT: &str = include_str!("../../../src/store/scripts/acquire.lua");
+const SCRIPT: &str = include_str!("../../../src/store/operations/limit/acquire.lua");
 /// A date in 2025, which has as many digits as today.
 pub(super) const START: u64 = 1_764_000_000_123_456;
 

@@ -8,22 +8,19 @@ use super::{
     Generation,
     set::{ResponseSet, StoredVariant},
 };
-use crate::store::{
-    Key, Operation, Timestamp,
-    memory::{Live, Memory},
-};
 #[cfg(feature = "redis")]
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    StoreError,
-    redis::{Command, Reply, Script},
+    Key, Operation, StoreError, Timestamp,
+    memory::{Live, Memory},
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static BEGIN: Script = Script::new(include_str!("../../scripts/response_begin.lua"));
+pub(crate) static BEGIN: Script = Script::new(include_str!("begin.lua"));
 #[cfg(feature = "redis")]
-pub(crate) static PUT: Script = Script::new(include_str!("../../scripts/response_store.lua"));
+pub(crate) static PUT: Script = Script::new(include_str!("store.lua"));
 #[cfg(feature = "redis")]
-pub(crate) static ABANDON: Script = Script::new(include_str!("../../scripts/response_abandon.lua"));
+pub(crate) static ABANDON: Script = Script::new(include_str!("abandon.lua"));
 
 /// Lists of `Vary` names that are kept per primary key.
 const MOST_VARY_LISTS: usize = 4;
@@ -40,7 +37,7 @@ pub(crate) struct Begin {
 impl Operation for Begin {
     type Output = Generation;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Generation {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Generation, StoreError> {
         memory.responses.update(&self.key, now, |live| {
             let lapse = now.saturating_add(self.lease);
             let live = live.get_or_insert_with(|| Live {
@@ -79,7 +76,7 @@ pub(crate) struct Abandon {
 impl Operation for Abandon {
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         memory.responses.update(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
@@ -91,7 +88,7 @@ impl Operation for Abandon {
             if set.fills == 0 && set.variants.is_empty() {
                 *live = None;
             }
-        });
+        })
     }
 
     #[cfg(feature = "redis")]
@@ -124,7 +121,7 @@ pub(crate) struct Put {
 impl Operation for Put {
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         memory.responses.update(&self.key, now, |live| {
             let Some(live) = live else { return false };
             let set = &mut live.value;
@@ -184,7 +181,7 @@ pub(crate) struct Invalidate(pub(crate) Key);
 impl Operation for Invalidate {
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         memory
             .responses
             .update(&self.0, now, |live| live.take().is_some())

@@ -3,12 +3,9 @@
 use bytes::Bytes;
 
 use super::Generation;
-use crate::store::{Key, Operation, Timestamp, memory::Memory};
 #[cfg(feature = "redis")]
-use crate::store::{
-    StoreError,
-    redis::{Command, NextReply, Reply},
-};
+use crate::store::redis::{Command, NextReply, Reply};
+use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
 
 /// Reads the generation, the lists of `Vary` names and the named variants. One `HMGET`.
 #[derive(Debug)]
@@ -39,7 +36,7 @@ pub(crate) struct Stored {
 impl Operation for Lookup {
     type Output = StoredVariants;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> StoredVariants {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<StoredVariants, StoreError> {
         let found = memory.responses.get(&self.key, now, |live| {
             let set = &live.value;
             let stored = |variant: &str| {
@@ -61,10 +58,10 @@ impl Operation for Lookup {
                     .collect(),
             }
         });
-        found.unwrap_or_else(|| StoredVariants {
+        Ok(found.unwrap_or_else(|| StoredVariants {
             variants: vec![None; self.variants.len()],
             ..StoredVariants::default()
-        })
+        }))
     }
 
     #[cfg(feature = "redis")]

@@ -1,5 +1,5 @@
 //! What every operation on a stored session has in common: finding it alive, and noting the
-//! activity. The counterpart of `scripts/session.lua`.
+//! activity. The counterpart of `session.lua`.
 
 use std::{sync::Arc, time::Duration};
 

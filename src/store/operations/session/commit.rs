@@ -15,6 +15,7 @@ use super::{
 };
 use crate::store::{
     clock::Timestamp,
+    error::StoreError,
     memory::{Live, Memory, replace},
     namespace::Key,
     operation::Operation,
@@ -22,12 +23,11 @@ use crate::store::{
 #[cfg(feature = "redis")]
 use crate::store::{
     clock::micros,
-    error::StoreError,
     redis::{Command, NextReply, Reply, Script},
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static COMMIT: Script = session_script!("session_commit");
+pub(crate) static COMMIT: Script = session_script!("commit");
 
 /// Applies changes to a session that still exists and, when asked, moves it to a new id, all
 /// in one step. One `EVALSHA`.
@@ -79,7 +79,7 @@ impl Operation for CommitSession {
     /// The time until the absolute timeout.
     type Output = Reached<Duration>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let apply = |live: &mut Option<Live<SessionState>>| {
             self.access.with(live, now, |mut session| {
                 self.changes.apply(session.record);

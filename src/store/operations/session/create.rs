@@ -8,20 +8,18 @@ use super::{
     access::{Access, Timeouts},
     record::{Fields, Record, SessionState},
 };
+#[cfg(feature = "redis")]
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     clock::Timestamp,
+    error::StoreError,
     memory::{Memory, replace},
     namespace::Key,
     operation::Operation,
 };
-#[cfg(feature = "redis")]
-use crate::store::{
-    error::StoreError,
-    redis::{Command, Reply, Script},
-};
 
 #[cfg(feature = "redis")]
-pub(crate) static CREATE: Script = session_script!("session_create");
+pub(crate) static CREATE: Script = session_script!("create");
 
 /// Stores a new session. Its key must come from a fresh random id. One `EVALSHA`.
 #[derive(Debug)]
@@ -35,7 +33,7 @@ pub(crate) struct CreateSession {
 impl Operation for CreateSession {
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         let record = Record {
             lineage: self.lineage.clone(),
             created: now,
@@ -46,7 +44,7 @@ impl Operation for CreateSession {
         let ttl = self.timeouts.idle.min(self.timeouts.absolute);
         memory.sessions.update(&self.key, now, |live| {
             replace(live, SessionState::Live(record), now, ttl);
-        });
+        })
     }
 
     #[cfg(feature = "redis")]

@@ -3,15 +3,12 @@
 use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{access::reached, session_script};
-use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};
 #[cfg(feature = "redis")]
-use crate::store::{
-    error::StoreError,
-    redis::{Command, Reply, Script},
-};
+use crate::store::redis::{Command, Reply, Script};
+use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
 
 #[cfg(feature = "redis")]
-pub(crate) static DESTROY: Script = session_script!("session_destroy");
+pub(crate) static DESTROY: Script = session_script!("destroy");
 
 /// Ends a session for good. One `EVALSHA`.
 #[derive(Debug)]
@@ -20,7 +17,7 @@ pub(crate) struct DestroySession(pub(crate) Access);
 impl Operation for DestroySession {
     type Output = Reached<()>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let Self(access) = self;
         memory.sessions.update(&access.key, now, |live| {
             let reached = access.with(live, now, |_| ());

@@ -10,15 +10,12 @@ use super::{
     access::{field, reached},
     session_script,
 };
-use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};
 #[cfg(feature = "redis")]
-use crate::store::{
-    error::StoreError,
-    redis::{Command, NextReply, Reply, Script},
-};
+use crate::store::redis::{Command, NextReply, Reply, Script};
+use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
 
 #[cfg(feature = "redis")]
-pub(crate) static INCREMENT: Script = session_script!("session_increment");
+pub(crate) static INCREMENT: Script = session_script!("increment");
 
 /// Adds to a number and answers the sum. One `EVALSHA`, never sent twice.
 #[derive(Debug)]
@@ -40,7 +37,7 @@ impl IncrementSession {
 impl Operation for IncrementSession {
     type Output = Reached<Option<i64>>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let access = &self.access;
         memory.sessions.update(&access.key, now, |live| {
             access.with(live, now, |mut session| {

@@ -11,15 +11,12 @@ use super::{
     access::{reached, text},
     session_script,
 };
-use crate::store::{clock::Timestamp, memory::Memory, operation::Operation};
 #[cfg(feature = "redis")]
-use crate::store::{
-    error::StoreError,
-    redis::{Command, NextReply, Reply, Script},
-};
+use crate::store::redis::{Command, NextReply, Reply, Script};
+use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
 
 #[cfg(feature = "redis")]
-pub(crate) static LOAD: Script = session_script!("session_load");
+pub(crate) static LOAD: Script = session_script!("load");
 
 /// Reads a session and notes the activity, throttled. One `EVALSHA`, on which the server calls
 /// `TIME`, `HMGET`, `HGETALL`, and `HSET` and `PEXPIRE` when a touch is due.
@@ -40,7 +37,7 @@ pub(crate) struct LoadedSession {
 impl Operation for LoadSession {
     type Output = Reached<LoadedSession>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let Self(access) = self;
         memory.sessions.update(&access.key, now, |live| {
             access.with(live, now, |mut session| {

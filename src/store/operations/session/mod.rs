@@ -32,8 +32,8 @@ pub(crate) use self::{
 macro_rules! session_script {
     ($name:literal) => {
         $crate::store::redis::Script::new(concat!(
-            include_str!("../../scripts/session.lua"),
-            include_str!(concat!("../../scripts/", $name, ".lua")),
+            include_str!("session.lua"),
+            include_str!(concat!($name, ".lua")),
         ))
     };
 }

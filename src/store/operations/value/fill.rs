@@ -5,21 +5,18 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Place;
+#[cfg(feature = "redis")]
+use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
-    Operation, Timestamp,
+    Operation, StoreError, Timestamp,
     memory::{Live, Memory, replace},
     operations::generation::Generation,
 };
-#[cfg(feature = "redis")]
-use crate::store::{
-    StoreError,
-    redis::{Command, NextReply, Reply, Script},
-};
 
 #[cfg(feature = "redis")]
-pub(crate) static ANNOUNCE: Script = Script::new(include_str!("../../scripts/value_announce.lua"));
+pub(crate) static ANNOUNCE: Script = Script::new(include_str!("announce.lua"));
 #[cfg(feature = "redis")]
-pub(crate) static FILL: Script = Script::new(include_str!("../../scripts/value_fill.lua"));
+pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
 /// Announces a load, unless there is a value after all. One EVALSHA.
 #[derive(Debug)]
@@ -44,7 +41,7 @@ pub(crate) enum Announced {
 impl Operation for Announce {
     type Output = Announced;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Announced {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Announced, StoreError> {
         let Place { value, lease } = &self.place;
         memory.values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
@@ -93,7 +90,7 @@ pub(crate) struct Fill {
 impl Operation for Fill {
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         let Place { value, lease } = &self.place;
         memory.values.update_pair(value, lease, now, |live, lease| {
             let stands = lease.take_if(|lease| lease.value == self.generation.0);

@@ -2,12 +2,9 @@
 
 use bytes::Bytes;
 
-use crate::store::{Key, Operation, Timestamp, memory::Memory};
 #[cfg(feature = "redis")]
-use crate::store::{
-    StoreError,
-    redis::{Command, Reply},
-};
+use crate::store::redis::{Command, Reply};
+use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
 
 /// The value of a key. `GET`.
 #[derive(Debug)]
@@ -16,8 +13,8 @@ pub(crate) struct Get(pub(crate) Key);
 impl Operation for Get {
     type Output = Option<Bytes>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Option<Bytes> {
-        memory.values.get(&self.0, now, |live| live.value.clone())
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Option<Bytes>, StoreError> {
+        Ok(memory.values.get(&self.0, now, |live| live.value.clone()))
     }
 
     #[cfg(feature = "redis")]
@@ -38,8 +35,8 @@ pub(crate) struct Exists(pub(crate) Key);
 impl Operation for Exists {
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
-        memory.values.get(&self.0, now, |_| ()).is_some()
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+        Ok(memory.values.get(&self.0, now, |_| ()).is_some())
     }
 
     #[cfg(feature = "redis")]

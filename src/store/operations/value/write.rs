@@ -5,20 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Place;
-use crate::store::{
-    Operation, Timestamp,
-    memory::{Memory, replace},
-};
 #[cfg(feature = "redis")]
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    StoreError,
-    redis::{Command, Reply, Script},
+    Operation, StoreError, Timestamp,
+    memory::{Memory, replace},
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static SET: Script = Script::new(include_str!("../../scripts/value_set.lua"));
+pub(crate) static SET: Script = Script::new(include_str!("set.lua"));
 #[cfg(feature = "redis")]
-pub(crate) static DEL: Script = Script::new(include_str!("../../scripts/value_del.lua"));
+pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 
 /// Sets a value for `ttl`. One EVALSHA.
 #[derive(Debug)]
@@ -31,12 +28,12 @@ pub(crate) struct Set {
 impl Operation for Set {
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         let Place { value, lease } = &self.place;
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             replace(live, self.value.clone(), now, self.ttl);
-        });
+        })
     }
 
     #[cfg(feature = "redis")]
@@ -59,7 +56,7 @@ pub(crate) struct Del(pub(crate) Place);
 impl Operation for Del {
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> bool {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         let Place { value, lease } = &self.0;
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;

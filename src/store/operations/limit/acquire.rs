@@ -5,10 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "redis")]
 use crate::{
     rate_limit::{Algorithm, algorithm::Wait},
-    store::{
-        error::StoreError,
-        redis::{Command, NextReply, Reply, Script},
-    },
+    store::redis::{Command, NextReply, Reply, Script},
 };
 use crate::{
     rate_limit::{
@@ -18,6 +15,7 @@ use crate::{
     },
     store::{
         clock::Timestamp,
+        error::StoreError,
         memory::{Live, Memory, Weigh},
         namespace::Namespace,
         operation::Operation,
@@ -25,7 +23,7 @@ use crate::{
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static ACQUIRE: Script = Script::new(include_str!("../scripts/acquire.lua"));
+pub(crate) static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
 
 /// Consumes `cost` of every policy for one subject, if all of them have so much left.
 /// Answers a verdict a policy, in their order.
@@ -69,7 +67,7 @@ impl Weigh for LimitState {
 impl Operation for Acquire {
     type Output = Vec<Verdict>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let key = self.names.rate_limit(&self.subject, "");
         memory.rate_limits.update(&key, now, |live| {
             // Under the lock, so that a thread that was held up before it does not turn the

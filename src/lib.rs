@@ -101,6 +101,8 @@ pub struct Readme;
 
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 mod body;
+#[cfg(feature = "key-value")]
+mod collapse;
 #[cfg(feature = "rate-limit")]
 mod peer;
 #[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]

@@ -15,10 +15,11 @@ pub fn routes() -> Router<App> {
 }
 
 async fn read(State(app): State<App>, Path(id): Path<String>) -> Result<Json<User>, Error> {
-    let query = || app.repository.user(&id);
-    Ok(Json(
-        app.users.get_or_load(&id, USER_DATA_TTL, query).await?,
-    ))
+    let (repository, wanted) = (app.repository, id.clone());
+    // The query owns what it needs: it goes on, for others, when this client leaves.
+    let query = || async move { repository.user(&wanted).await };
+    let user = app.users.get_or_load(id, USER_DATA_TTL, query).await?;
+    Ok(Json(user))
 }
 
 #[derive(Debug, Deserialize)]

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::stand::{Api, Stand, assert_problem};
-use crate::harness::client::Client;
+use crate::harness::{client::Client, eventually};
 
 super::on_both_stores!(
     a_user_is_read_from_the_database_once,
@@ -90,6 +90,27 @@ async fn what_is_no_user_is_a_problem(stand: Stand) {
     let reply = client.ask(Method::PUT, "/users/1").await;
     assert_problem(&reply, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_problem(&client.get("/users").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn two_hundred_requests_for_long_unknown_ids_are_404s_that_leave_nothing_behind() {
+    let stand = Stand::redis().await;
+    let client = stand.client();
+    for n in 0..200 {
+        let path = format!("/users/{n}{}", "x".repeat(60_000));
+        assert_eq!(client.status(&path).await, StatusCode::NOT_FOUND);
+    }
+    assert_problem(
+        &client
+            .get(&format!("/users/{}", "%F0%9F%8C%B5".repeat(5_000)))
+            .await,
+        StatusCode::NOT_FOUND,
+    );
+    eventually("no key of a user is left", async || {
+        let server = stand.server();
+        server.keys("keep:user:*").is_empty() && server.keys("keep:lease:*").is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -47,17 +47,17 @@ impl Lease {
         self.store.execute(announce).await
     }
 
-    /// Stores the value, if nothing has changed since the announcement.
-    pub(super) async fn fill(mut self, value: Bytes, ttl: Duration) -> Result<(), StoreError> {
+    /// Stores the value, if nothing has changed since the announcement; whether it was stored.
+    pub(super) async fn fill(mut self, value: Bytes, ttl: Duration) -> Result<bool, StoreError> {
         let fill = Fill {
             place: self.place.clone(),
             token: self.token.clone(),
             value,
             ttl: at_least_a_millisecond(ttl),
         };
-        self.store.execute(fill).await?;
+        let stored = self.store.execute(fill).await?;
         self.settled = true;
-        Ok(())
+        Ok(stored)
     }
 
     /// It was not announced, because there is a value.

@@ -24,6 +24,9 @@ pub(super) type Loads = Flights<Key, Outcome>;
 pub(super) enum Outcome {
     /// The value as it is stored.
     Loaded(Bytes),
+    /// A value that was not stored, for it was set or deleted since the load was announced:
+    /// whoever has joined later than that must not have it.
+    Overtaken(Bytes),
     /// A value that cannot be written as JSON: only the caller whose loader it was has it.
     Unserializable,
     /// The loader's error, whose type is known to the caller whose loader it was.
@@ -78,10 +81,14 @@ impl KeyValue {
                 false
             }
         };
+        let mut earlier = true;
         let lead = loop {
             match self.loads.claim(&key, self.load_timeout) {
                 Claim::Leader(lead) => break Some(lead),
                 Claim::Follower(follower) => match follower.outcome().await {
+                    // Another process may have deleted the value before this call, but after
+                    // this load began. The next load is no earlier than this call.
+                    Ok(Outcome::Overtaken(_)) if earlier => earlier = false,
                     Ok(outcome) => match self.shared(outcome) {
                         Some(result) => return result,
                         // Others are in the same position: to load one after another would take
@@ -118,7 +125,7 @@ impl KeyValue {
         E: Any + Send + Sync,
     {
         match outcome {
-            Outcome::Loaded(stored) => self.decode(&stored).map(Ok),
+            Outcome::Loaded(stored) | Outcome::Overtaken(stored) => self.decode(&stored).map(Ok),
             Outcome::Unserializable => None,
             Outcome::Failed(error) => {
                 let error = error.downcast().ok()?;
@@ -177,11 +184,12 @@ impl Load {
         let limit = self.values.load_timeout;
         match timeout(limit, CatchPanic::new(work)).await {
             Ok(Ok(Ok((value, Ok(stored))))) => {
-                if let Some(lease) = lease {
-                    self.fill(lease, stored.clone()).await;
-                }
-                // Not before it is stored: a call that comes now would load again.
-                self.finish(Outcome::Loaded(stored));
+                // Others get it when it is stored: a call that came before would load again.
+                let outcome = match lease {
+                    Some(lease) => self.fill(lease, stored).await,
+                    None => Outcome::Loaded(stored),
+                };
+                self.finish(outcome);
                 Ok(value)
             }
             Ok(Ok(Ok((value, Err(error))))) => {
@@ -228,9 +236,14 @@ impl Load {
         }
     }
 
-    async fn fill(&self, lease: Lease, value: Bytes) {
-        if let Err(error) = lease.fill(value, self.ttl).await {
-            self.values.report(&error, "a loaded value is not stored");
+    async fn fill(&self, lease: Lease, value: Bytes) -> Outcome {
+        match lease.fill(value.clone(), self.ttl).await {
+            Ok(true) => Outcome::Loaded(value),
+            Ok(false) => Outcome::Overtaken(value),
+            Err(error) => {
+                self.values.report(&error, "a loaded value is not stored");
+                Outcome::Loaded(value)
+            }
         }
     }
 

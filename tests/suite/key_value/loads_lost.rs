@@ -210,6 +210,28 @@ async fn a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer
     server.assert_every_key_has_a_ttl();
 }
 
+#[tokio::test]
+async fn a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer() {
+    let mut stand = Stand::redis().await;
+    let users = stand.impatient().await;
+    users.exists(1).await.unwrap();
+    let server = stand.server();
+    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    let database = Database::open("Ada");
+    let begin = Instant::now();
+    let calls = [(); 20].map(|()| database.spawn_through(&users, "1"));
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), user("Ada"));
+    }
+    assert!(
+        begin.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        begin.elapsed()
+    );
+    server.command(&["CLIENT", "UNPAUSE"]);
+    server.assert_every_key_has_a_ttl();
+}
+
 /// Lets what was spawned get as far as it can without the test.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(300)).await;

@@ -12,6 +12,7 @@ super::on_both_stores!(
     a_hundred_clients_of_a_cold_user_are_one_read,
     a_change_is_seen_at_once,
     a_change_while_a_read_runs_is_not_hidden,
+    a_change_and_a_read_go_on_when_their_client_leaves,
     what_is_no_user_is_a_problem,
 );
 
@@ -80,6 +81,29 @@ async fn a_change_while_a_read_runs_is_not_hidden(mut stand: Stand) {
         client.ask(Method::DELETE, "/users/1").await;
         client.put("/users/1", json!({"name": "cold"})).await;
     }
+}
+
+async fn a_change_and_a_read_go_on_when_their_client_leaves(mut stand: Stand) {
+    stand.restart(&["--db-delay-ms", "300"]);
+    let patience = std::time::Duration::from_millis(100);
+    let client = stand.client();
+    let change = client.put("/users/1", json!({"name": "Ada"}));
+    assert!(tokio::time::timeout(patience, change).await.is_err());
+    // On another connection: the client's own was closed.
+    eventually("the change is made", async || {
+        let user: Value = stand.client().get("/users/1").await.json();
+        user["name"] == "Ada"
+    })
+    .await;
+    let (before, _) = stand.client().reads().await;
+    for _ in 0..20 {
+        let client = stand.client();
+        let read = client.get("/users/2");
+        if tokio::time::timeout(patience, read).await.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(stand.client().reads().await, (before + 1, 0));
 }
 
 async fn what_is_no_user_is_a_problem(stand: Stand) {

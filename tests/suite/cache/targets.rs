@@ -36,7 +36,11 @@ async fn two_names_in_one_request_are_neither_answered_nor_stored(stand: Stand) 
         &[b"victim.example:80"],
     ] {
         let reply = ask(&site, "GET", uri, hosts).await;
-        assert_eq!(reply.cache_status(), "fwd=bypass; fwd-status=200", "{hosts:?}");
+        assert_eq!(
+            reply.cache_status(),
+            "fwd=bypass; fwd-status=200",
+            "{hosts:?}"
+        );
     }
     let own = ask(&site, "GET", uri, &[]).await;
     assert_eq!(own.body, "5");
@@ -65,7 +69,10 @@ async fn names_that_agree_are_one_page(stand: Stand) {
         ("http://site.example/p", &[&b"SITE.example"[..]]),
         ("/p", &[b"site.example"]),
     ] {
-        assert!(ask(&site, "GET", uri, hosts).await.is_hit(), "{uri} {hosts:?}");
+        assert!(
+            ask(&site, "GET", uri, hosts).await.is_hit(),
+            "{uri} {hosts:?}"
+        );
     }
     // A request that names no site at all, as in a test of a router, is certain too.
     ask(&site, "GET", "/p", &[]).await;
@@ -86,13 +93,21 @@ async fn an_invalid_name_is_neither_answered_nor_stored(stand: Stand) {
     ] {
         for _ in 0..2 {
             let reply = ask(&site, "GET", "/p", &[host]).await;
-            assert_eq!(reply.cache_status(), "fwd=bypass; fwd-status=200", "{host:?}");
+            assert_eq!(
+                reply.cache_status(),
+                "fwd=bypass; fwd-status=200",
+                "{host:?}"
+            );
         }
     }
     for uri in ["http://user:secret@a.example/p", "a.example:80"] {
         for _ in 0..2 {
             let reply = ask(&site, "GET", uri, &[]).await;
-            assert_eq!(reply.cache_status(), "fwd=bypass; fwd-status=200", "{uri:?}");
+            assert_eq!(
+                reply.cache_status(),
+                "fwd=bypass; fwd-status=200",
+                "{uri:?}"
+            );
         }
     }
     let sane = site.open(request("GET", "/p", &[])).await.unwrap();

@@ -25,7 +25,11 @@ async fn requests_under_way_come_to_their_end() {
         }
         stand.gateway.signal();
         tokio::time::sleep(Duration::from_millis(100)).await;
-        assert!(tokio::net::TcpStream::connect(stand.gateway.addr()).await.is_err());
+        assert!(
+            tokio::net::TcpStream::connect(stand.gateway.addr())
+                .await
+                .is_err()
+        );
     };
     let ((one, two), ()) = tokio::join!(asked, stopped);
     assert_eq!((one.text(), two.text()), ("late", "late"));
@@ -46,8 +50,14 @@ async fn a_stream_that_does_not_end_is_cut_after_the_time_for_draining() {
     let told = Instant::now();
     assert_eq!(stand.gateway.terminate(), Some(0));
     let took = told.elapsed();
-    assert!(took >= Duration::from_millis(950) && took < Duration::from_secs(8), "{took:?}");
-    assert!(response.into_body().collect().await.is_err(), "a cut is no clean end");
+    assert!(
+        took >= Duration::from_millis(950) && took < Duration::from_secs(8),
+        "{took:?}"
+    );
+    assert!(
+        response.into_body().collect().await.is_err(),
+        "a cut is no clean end"
+    );
 }
 
 #[tokio::test]
@@ -84,5 +94,9 @@ async fn idle_connections_do_not_hold_it_up() {
     half.send("GET / HT").await;
     let told = Instant::now();
     assert_eq!(stand.gateway.terminate(), Some(0));
-    assert!(told.elapsed() < Duration::from_secs(8), "{:?}", told.elapsed());
+    assert!(
+        told.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        told.elapsed()
+    );
 }

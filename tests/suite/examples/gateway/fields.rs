@@ -12,9 +12,8 @@ use crate::harness::{
 
 /// A request with these lines after its `Host`, and how the origin sees it.
 async fn seen(stand: &Stand, request_line: &str, lines: &str) -> String {
-    let head = format!(
-        "{request_line} HTTP/1.1\r\nHost: a.example\r\n{lines}Connection: close\r\n\r\n"
-    );
+    let head =
+        format!("{request_line} HTTP/1.1\r\nHost: a.example\r\n{lines}Connection: close\r\n\r\n");
     stand.raw(head).await
 }
 
@@ -46,14 +45,20 @@ async fn connection_cannot_name_an_end_to_end_field() {
 #[tokio::test]
 async fn what_connection_removes_was_never_there_for_the_cache() {
     let stand = Stand::start(&[], async |request: Request<_>| {
-        let fields = [("cache-control", "max-age=60"), ("vary", "accept-language, x-own")];
+        let fields = [
+            ("cache-control", "max-age=60"),
+            ("vary", "accept-language, x-own"),
+        ];
         answer(&fields, &shown(&request))
     });
     // A field of the connection selects no variant, whatever it says.
     let attack = seen(&stand, "GET /", "X-Own: 1\r\nConnection: X-Own\r\n").await;
     assert!(!attack.contains("x-own: 1"), "{attack}");
     let own = get_with(&stand.client(), "/", "host", "a.example").await;
-    assert!(own.header("cache-status").unwrap().contains("hit"), "{own:?}");
+    assert!(
+        own.header("cache-status").unwrap().contains("hit"),
+        "{own:?}"
+    );
     // A field that is not of the connection selects its own.
     let german = "Accept-Language: de\r\nConnection: Accept-Language\r\n";
     let attack = seen(&stand, "GET /", german).await;
@@ -70,7 +75,12 @@ async fn the_upstream_never_sees_its_own_name_as_host() {
 
 #[tokio::test]
 async fn a_limit_by_a_header_counts_what_is_sent_on() {
-    let flags = ["--limit", "\"one\";q=1;w=600", "--limit-key", "header:X-Key"];
+    let flags = [
+        "--limit",
+        "\"one\";q=1;w=600",
+        "--limit-key",
+        "header:X-Key",
+    ];
     let stand = Stand::start(&flags, echo);
     // Without the field all share one budget; a field of the connection buys no other.
     let first = seen(&stand, "GET /1", "X-Key: a\r\nConnection: X-Key\r\n").await;
@@ -88,7 +98,14 @@ async fn a_field_of_the_connection_is_removed_however_it_is_named() {
         "X-One: 1\r\nX-Two: 2\r\nX-Three: 3\r\nX-One: 1b\r\nConnection: x-ONE ,, X-Two\r\nConnection: x-three\r\nKeep-Alive: 5\r\nProxy-Connection: keep-alive\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\nTE: gzip;q=0.5, trailers\r\n",
     )
     .await;
-    for name in ["x-one", "x-two", "x-three", "keep-alive", "proxy-connection", "http2-settings"] {
+    for name in [
+        "x-one",
+        "x-two",
+        "x-three",
+        "keep-alive",
+        "proxy-connection",
+        "http2-settings",
+    ] {
         assert!(!shown.contains(name), "{name}: {shown}");
     }
     assert!(shown.contains("\nte: trailers\n"), "{shown}");
@@ -98,10 +115,15 @@ async fn a_field_of_the_connection_is_removed_however_it_is_named() {
 #[tokio::test]
 async fn cookies_in_crumbs_are_one_line_to_the_upstream() {
     let stand = Stand::start(&["--cache", "off"], echo);
-    let crumbs = Request::get("/").header("cookie", "a=1").header("cookie", "b=2");
+    let crumbs = Request::get("/")
+        .header("cookie", "a=1")
+        .header("cookie", "b=2");
     let crumbs = crumbs.header("cookie", "c=3").body(body::empty()).unwrap();
     let shown = stand.h2c().send(crumbs).await;
-    assert!(shown.text().contains("\ncookie: a=1; b=2; c=3\n"), "{shown:?}");
+    assert!(
+        shown.text().contains("\ncookie: a=1; b=2; c=3\n"),
+        "{shown:?}"
+    );
     assert_eq!(shown.text().matches("cookie").count(), 1);
 }
 
@@ -109,7 +131,10 @@ async fn cookies_in_crumbs_are_one_line_to_the_upstream() {
 async fn via_says_the_version_that_was_received() {
     let stand = Stand::start(&["--cache", "off"], echo);
     let one = seen(&stand, "GET /", "Via: 1.0 fred\r\n").await;
-    assert!(one.contains("\nvia: 1.0 fred\nvia: 1.1 tower-keep\n"), "{one}");
+    assert!(
+        one.contains("\nvia: 1.0 fred\nvia: 1.1 tower-keep\n"),
+        "{one}"
+    );
     let two = stand.h2c().get("/").await;
     assert!(two.text().contains("\nvia: 2 tower-keep\n"), "{two:?}");
     // The way back is from the upstream, and that speaks HTTP/1.1, or 1.0.
@@ -143,7 +168,10 @@ async fn what_a_stranger_says_of_itself_is_not_passed_on_as_the_gateways_word() 
     )
     .await;
     // The list grows at its right end, where those who count their proxies read it.
-    assert!(shown.contains("\nx-forwarded-for: 192.0.2.1, 127.0.0.1\n"), "{shown}");
+    assert!(
+        shown.contains("\nx-forwarded-for: 192.0.2.1, 127.0.0.1\n"),
+        "{shown}"
+    );
     assert!(shown.contains("\nx-forwarded-proto: http\n"), "{shown}");
     assert!(shown.contains("\nx-forwarded-host: a.example\n"), "{shown}");
     assert!(!shown.contains("evil.example"), "{shown}");
@@ -152,7 +180,12 @@ async fn what_a_stranger_says_of_itself_is_not_passed_on_as_the_gateways_word() 
 #[tokio::test]
 async fn a_trusted_proxy_may_say_that_the_client_came_over_tls() {
     let stand = Stand::start(&["--trusted-hops", "1"], echo);
-    let secure = seen(&stand, "GET /", "X-Forwarded-Proto: https\r\nForwarded: for=192.0.2.1\r\n").await;
+    let secure = seen(
+        &stand,
+        "GET /",
+        "X-Forwarded-Proto: https\r\nForwarded: for=192.0.2.1\r\n",
+    )
+    .await;
     assert!(secure.contains("\nx-forwarded-proto: https\n"), "{secure}");
     assert!(
         secure.contains("\nforwarded: for=192.0.2.1, for=127.0.0.1;host=a.example;proto=https\n"),
@@ -172,7 +205,10 @@ async fn max_forwards_counts_down_and_ends_here_at_zero() {
     let on = seen(&stand, "OPTIONS /", "Max-Forwards: 5\r\n").await;
     assert!(on.contains("\nmax-forwards: 4\n"), "{on}");
     let on = seen(&stand, "TRACE /", "Max-Forwards: 1\r\n").await;
-    assert!(on.contains("TRACE /\n") && on.contains("\nmax-forwards: 0\n"), "{on}");
+    assert!(
+        on.contains("TRACE /\n") && on.contains("\nmax-forwards: 0\n"),
+        "{on}"
+    );
     // To other methods it means nothing.
     let get = seen(&stand, "GET /", "Max-Forwards: 0\r\n").await;
     assert!(get.contains("\nmax-forwards: 0\n"), "{get}");
@@ -185,7 +221,10 @@ async fn max_forwards_counts_down_and_ends_here_at_zero() {
     let here = seen(&stand, "TRACE /t?q", secrets).await;
     assert!(here.starts_with("HTTP/1.1 200 "), "{here}");
     assert!(here.contains("content-type: message/http"), "{here}");
-    assert!(here.contains("TRACE /t?q HTTP/1.1\r\n") && here.contains("x-own: shown\r\n"), "{here}");
+    assert!(
+        here.contains("TRACE /t?q HTTP/1.1\r\n") && here.contains("x-own: shown\r\n"),
+        "{here}"
+    );
     assert!(!here.contains("s3cret"), "{here}");
     assert_eq!(stand.origin.hits(), reached);
 }

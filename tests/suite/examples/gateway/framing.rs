@@ -3,7 +3,7 @@
 use http::{Request, StatusCode};
 use http_body_util::BodyExt as _;
 
-use super::stand::{answer, start, Stand};
+use super::stand::{Stand, answer, start};
 use crate::harness::{
     body,
     client::Client,
@@ -30,15 +30,21 @@ async fn a_response_with_transfer_encoding_and_a_length_is_whole() {
         for head in [
             format!("Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n"),
             format!("Transfer-Encoding: chunked\r\nContent-Length: {length}\r\n"),
-            format!("Content-Length: {length}\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n"),
+            format!(
+                "Content-Length: {length}\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n"
+            ),
         ] {
-            let response = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{head}\r\n{CHUNKS}");
+            let response =
+                format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{head}\r\n{CHUNKS}");
             for cache in ["on", "off"] {
                 let (_origin, got) = twice(&response, &["--cache", cache]).await;
                 for text in got {
                     assert!(text.starts_with("HTTP/1.1 200 "), "{head}: {text}");
                     assert!(text.contains(WHOLE), "{head}: {text}");
-                    assert!(!text.contains(&format!("content-length: {length}\r\n")), "{text}");
+                    assert!(
+                        !text.contains(&format!("content-length: {length}\r\n")),
+                        "{text}"
+                    );
                 }
             }
         }
@@ -47,7 +53,9 @@ async fn a_response_with_transfer_encoding_and_a_length_is_whole() {
 
 #[tokio::test]
 async fn a_coding_that_does_not_end_in_chunked_is_read_to_the_end_of_the_connection() {
-    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\nCache-Control: no-store\r\n\r\n{WHOLE}");
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: identity\r\nCache-Control: no-store\r\n\r\n{WHOLE}"
+    );
     let (_origin, [text, _]) = twice(&response, &[]).await;
     assert!(text.contains(WHOLE), "{text}");
 }
@@ -63,7 +71,8 @@ async fn a_response_whose_lengths_contradict_each_other_is_a_502_and_not_stored(
         "Content-Length: 99999999999999999999999\r\n",
         "Content-Length:\r\n",
     ] {
-        let response = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{lines}\r\n{WHOLE}");
+        let response =
+            format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{lines}\r\n{WHOLE}");
         let (origin, got) = twice(&response, &[]).await;
         for text in got {
             assert!(text.starts_with("HTTP/1.1 502 "), "{lines:?}: {text}");
@@ -75,11 +84,18 @@ async fn a_response_whose_lengths_contradict_each_other_is_a_502_and_not_stored(
 
 #[tokio::test]
 async fn the_same_length_twice_is_one_length() {
-    for lines in ["Content-Length: 40\r\nContent-Length: 40\r\n", "Content-Length: 40, 40\r\n"] {
-        let response = format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{lines}\r\n{WHOLE}");
+    for lines in [
+        "Content-Length: 40\r\nContent-Length: 40\r\n",
+        "Content-Length: 40, 40\r\n",
+    ] {
+        let response =
+            format!("HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n{lines}\r\n{WHOLE}");
         let (origin, got) = twice(&response, &[]).await;
         for text in got {
-            assert!(text.starts_with("HTTP/1.1 200 ") && text.ends_with(WHOLE), "{text}");
+            assert!(
+                text.starts_with("HTTP/1.1 200 ") && text.ends_with(WHOLE),
+                "{text}"
+            );
             assert_eq!(text.matches("content-length: 40\r\n").count(), 1, "{text}");
         }
         assert_eq!(origin.heads().len(), 1);
@@ -110,13 +126,18 @@ async fn a_body_that_breaks_off_is_no_clean_end_and_is_not_stored() {
             };
             assert!(broken, "{head:?}");
         }
-        eventually("both went to the origin", async || origin.heads().len() == 2).await;
+        eventually("both went to the origin", async || {
+            origin.heads().len() == 2
+        })
+        .await;
     }
 }
 
 #[tokio::test]
 async fn an_http_1_0_response_that_claims_a_transfer_encoding_is_a_502() {
-    let response = format!("HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n{CHUNKS}");
+    let response = format!(
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\nCache-Control: max-age=60\r\n\r\n{CHUNKS}"
+    );
     let (_origin, [text, _]) = twice(&response, &[]).await;
     assert!(text.starts_with("HTTP/1.1 502 "), "{text}");
 }
@@ -130,13 +151,22 @@ async fn a_request_with_transfer_encoding_and_a_length_reaches_the_upstream_whol
         answer(&[], &format!("{} {length:?} {}", head.uri, body.len()))
     });
     for (head, text) in [
-        ("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", CHUNKS),
-        ("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n", CHUNKS),
+        (
+            "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+            CHUNKS,
+        ),
+        (
+            "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+            CHUNKS,
+        ),
     ] {
         let smuggled = "GET /smuggled HTTP/1.1\r\nHost: a.example\r\n\r\n";
         let all = format!("POST /p HTTP/1.1\r\nHost: a.example\r\n{head}\r\n{text}{smuggled}");
         let answer = stand.raw(all).await;
-        assert!(answer.contains("/p None 40") || answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(
+            answer.contains("/p None 40") || answer.starts_with("HTTP/1.1 400 "),
+            "{answer}"
+        );
         assert!(!answer.contains("/smuggled"), "{answer}");
     }
     for request in stand.origin.requests() {
@@ -163,12 +193,16 @@ async fn requests_of_which_two_readers_could_make_two_are_refused() {
         " X: 1\r\n",
     ] {
         let answer = stand
-            .raw(format!("POST /p HTTP/1.1\r\nHost: a.example\r\n{head}Connection: close\r\n\r\n{CHUNKS}"))
+            .raw(format!(
+                "POST /p HTTP/1.1\r\nHost: a.example\r\n{head}Connection: close\r\n\r\n{CHUNKS}"
+            ))
             .await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
     }
     let old = stand
-        .raw(format!("POST /p HTTP/1.0\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}"))
+        .raw(format!(
+            "POST /p HTTP/1.0\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n{CHUNKS}"
+        ))
         .await;
     assert!(old.contains(" 400 "), "{old}");
     assert_eq!(stand.origin.hits(), 0);
@@ -178,7 +212,10 @@ async fn requests_of_which_two_readers_could_make_two_are_refused() {
 async fn a_get_with_a_body_of_unknown_length_keeps_it() {
     let stand = Stand::start(&[], async |request: Request<_>| {
         let body = request.into_body().collect().await.unwrap().to_bytes();
-        answer(&[("cache-control", "max-age=60")], &format!("{} bytes", body.len()))
+        answer(
+            &[("cache-control", "max-age=60")],
+            &format!("{} bytes", body.len()),
+        )
     });
     for method in ["GET", "DELETE", "POST"] {
         let answer = stand
@@ -190,7 +227,9 @@ async fn a_get_with_a_body_of_unknown_length_keeps_it() {
 
 #[tokio::test]
 async fn the_bytes_after_a_response_are_nobodys() {
-    let response = format!("HTTP/1.1 200 OK\r\nContent-Length: 40\r\nCache-Control: no-store\r\n\r\n{WHOLE}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+    let response = format!(
+        "HTTP/1.1 200 OK\r\nContent-Length: 40\r\nCache-Control: no-store\r\n\r\n{WHOLE}HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison"
+    );
     let (_origin, got) = twice(&response, &[]).await;
     for text in got {
         assert!(text.ends_with(WHOLE), "{text}");

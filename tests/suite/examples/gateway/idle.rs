@@ -21,7 +21,10 @@ const IDLE: [&str; 2] = ["--idle", "1"];
 /// An origin whose one response streams from the test, with these fields.
 fn streaming(
     fields: &'static [(&'static str, &'static str)],
-) -> (BodySender, impl Fn(Request<Incoming>) -> std::future::Ready<Response<Body>> + Clone) {
+) -> (
+    BodySender,
+    impl Fn(Request<Incoming>) -> std::future::Ready<Response<Body>> + Clone,
+) {
     let (sender, stream) = body::stream();
     let stream = Arc::new(Mutex::new(Some(stream)));
     let handler = move |_| {
@@ -51,14 +54,22 @@ async fn an_upstream_that_stalls_in_its_body_cuts_the_client_off() {
         for version in [1, 2] {
             let (mut sender, handler) = streaming(fields);
             let stand = Stand::start(&IDLE, handler);
-            let client = if version == 1 { stand.client() } else { stand.h2c() };
+            let client = if version == 1 {
+                stand.client()
+            } else {
+                stand.h2c()
+            };
             let request = Request::get("/p").body(body::empty()).unwrap();
             sender.send_data("half".into()).await.unwrap();
             let response = client.try_send(request).await.unwrap();
             assert_eq!(response.status(), StatusCode::OK);
             let ended = in_time(response.into_body().collect()).await;
-            assert!(ended.is_err(), "{fields:?}: half a body as a whole one: {ended:?}");
-            in_time(async { while sender.send_data(Bytes::from_static(b"x")).await.is_ok() {} }).await;
+            assert!(
+                ended.is_err(),
+                "{fields:?}: half a body as a whole one: {ended:?}"
+            );
+            in_time(async { while sender.send_data(Bytes::from_static(b"x")).await.is_ok() {} })
+                .await;
         }
     }
 }
@@ -89,17 +100,23 @@ async fn an_upstream_without_an_answer_in_time_is_a_504_with_a_problem() {
     for path in ["/p", "/q"] {
         let reply = in_time(stand.client().get(path)).await;
         assert_eq!(reply.status, StatusCode::GATEWAY_TIMEOUT);
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"));
+        assert_eq!(
+            reply.header("content-type"),
+            Some("application/problem+json")
+        );
         assert_eq!(reply.json::<serde_json::Value>()["status"], 504);
     }
 }
 
 #[tokio::test]
 async fn a_long_upload_that_keeps_coming_does_not_use_up_the_time_for_the_answer() {
-    let stand = Stand::start(&["--upstream-timeout", "1"], async |request: Request<Incoming>| {
-        let body = request.into_body().collect().await.unwrap().to_bytes();
-        answer(&[], &body.len().to_string())
-    });
+    let stand = Stand::start(
+        &["--upstream-timeout", "1"],
+        async |request: Request<Incoming>| {
+            let body = request.into_body().collect().await.unwrap().to_bytes();
+            answer(&[], &body.len().to_string())
+        },
+    );
     let (mut sender, upload) = body::stream();
     let drip = async {
         for _ in 0..8 {
@@ -157,7 +174,9 @@ async fn a_client_that_does_not_read_is_cut_off_and_its_upstream_let_go() {
     let (mut sender, handler) = streaming(&[("cache-control", "no-store")]);
     let stand = Stand::start(&IDLE, handler);
     let mut client = RawClient::connect(stand.gateway.addr()).await;
-    client.send("GET /p HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    client
+        .send("GET /p HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        .await;
     client.head().await;
     let chunk = Bytes::from(vec![0; 1 << 20]);
     in_time(async { while sender.send_data(chunk.clone()).await.is_ok() {} }).await;

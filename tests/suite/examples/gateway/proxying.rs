@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
 use super::stand::{Stand, answer, get_with, page, start};
 use crate::harness::{body, client::Client, port};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 
 #[tokio::test]
 async fn a_request_goes_on_with_its_body_and_its_own_host() {

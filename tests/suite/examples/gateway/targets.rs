@@ -10,10 +10,7 @@ const BAD: &str = "HTTP/1.1 400 ";
 #[tokio::test]
 async fn an_absolute_target_replaces_host_for_the_upstream_and_for_the_cache() {
     let redis = RedisServer::start();
-    for stand in [
-        Stand::start(&[], echo),
-        Stand::on_redis(&redis, &[], echo),
-    ] {
+    for stand in [Stand::start(&[], echo), Stand::on_redis(&redis, &[], echo)] {
         let attack = "GET http://victim.example/p HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
         let answer = stand.raw(attack).await;
         assert!(answer.contains("\nhost: victim.example\n"), "{answer}");
@@ -31,14 +28,22 @@ async fn an_absolute_target_replaces_host_for_the_upstream_and_for_the_cache() {
 #[tokio::test]
 async fn an_absolute_target_without_a_path_is_the_root() {
     let stand = Stand::start(&[], echo);
-    for (target, sent_on) in [("http://a.example", "GET /\n"), ("http://a.example?q", "GET /?q\n")] {
+    for (target, sent_on) in [
+        ("http://a.example", "GET /\n"),
+        ("http://a.example?q", "GET /?q\n"),
+    ] {
         let answer = stand
-            .raw(format!("GET {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"))
+            .raw(format!(
+                "GET {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+            ))
             .await;
         assert!(answer.contains(sent_on), "{answer}");
     }
     let root = get_with(&stand.client(), "/?q", "host", "a.example").await;
-    assert!(root.header("cache-status").unwrap().contains("hit"), "{root:?}");
+    assert!(
+        root.header("cache-status").unwrap().contains("hit"),
+        "{root:?}"
+    );
 }
 
 #[tokio::test]
@@ -73,7 +78,9 @@ async fn a_request_without_exactly_one_valid_host_is_refused() {
     ] {
         for target in ["/p", "http://victim.example/p"] {
             let answer = stand
-                .raw(format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"))
+                .raw(format!(
+                    "GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n"
+                ))
                 .await;
             assert!(answer.starts_with(BAD), "{target} {hosts:?}: {answer}");
             assert!(answer.contains("application/problem+json"), "{answer}");
@@ -103,10 +110,15 @@ async fn every_host_of_the_grammar_is_accepted_and_sent_on_as_it_came() {
         "a-b.c~d!$&'()*+,;=",
     ] {
         let answer = stand
-            .raw(format!("GET /p HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"))
+            .raw(format!(
+                "GET /p HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            ))
             .await;
         assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
-        assert!(answer.contains(&format!("\nhost: {host}\n")), "{host}: {answer}");
+        assert!(
+            answer.contains(&format!("\nhost: {host}\n")),
+            "{host}: {answer}"
+        );
     }
 }
 
@@ -151,14 +163,18 @@ async fn an_http_1_0_request_may_name_no_host_and_is_for_the_upstream_itself() {
     let stand = Stand::start(&[], echo);
     let upstream = stand.origin.addr();
     let answer = stand.raw("GET /p HTTP/1.0\r\n\r\n").await;
-    assert!(answer.contains(&format!("\nhost: {upstream}\n")), "{answer}");
+    assert!(
+        answer.contains(&format!("\nhost: {upstream}\n")),
+        "{answer}"
+    );
     assert!(answer.contains("\nvia: 1.0 tower-keep\n"), "{answer}");
     let hit = get_with(&stand.client(), "/p", "host", &upstream.to_string()).await;
-    assert!(hit.header("cache-status").unwrap().contains("hit"), "{hit:?}");
+    assert!(
+        hit.header("cache-status").unwrap().contains("hit"),
+        "{hit:?}"
+    );
 
-    let named = stand
-        .raw("GET http://a.example/p HTTP/1.0\r\n\r\n")
-        .await;
+    let named = stand.raw("GET http://a.example/p HTTP/1.0\r\n\r\n").await;
     assert!(named.contains("\nhost: a.example\n"), "{named}");
     for hosts in ["Host: a b\r\n", "Host: a\r\nHost: b\r\n", "Host:\r\n"] {
         let answer = stand.raw(format!("GET /p HTTP/1.0\r\n{hosts}\r\n")).await;
@@ -180,7 +196,9 @@ async fn targets_of_no_form_that_the_method_may_have_are_refused() {
         "OPTIONS p",
     ] {
         let answer = stand
-            .raw(format!("{line} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"))
+            .raw(format!(
+                "{line} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+            ))
             .await;
         assert!(answer.starts_with(BAD), "{line}: {answer}");
         assert!(!answer.contains("secret"), "{answer}");
@@ -197,7 +215,9 @@ async fn a_scheme_in_the_target_makes_no_second_page() {
     let stand = Stand::start(&[], echo);
     for target in ["/p", "http://a.example/p", "https://a.example/p"] {
         stand
-            .raw(format!("GET {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"))
+            .raw(format!(
+                "GET {target} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n"
+            ))
             .await;
     }
     assert_eq!(stand.origin.hits(), 1);
@@ -224,7 +244,10 @@ async fn a_refused_target_ends_the_connection_and_what_is_pipelined_behind_it() 
         .raw("GET /a HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\nHost: a.example\r\n\r\n")
         .await;
     assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
-    assert!(answer.to_lowercase().contains("connection: close"), "{answer}");
+    assert!(
+        answer.to_lowercase().contains("connection: close"),
+        "{answer}"
+    );
     assert_eq!(stand.origin.hits(), 0);
 }
 
@@ -236,7 +259,10 @@ async fn a_write_to_one_name_does_not_drop_the_pages_of_another() {
     let attack = "POST http://evil.example/p HTTP/1.1\r\nHost: victim.example\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
     stand.raw(attack).await;
     let still = get_with(&client, "/p", "host", "victim.example").await;
-    assert!(still.header("cache-status").unwrap().contains("hit"), "{still:?}");
+    assert!(
+        still.header("cache-status").unwrap().contains("hit"),
+        "{still:?}"
+    );
 }
 
 #[tokio::test]
@@ -262,7 +288,11 @@ async fn health_is_for_http_without_a_host_too() {
     let answer = stand.raw("GET /_health/live HTTP/1.0\r\n\r\n").await;
     assert!(answer.contains(" 200 "), "{answer}");
     assert_eq!(
-        stand.client().ask(Method::GET, "/_health/live").await.status,
+        stand
+            .client()
+            .ask(Method::GET, "/_health/live")
+            .await
+            .status,
         StatusCode::OK
     );
 }

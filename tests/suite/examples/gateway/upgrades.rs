@@ -41,7 +41,10 @@ pub(super) async fn tunnel(gateway: &Example) -> RawClient {
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     let lower = head.to_lowercase();
-    assert!(lower.contains("upgrade: websocket") && lower.contains("connection: upgrade"), "{head}");
+    assert!(
+        lower.contains("upgrade: websocket") && lower.contains("connection: upgrade"),
+        "{head}"
+    );
     client
 }
 
@@ -58,7 +61,14 @@ async fn a_websocket_is_a_tunnel() {
 #[tokio::test]
 async fn no_other_protocol_is_switched_to() {
     let stand = Stand::start(&[], echo);
-    for upgrade in ["h2c", "H2C", "TLS/1.0", "chat", "h2c, websocket", "websocket2"] {
+    for upgrade in [
+        "h2c",
+        "H2C",
+        "TLS/1.0",
+        "chat",
+        "h2c, websocket",
+        "websocket2",
+    ] {
         for connection in ["Upgrade", "Upgrade, HTTP2-Settings"] {
             let ask = format!(
                 "GET /p HTTP/1.1\r\nHost: a.example\r\nConnection: {connection}\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n"

@@ -2,15 +2,20 @@
 
 use std::{
     collections::HashMap,
+    io,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, sleep_until};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+    time::{Instant, sleep_until},
+};
 
 /// The client of one connection. It is waited for while it has no request under way, and by each
 /// response of which it has a part and does not take the next.
@@ -19,7 +24,7 @@ pub struct Client(Arc<Mutex<Waits>>);
 
 #[derive(Debug)]
 struct Waits {
-    /// Since when there has been no request, if there is none.
+    /// Since when there has been neither a request nor a byte of an answer, if there is no request.
     quiet: Option<Instant>,
     under_way: usize,
     requests: u64,
@@ -59,24 +64,31 @@ impl Client {
         }
     }
 
-    /// Done once the client was waited for longer than `limit`.
-    pub async fn overdue(&self, limit: Duration) {
+    /// Done once the client has not taken a part of a response for longer than `unread`, or has
+    /// asked for nothing and taken nothing for longer than `quiet`.
+    pub async fn overdue(&self, unread: Duration, quiet: Duration) {
         loop {
-            let since = {
-                let waits = self.lock();
-                waits
-                    .quiet
-                    .iter()
-                    .chain(waits.unread.values())
-                    .min()
-                    .copied()
-            };
             let now = Instant::now();
-            let until = since.unwrap_or(now) + limit;
-            if until <= now {
+            let ends = {
+                let waits = self.lock();
+                let unread = waits.unread.values().min().map(|since| *since + unread);
+                let quiet = waits.quiet.map(|since| since + quiet);
+                [unread, quiet].into_iter().flatten().min()
+            };
+            if ends.is_some_and(|ends| ends <= now) {
                 return;
             }
-            sleep_until(until).await;
+            // A wait that has not begun yet ends no earlier than this.
+            let next = now + unread.min(quiet);
+            sleep_until(ends.unwrap_or(next).min(next)).await;
+        }
+    }
+
+    /// The connection as it is watched for what the client takes of answers that are complete.
+    pub fn watch(&self, stream: TcpStream) -> Watched {
+        Watched {
+            stream,
+            client: self.clone(),
         }
     }
 }
@@ -89,6 +101,65 @@ impl Drop for UnderWay {
         if waits.under_way == 0 {
             waits.quiet = Some(Instant::now());
         }
+    }
+}
+
+/// A client's connection. What it takes of answers that hyper has in its buffer is seen here.
+#[derive(Debug)]
+pub struct Watched {
+    stream: TcpStream,
+    client: Client,
+}
+
+impl Watched {
+    fn wrote(&self) {
+        if let Some(since) = &mut self.client.lock().quiet {
+            *since = Instant::now();
+        }
+    }
+}
+
+impl AsyncRead for Watched {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Watched {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes));
+        self.wrote();
+        Poll::Ready(written)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = ready!(Pin::new(&mut self.stream).poll_write_vectored(cx, bytes));
+        self.wrote();
+        Poll::Ready(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
 

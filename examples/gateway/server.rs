@@ -12,7 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{client::Client, common::Bound, gateway::Gateway};
 
-/// How long a connection that was asked to end may take, once its client has been slow.
+/// How long a connection that was asked to end may take without a request.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// `under_way` holds the tunnels, and here the connections too; they have `drain` to end once the
@@ -58,17 +58,18 @@ async fn serve(stream: TcpStream, peer: SocketAddr, gateway: Gateway, stop: Canc
         .header_read_timeout(idle);
     builder.http2().timer(TokioTimer::new());
     let mut connection =
-        pin!(builder.serve_connection_with_upgrades(TokioIo::new(stream), service));
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(client.watch(stream)), service));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
         () = stop.cancelled() => {
             connection.as_mut().graceful_shutdown();
             tokio::select! {
                 ended = connection.as_mut() => ended,
-                () = client.overdue(idle) => return,
+                // hyper itself would wait for the rest of a head.
+                () = client.overdue(idle, FAREWELL) => return,
             }
         }
-        () = client.overdue(idle) => {
+        () = client.overdue(idle, idle) => {
             connection.as_mut().graceful_shutdown();
             match tokio::time::timeout(FAREWELL, connection).await {
                 Ok(ended) => ended,

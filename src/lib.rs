@@ -41,6 +41,7 @@
 //! | [`session`] | sessions that lose no update and do not come back after logout |
 //! | [`cache`] | a shared HTTP cache by RFC 9111 |
 //! | [`key_value`] | typed cache-aside values, loaded once |
+//! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
 //! the inner service's error type. Where they stand together the order is limit, session, cache,
@@ -83,6 +84,9 @@ pub mod rate_limit;
 #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
 pub mod session;
 pub mod store;
+#[cfg(feature = "cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
+pub mod target;
 
 #[cfg(doc)]
 #[doc = include_str!("ARCHITECTURE.md")]

@@ -1,5 +1,7 @@
 //! The command line, and the layers that it describes.
 
+use std::time::Duration;
+
 use clap::{Parser, ValueEnum};
 use http::{HeaderName, Uri};
 use tower_keep::{
@@ -8,7 +10,7 @@ use tower_keep::{
     rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
 };
 
-use crate::{common::Common, limit::limit};
+use crate::{common::Common, forwarding, limit::limit};
 
 /// A caching, rate limiting reverse proxy.
 #[derive(Debug, Parser)]
@@ -55,7 +57,20 @@ pub struct Flags {
 
     /// Proxies in front of this one whose forwarding fields are believed.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    trusted_hops: usize,
+    pub trusted_hops: usize,
+
+    /// How long a client or the upstream server may keep the other waiting in the middle of a
+    /// body, and a client without a request its connection; websockets may be silent.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
+    pub idle: Duration,
+
+    /// How long the upstream server may take to begin its answer.
+    #[arg(long, value_name = "SECS", default_value = "60", value_parser = seconds)]
+    pub upstream_timeout: Duration,
+
+    /// How long requests and websockets under way may take once the program is told to stop.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds_or_none)]
+    pub drain: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -97,6 +112,20 @@ fn origin(text: &str) -> Result<Uri, String> {
     }
 }
 
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => Err("expected a whole number of seconds".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    seconds_or_none(text)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a whole number of seconds, at least 1".to_owned())
+}
+
 fn limit_key(text: &str) -> Result<LimitKey, String> {
     match text.split_once(':') {
         None if text == "ip" => Some(LimitKey::Ip),
@@ -117,6 +146,7 @@ impl Flags {
         CacheLayer::new(store.clone())
             .with_max_body(self.max_body)
             .with_set_cookie(set_cookie)
+            .with_partition(forwarding::partition)
             .with_name(&self.cache_name)
             .map_err(|error| format!("--cache-name: {error}"))
     }

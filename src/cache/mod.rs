@@ -103,8 +103,10 @@
 //! - Bodies are stored by tasks of their own: that takes a tokio runtime and a `'static` inner
 //!   service. Bodies of requests have a [`Default`], for requests that the cache makes itself.
 //! - The service is always ready: only a request that goes forward waits for the inner one.
-//! - The authority of the URI, or `Host`, is part of the key: check it before if clients can
-//!   choose it.
+//! - The site that a request names, in its URI or in `Host`, is part of the key, as it was sent but for its
+//!   case. A request that names two, or none validly, goes past the cache and invalidates
+//!   nothing ([`target`](crate::target)). A client can still choose any one name: check it
+//!   before if the inner service answers to all.
 //! - A client that leaves before its unsafe request is answered cancels the invalidation too.
 //! - A [`CacheLayer`] and its clones are one cache. Two of them on one store share what is
 //!   stored, not what is in flight.

@@ -15,7 +15,7 @@ use super::{
     future::{Pass, ResponseFuture},
     policy::{Admission, Forward, RequestHead},
     serve::Serve,
-    state::State,
+    state::{Client, State},
 };
 
 /// Answers from stored responses and stores those of the inner service.
@@ -55,16 +55,19 @@ where
             Admission::Lookup if is_beyond(&parts, has_body) || state.bypasses(&parts) => {
                 Forward::Bypass
             }
-            Admission::Lookup => {
-                let client = state.client(parts);
-                let serve = Serve {
-                    state,
-                    inner,
-                    client,
-                    body,
-                };
-                return ResponseFuture::serve(Box::pin(serve.run()));
-            }
+            Admission::Lookup => match state.primary_key(&parts, None) {
+                Some(primary) => {
+                    let serve = Serve {
+                        state,
+                        inner,
+                        client: Client { parts, primary },
+                        body,
+                    };
+                    return ResponseFuture::serve(Box::pin(serve.run()));
+                }
+                // It is not certain which site it is for.
+                None => Forward::Bypass,
+            },
         };
         let unsafe_parts = (!parts.method.is_safe()).then(|| parts.clone());
         let pass = Pass {

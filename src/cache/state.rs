@@ -46,21 +46,20 @@ impl Client {
 }
 
 impl State {
-    pub(super) fn client(&self, parts: request::Parts) -> Client {
-        Client {
-            primary: self.primary_key(&parts, None),
-            parts,
-        }
-    }
-
-    fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> Key {
+    /// The key of `target`, or of the request's own. `None` if the request is not for one site
+    /// for certain.
+    pub(super) fn primary_key(
+        &self,
+        parts: &request::Parts,
+        target: Option<&PathAndQuery>,
+    ) -> Option<Key> {
         let partition = self
             .options
             .partition
             .as_ref()
             .and_then(|partition| partition(parts));
-        let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref());
-        self.store.names().cache(primary.as_str())
+        let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())?;
+        Some(self.store.names().cache(primary.as_str()))
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
@@ -101,7 +100,7 @@ impl State {
     ) -> Vec<Invalidate> {
         let primaries = targets
             .iter()
-            .map(|target| self.primary_key(parts, Some(target)));
+            .filter_map(|target| self.primary_key(parts, Some(target)));
         primaries
             .map(|primary| {
                 self.in_flight.forget(&primary);

@@ -11,5 +11,6 @@ mod reuse;
 mod session;
 mod stale;
 mod stand;
+mod targets;
 
 use crate::harness::on_both_stores;

@@ -21,6 +21,9 @@ fn help_is_no_error_and_names_every_flag() {
         "--limit-key",
         "--limit-on-store-error",
         "--trusted-hops",
+        "--drain",
+        "--idle",
+        "--upstream-timeout",
     ] {
         assert!(output.stdout.contains(flag), "{flag}");
     }
@@ -40,6 +43,9 @@ fn a_wrong_value_is_one_line_that_says_what_would_be_right() {
         ("--limit-key", "header:a b", "ip, global or header:NAME"),
         ("--limit-on-store-error", "panic", "local, allow, deny"),
         ("--trusted-hops", "-1", "digit"),
+        ("--drain", "soon", "whole number of seconds"),
+        ("--idle", "0", "at least 1"),
+        ("--upstream-timeout", "1m", "whole number of seconds"),
         ("--cache-name", "caché", "visible ASCII"),
         ("--namespace", "a b", "a-z"),
         ("--store", "mysql://app:s3cret@h", "redis://"),

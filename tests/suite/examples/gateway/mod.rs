@@ -1,8 +1,14 @@
 //! The reverse proxy, driven over real sockets.
 
 mod caching;
+mod draining;
+mod fields;
 mod flags;
+mod framing;
+mod idle;
 mod limits;
 mod outages;
 mod proxying;
 mod stand;
+mod targets;
+mod upgrades;

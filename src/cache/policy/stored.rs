@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::freshness::Validity;
 use super::headers::single;
-use super::{RequestHead, Variant, VaryNames, headers};
+use super::sharing::SharedFields;
+use super::{RequestHead, ResponseHead, Terms, Variant, VaryNames};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
 /// fields: never a `Cookie` or `Authorization`.
@@ -16,8 +17,7 @@ use super::{RequestHead, Variant, VaryNames, headers};
 pub(crate) struct StoredHead {
     #[serde(with = "status_code")]
     pub(super) status: StatusCode,
-    #[serde(with = "headers::stored")]
-    pub(super) headers: HeaderMap,
+    pub(super) headers: SharedFields,
     pub(super) validity: Validity,
     pub(super) vary: VaryNames,
     pub(super) variant: Variant,
@@ -36,9 +36,26 @@ pub(crate) struct Part {
 }
 
 impl StoredHead {
-    /// For the service's own rules about fields (`Set-Cookie`, request ids).
-    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    /// The stored form of a response to `request` with those of its fields that others may see.
+    pub(super) fn new(
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        terms: &Terms,
+        mut fields: SharedFields,
+        vary: VaryNames,
+        part: Option<Part>,
+    ) -> Self {
+        if part.is_some() {
+            fields.remove_extent();
+        }
+        Self {
+            status: response.status,
+            headers: fields,
+            validity: Validity::new(terms, response),
+            variant: vary.variant(request.headers),
+            vary,
+            part,
+        }
     }
 
     /// The names that `Vary` lists.
@@ -83,7 +100,11 @@ pub(super) fn has_validator(headers: &HeaderMap) -> bool {
 fn digits(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     let all = value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| all)?.parse().ok()
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| all)?
+        .parse()
+        .ok()
 }
 
 mod status_code {

@@ -53,7 +53,19 @@ impl State {
                 supersedes: reason.supersedes_stored(status),
                 is_lasting: reason.is_lasting(status),
             })?;
-        let least = declared_length(response).unwrap_or(response.body().size_hint().lower());
+        let declared = declared_length(response);
+        let consistent = match declared {
+            Some(length) => stored.declares(length),
+            None => !response.headers().contains_key(header::CONTENT_LENGTH),
+        };
+        if !consistent {
+            return Err(Refusal {
+                detail: "length",
+                supersedes: false,
+                is_lasting: false,
+            });
+        }
+        let least = declared.unwrap_or(response.body().size_hint().lower());
         if least > self.options.max_body.min(self.store.largest_response()) {
             let about_target = is_about_target(status);
             return Err(Refusal {

@@ -2,14 +2,17 @@
 
 mod bodies;
 mod collapse;
+mod conditions;
 mod contract;
 mod cost;
 mod differential;
 mod failure;
 mod invalidation;
 mod reuse;
+mod secrets;
 mod session;
 mod stale;
 mod stand;
+mod supersede;
 
 use crate::harness::on_both_stores;

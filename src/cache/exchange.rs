@@ -140,6 +140,15 @@ where
         }
     }
 
+    fn forwards_conditions(&self) -> bool {
+        let Verdict { state, client, .. } = &self.verdict;
+        matches!(self.mode, Mode::Plain)
+            && state
+                .options
+                .policy
+                .forwards_conditions(&client.view(), state.is_uncacheable(client))
+    }
+
     async fn call(&mut self) -> Result<Response<ResBody>, S::Error> {
         let mut parts = self.verdict.client.parts.clone();
         let conditional = match &self.mode {
@@ -149,7 +158,7 @@ where
                 completion_request(&found.head, found.body.len() as u64, &mut parts.headers)
             }
         };
-        if !conditional {
+        if !conditional && !self.forwards_conditions() {
             make_unconditional(&mut parts.headers);
         }
         let request = Request::from_parts(parts, self.body.take().unwrap_or_default());

@@ -9,8 +9,8 @@ use super::{
     cache_status::CacheName,
     in_flight::InFlight,
     lookup::VaryMemory,
-    options::{Options, SetCookie},
-    policy::Policy,
+    options::Options,
+    policy::{Policy, SetCookie},
     service::ResponseCache,
     state::State,
     uncacheable::Uncacheable,
@@ -51,7 +51,8 @@ impl CacheLayer {
     /// Sets how RFC 9111 is applied where it leaves a choice.
     #[must_use]
     pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.options.policy = policy;
+        let set_cookie = self.options.policy.set_cookie();
+        self.options.policy = policy.with_set_cookie(set_cookie);
         self
     }
 
@@ -85,7 +86,7 @@ impl CacheLayer {
     /// Sets what becomes of responses with `Set-Cookie`. Default [`SetCookie::Refuse`].
     #[must_use]
     pub fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
-        self.options.set_cookie = set_cookie;
+        self.options.policy = self.options.policy.with_set_cookie(set_cookie);
         self
     }
 

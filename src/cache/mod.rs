@@ -134,6 +134,5 @@ mod verdict;
 pub use body::CacheBody;
 pub use future::ResponseFuture;
 pub use layer::{CacheLayer, CacheNameError};
-pub use options::SetCookie;
-pub use policy::{Policy, RequestDirective};
+pub use policy::{Policy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::SetCookie;
+
 /// How this shared cache applies RFC 9111 where the RFC leaves a choice.
 ///
 /// ```
@@ -27,6 +29,8 @@ pub struct Policy {
     pub(super) stale_if_disconnected: Duration,
     pub(super) keep_for_validation: Duration,
     pub(super) stale_beside_s_maxage: bool,
+    /// Set on the layer, which keeps it when the rest is exchanged.
+    pub(super) set_cookie: SetCookie,
 }
 
 /// A `Cache-Control` directive of requests (RFC 9111 §5.2.1, RFC 5861 §4).
@@ -79,6 +83,7 @@ impl Default for Policy {
             stale_if_disconnected: Duration::from_secs(10 * 60),
             keep_for_validation: Duration::from_secs(10 * 60),
             stale_beside_s_maxage: false,
+            set_cookie: SetCookie::default(),
         }
         .with_request_directives(RequestDirective::ALL)
     }
@@ -153,6 +158,16 @@ impl Policy {
     pub fn with_keep_for_validation(mut self, keep: Duration) -> Self {
         self.keep_for_validation = keep;
         self
+    }
+
+    /// What becomes of responses that set cookies.
+    pub(crate) fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
+        self.set_cookie = set_cookie;
+        self
+    }
+
+    pub(crate) fn set_cookie(&self) -> SetCookie {
+        self.set_cookie
     }
 
     pub(super) fn honours(&self, directive: RequestDirective) -> bool {

@@ -82,6 +82,23 @@ impl StoredHead {
         let age = i64::try_from(self.age(now)).unwrap_or(i64::MAX);
         i64::from(self.validity.lifetime.unwrap_or(0)) - age
     }
+
+    /// How new the response is: when the origin made it (`Date`, in Unix seconds) and, among the
+    /// responses of one second, when it came (in Unix milliseconds). Of two responses to the same
+    /// request the one with the greater pair is the newer one.
+    ///
+    /// Without a usable `Date` the time of receipt stands in for it, and a `Date` later than that
+    /// counts as that: else an origin whose clock is ahead could never replace what it has sent.
+    ///
+    /// Two clocks meet here. Responses of several origin servers are ordered by the clocks of
+    /// these, and those without a `Date`, or of the same second, by the clocks of the processes
+    /// that received them. Where the clocks differ, an older response can count as the newer one
+    /// for as long as they differ by.
+    pub(crate) fn recency(&self) -> (u64, u64) {
+        let received = self.validity.response_time;
+        let date = u64::try_from(date_value(&self.headers, received)).unwrap_or(0);
+        (date.min(received / 1000), received)
+    }
 }
 
 impl Policy {

@@ -5,6 +5,8 @@ use std::ops::Range;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::entity_tag::EntityTag;
+use super::sharing::OwnFields;
+use super::update::Updated;
 use super::validation::make_unconditional;
 use super::{Part, Policy, RequestHead, ResponseHead, StoredHead, Terms};
 
@@ -12,6 +14,8 @@ use super::{Part, Policy, RequestHead, ResponseHead, StoredHead, Terms};
 #[derive(Debug, Clone)]
 pub(crate) struct Combined {
     pub(crate) head: StoredHead,
+    /// What the new part brought for its client alone.
+    pub(crate) own: OwnFields,
     /// The body, in order.
     pub(crate) body: Vec<Piece>,
 }
@@ -88,7 +92,11 @@ impl Policy {
         {
             return None;
         }
-        let (mut head, permission) = self.updated(request, stored, response, adjust);
+        let Updated {
+            mut head,
+            own,
+            permission,
+        } = self.updated(request, stored, response, adjust);
         permission.ok()?;
         let part = Part {
             first: old.first.min(new.first),
@@ -98,13 +106,13 @@ impl Policy {
         if part.first == 0 && part.reaches_end() {
             head.status = StatusCode::OK;
             head.part = None;
-            head.headers
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(part.length()));
+            head.headers.set_length(part.length());
         } else {
             head.part = Some(part);
         }
         Some(Combined {
             head,
+            own,
             body: pieces(old, new),
         })
     }

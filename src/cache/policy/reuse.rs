@@ -9,7 +9,7 @@ use super::freshness::{Validity, seconds};
 use super::partial::missing;
 use super::range::{ByteRange, Selection};
 use super::status::is_error;
-use super::{Policy, RequestHead, StoredHead, not_modified};
+use super::{Policy, RequestHead, StoredHead};
 
 /// Why a request goes forward: the `fwd` values of RFC 9211 §2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +120,7 @@ impl Policy {
         let client = self.client_directives(request);
         let reuse = if !stored.is_selected_by(request) {
             Reuse::Forward(Forward::VaryMiss)
-        } else if holds(request, stored, length) {
+        } else if holds(request, stored, length, now) {
             self.reuse_in_time(&client, &stored.validity, now)
         } else {
             let current = self.reuse_in_time(&client, &stored.validity, now) == Reuse::Fresh;
@@ -238,12 +238,12 @@ impl Policy {
 }
 
 /// Whether the stored body has all that the answer needs.
-fn holds(request: &RequestHead<'_>, stored: &StoredHead, length: u64) -> bool {
+fn holds(request: &RequestHead<'_>, stored: &StoredHead, length: u64, now: u64) -> bool {
     let Some(part) = stored.part else {
         return true;
     };
     let range = ByteRange::requested(request, &stored.headers);
-    not_modified(request, &stored.headers, stored.validity.response_time)
+    stored.is_not_modified(request, now)
         || range.is_some_and(|range| range.select(Some(part), length) != Selection::NotStored)
 }
 

@@ -29,11 +29,27 @@ pub(super) fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// Codes whose meaning is bound to the one request: an expectation, condition or range of it
-/// failed, or (304) the content is in the client's own cache. Another request for the same URI
-/// has nothing of them.
+/// Codes of responses that are not stored, whatever they say, since another request for the same
+/// URI has nothing of them: an expectation, condition or range of this one failed, it came too
+/// early, too slowly, to the wrong server or without credentials, or (304) the content is in the
+/// client's own cache. RFC 6585 forbids to store 428, 429, 431 and 511.
 pub(super) fn is_bound_to_request(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 304 | 412 | 416 | 417 | 421 | 425)
+    matches!(
+        status.as_u16(),
+        304 | 401 | 407 | 408 | 412 | 416 | 417 | 421 | 425 | 426 | 428 | 429 | 431 | 511
+    )
+}
+
+/// Whether a response with this code says what the target resource is now, so that it can show
+/// that what is stored of it is out of date.
+///
+/// 2xx do, the lasting redirections (300, 301, 308), and of the client errors those that deny the
+/// resource to everybody (404, 410, 451). The other 4xx say that "the client seems to have erred"
+/// (RFC 9110 §15.5): another client, with other fields, may be served as before. The temporary
+/// redirections (302, 303, 307) often depend on the client too (a login, a language), and what is
+/// stored stays valid beside them. 5xx are failures of the server, not states of the resource.
+pub(crate) fn is_about_target(status: StatusCode) -> bool {
+    status.is_success() || matches!(status.as_u16(), 300 | 301 | 308 | 404 | 410 | 451)
 }
 
 /// The failures in whose place `stale-if-error` allows a stale response (RFC 5861 §4).

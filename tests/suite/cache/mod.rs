@@ -2,15 +2,18 @@
 
 mod bodies;
 mod collapse;
+mod conditions;
 mod contract;
 mod cost;
 mod differential;
 mod failure;
 mod invalidation;
 mod reuse;
+mod secrets;
 mod session;
 mod stale;
 mod stand;
+mod supersede;
 mod targets;
 
 use crate::harness::on_both_stores;

@@ -2,7 +2,7 @@ use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::policy::testing::{NOW, after, at, headers, response, stored};
+use crate::cache::policy::testing::{NOW, Request, after, at, headers, response, stored};
 
 fn terms(status: u16, lines: &[(&str, &str)]) -> Terms {
     Policy::default().terms(&response(status, &headers(lines)))
@@ -281,4 +281,34 @@ proptest! {
         let validity = Validity::new(&terms, &response);
         let _ = validity.age(u64::MAX);
     }
+}
+
+#[test]
+fn of_two_responses_the_one_with_the_later_date_is_newer_and_then_the_one_that_came_later() {
+    let recency = |date: Option<i64>, received: u64| {
+        let date = date.map(at);
+        let mut lines = vec![("cache-control", "max-age=60")];
+        lines.extend(date.as_deref().map(|date| ("date", date)));
+        let lines = headers(&lines);
+        let response = ResponseHead {
+            request_time: received,
+            response_time: received,
+            ..response(200, &lines)
+        };
+        let stored = Policy::default().storable(&Request::get(&[]).head(), &response, |_| {});
+        stored.unwrap().recency()
+    };
+    let ascending = [
+        recency(Some(-10), after(5)),
+        recency(Some(-9), after(1)),
+        recency(Some(0), after(2)),
+        recency(Some(0), after(2) + 1),
+        recency(None, after(3)),
+        // A clock that is ahead says no more than the time of receipt.
+        recency(Some(1_000_000), after(4)),
+        recency(Some(5), after(5)),
+    ];
+    assert!(ascending.is_sorted(), "{ascending:?}");
+    assert_eq!(recency(Some(0), after(2)), (NOW / 1000, after(2)));
+    assert_eq!(recency(None, after(3)), (after(3) / 1000, after(3)));
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::policy::date;
 use crate::cache::policy::testing::{NOW, Request, at, headers, response, store};
 
 fn get(status: u16, lines: &[(&str, &str)]) -> Result<StoredHead, NotStorable> {
@@ -253,7 +254,7 @@ fn all_fields_are_stored_but_those_of_the_connection_and_the_withheld() {
         ("link", "<2>"),
         ("unrecognised", "kept"),
     ]);
-    assert_eq!(stored.unwrap().headers, expected);
+    assert_eq!(*stored.unwrap().headers, expected);
 }
 
 #[test]

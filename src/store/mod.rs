@@ -184,6 +184,18 @@ impl Store {
         }
     }
 
+    /// A number that differs from an earlier one if the server may have lost what it had
+    /// acknowledged by then: it counts connections, and a server that was restarted or replaced
+    /// is reached by a new one. It changes before the first call on that connection. Always 0
+    /// for embedded memory. One atomic load.
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(_) => 0,
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.connections_epoch(),
+        }
+    }
+
     /// Asks the server whether it answers. One `DBSIZE`, one round trip.
     ///
     /// # Errors

@@ -48,6 +48,10 @@ impl Redis {
         self.health.state()
     }
 
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        self.lanes.epoch()
+    }
+
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
     /// reviver may have ended with its runtime.
     pub(crate) fn is_unavailable(self: &Arc<Self>) -> bool {

@@ -115,6 +115,7 @@ mod exchange;
 mod fill;
 mod future;
 mod in_flight;
+mod invalidations;
 mod key;
 mod layer;
 mod lookup;
@@ -127,6 +128,7 @@ mod service;
 mod state;
 mod storing;
 mod uncacheable;
+mod unsafe_call;
 mod verdict;
 
 pub use body::CacheBody;

@@ -7,13 +7,14 @@ use http::{Method, header, request, uri::PathAndQuery};
 use super::{
     fill::Fill,
     in_flight::InFlight,
+    invalidations::{Invalidating, Invalidations},
     key::{PrimaryKey, hex},
     lookup::VaryMemory,
     options::Options,
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Key, Store, Timestamp, operations::response::Invalidate};
+use crate::store::{Key, Store, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -22,6 +23,7 @@ pub(super) struct State {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) vary: Arc<VaryMemory>,
     pub(super) uncacheable: Arc<Uncacheable>,
+    pub(super) invalidations: Arc<Invalidations>,
 }
 
 /// The client's request without its body, kept while the inner service has a copy of it.
@@ -51,6 +53,11 @@ impl State {
             primary: self.primary_key(&parts, None),
             parts,
         }
+    }
+
+    /// The primary cache key of the request's own URI.
+    pub(super) fn own_key(&self, parts: &request::Parts) -> Key {
+        self.primary_key(parts, None)
     }
 
     fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> Key {
@@ -92,22 +99,28 @@ impl State {
         hex(&head.variant().0)
     }
 
-    /// The operations that take `targets` on the request's origin out of the store; in this
-    /// process they are gone at once.
-    pub(super) fn invalidation(
+    /// Takes what is stored of `targets` on the request's origin out of the store.
+    pub(super) fn invalidate_targets(
         &self,
         parts: &request::Parts,
         targets: &[PathAndQuery],
-    ) -> Vec<Invalidate> {
+    ) -> Invalidating {
         let primaries = targets
             .iter()
             .map(|target| self.primary_key(parts, Some(target)));
-        primaries
-            .map(|primary| {
-                self.in_flight.forget(&primary);
-                Invalidate(primary)
-            })
-            .collect()
+        self.invalidate(primaries)
+    }
+
+    /// Takes all variants of these keys out of the store; in this process they are gone at once,
+    /// and whatever happens to the answer.
+    pub(super) fn invalidate(&self, primaries: impl IntoIterator<Item = Key>) -> Invalidating {
+        let primaries: Vec<_> = primaries.into_iter().collect();
+        // Noted first: whoever finds no fill to join finds nothing stored either.
+        let invalidating = self.invalidations.invalidate(primaries.clone());
+        for primary in &primaries {
+            self.in_flight.forget(primary);
+        }
+        invalidating
     }
 }
 

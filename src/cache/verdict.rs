@@ -89,7 +89,7 @@ impl Verdict {
         };
         let found = Found {
             head: Arc::new(head),
-            body: found.body,
+            ..found
         };
         let status = CacheStatus {
             stored: refused.is_none(),
@@ -122,7 +122,7 @@ impl Verdict {
         };
         match effect {
             HeadEffect::Keep => {}
-            HeadEffect::Update(head) => storing.put(&head, None).await,
+            HeadEffect::Update(head) => storing.freshen(&head).await,
             HeadEffect::Invalidate => storing.invalidate().await,
         }
         self.passed(response, None)
@@ -151,6 +151,7 @@ impl Verdict {
             Some(Found {
                 head: Arc::new(combined.head),
                 body,
+                version: None,
             })
         });
         let found = combined?;
@@ -177,7 +178,10 @@ impl Verdict {
         lead.publish(&State::variant_of(&found.head));
         lead.fill().complete(found.head.clone(), found.body);
         async move {
-            storing.put(&found.head, body).await;
+            match body {
+                Some(body) => storing.complete(&found.head, body).await,
+                None => storing.freshen(&found.head).await,
+            }
             drop(lead);
         }
     }

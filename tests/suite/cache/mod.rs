@@ -6,10 +6,15 @@ mod contract;
 mod cost;
 mod differential;
 mod failure;
+mod healing;
 mod invalidation;
+mod leases;
+mod lost_invalidations;
+mod one_entry;
 mod reuse;
 mod session;
 mod stale;
 mod stand;
+mod variants;
 
 use crate::harness::on_both_stores;

@@ -1,0 +1,147 @@
+//! What somebody else has put into Redis, or what has got lost there, is a miss that heals.
+
+use super::stand::{Origin, Site, Stand, eventually, ok};
+
+const FRESH: (&str, &str) = ("cache-control", "max-age=600");
+
+/// A stand with one response stored, and the name of its key.
+async fn stored() -> (Stand, String) {
+    let stand = Stand::redis().await;
+    let site = stand.counting(&[FRESH, ("content-length", "1"), ("vary", "x")]);
+    site.send("GET", "/", &[("x", "1")]).await;
+    let key = || stand.server().keys("*").pop();
+    eventually(|| {
+        let is_stored = |key: String| stand.server().query::<bool>(&["HEXISTS", &key, "i"]);
+        key().is_some_and(is_stored)
+    })
+    .await;
+    let key = key().unwrap();
+    (stand, key)
+}
+
+/// What an origin answers that says it is older than anything stored.
+fn elsewhere(stand: &Stand) -> Site {
+    const OLD: (&str, &str) = ("date", "Tue, 01 Jan 2019 00:00:00 GMT");
+    let lines = [FRESH, OLD, ("content-length", "1"), ("vary", "x")];
+    let origin = Origin::new(move |_| {
+        let response = ok(&lines, "e");
+        async { Ok(response) }
+    });
+    Site::of(&stand.another(), origin)
+}
+
+/// A process that knows nothing asks its origin, stores that, and the next one has a hit.
+async fn assert_heals(stand: &Stand, key: &str, what: &str) {
+    let reply = elsewhere(stand).send("GET", "/", &[("x", "1")]).await;
+    assert_eq!((reply.status, &*reply.body), (200, "e"), "{what}");
+    let status = reply.cache_status();
+    assert!(
+        status.starts_with("fwd=") && status.ends_with("stored"),
+        "{what}: {status}"
+    );
+    let is_stored = || {
+        let kind: String = stand.server().query(&["TYPE", key]);
+        kind == "hash" && stand.server().query::<bool>(&["HEXISTS", key, "i"])
+    };
+    eventually(is_stored).await;
+    tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    let next = elsewhere(stand).send("GET", "/", &[("x", "1")]).await;
+    assert!(next.is_hit(), "{what}: {}", next.cache_status());
+    assert_eq!(next.body, "e", "{what}");
+    stand.server().assert_every_key_has_a_ttl();
+}
+
+/// Runs Lua on the key: arguments of the harness are text.
+fn edit(stand: &Stand, key: &str, script: &str) {
+    stand.server().command(&["EVAL", script, "1", key]);
+}
+
+#[tokio::test]
+async fn names_that_are_no_text_are_a_miss_that_heals() {
+    for lists in ["\\255\\254\\n", "\\255", "x y\\n", "\\n\\n", "*\\n"] {
+        let (stand, key) = stored().await;
+        edit(
+            &stand,
+            &key,
+            &format!("return redis.call('HSET', KEYS[1], 'v', '{lists}')"),
+        );
+        assert_heals(&stand, &key, lists).await;
+        let names: Vec<u8> = stand.server().query(&["HGET", &key, "v"]);
+        assert_eq!(String::from_utf8(names).unwrap(), "x\n");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_type_is_a_miss_that_heals() {
+    for (kind, command) in [
+        ("string", "redis.call('SET', KEYS[1], 'x')"),
+        ("list", "redis.call('LPUSH', KEYS[1], 'x')"),
+        ("set", "redis.call('SADD', KEYS[1], 'x')"),
+        ("zset", "redis.call('ZADD', KEYS[1], 1, 'x')"),
+    ] {
+        let (stand, key) = stored().await;
+        let script = format!("redis.call('DEL', KEYS[1]) return {command}");
+        edit(&stand, &key, &script);
+        assert_heals(&stand, &key, kind).await;
+    }
+}
+
+#[tokio::test]
+async fn fields_that_are_lost_or_damaged_are_a_miss_that_heals() {
+    let (stand, key) = stored().await;
+    let fields: Vec<String> = stand.server().query(&["HKEYS", &key]);
+    assert!(fields.len() >= 5, "{fields:?}");
+    for field in fields {
+        for damage in ["HDEL", "HSET"] {
+            let (stand, key) = stored().await;
+            let value: &[&str] = if damage == "HSET" { &["damaged"] } else { &[] };
+            let command = [&[damage, &key, &field][..], value].concat();
+            stand.server().command(&command);
+            // A hit is as good, if that field was not needed for it.
+            let what = format!("{damage} {field}");
+            let reply = elsewhere(&stand).send("GET", "/", &[("x", "1")]).await;
+            if reply.is_hit() {
+                assert_eq!(reply.body, "1", "{what}");
+                let again = [("x", "1"), ("cache-control", "no-cache")];
+                let forced = elsewhere(&stand).send("GET", "/", &again).await;
+                assert_eq!(forced.body, "e", "{what}");
+                assert!(
+                    forced.cache_status().ends_with("stored"),
+                    "{what}: {}",
+                    forced.cache_status()
+                );
+                stand.server().assert_every_key_has_a_ttl();
+            } else {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                let next = elsewhere(&stand).send("GET", "/", &[("x", "1")]).await;
+                assert!(next.is_hit(), "{what}: {}", next.cache_status());
+                assert_eq!(next.body, "e", "{what}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_not_as_long_as_its_head_says_is_a_miss_that_heals() {
+    for body in ["", "12", "much longer than the head says"] {
+        let (stand, key) = stored().await;
+        let fields: Vec<String> = stand.server().query(&["HKEYS", &key]);
+        let field = fields.iter().find(|name| name.starts_with('b')).unwrap();
+        stand.server().command(&["HSET", &key, field, body]);
+        assert_heals(&stand, &key, body).await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_of_undeclared_length_that_was_cut_is_a_miss_that_heals() {
+    let stand = Stand::redis().await;
+    stand.counting(&[FRESH]).get("/").await;
+    let key = || stand.server().keys("*").pop();
+    eventually(|| key().is_some_and(|key| stand.server().query::<bool>(&["HEXISTS", &key, "i"])))
+        .await;
+    let key = key().unwrap();
+    let fields: Vec<String> = stand.server().query(&["HKEYS", &key]);
+    let field = fields.iter().find(|name| name.starts_with('b')).unwrap();
+    stand.server().command(&["HSET", &key, field, ""]);
+    assert_heals(&stand, &key, "cut").await;
+}

@@ -1,7 +1,7 @@
 //! Invalidations that the store has not taken yet, and those that it may forget.
 //!
-//! Until the store has taken an invalidation, this process takes the key for gone: it neither
-//! answers from it nor stores under it. A task repeats the invalidation until it is taken, whoever
+//! Until the store has taken an invalidation, this process takes the key for gone: it does not
+//! answer from it and, once the store was told in vain, stores nothing under it. A task repeats the invalidation until it is taken, whoever
 //! asked for it and whether or not they still wait.
 //!
 //! A server that comes back with old data revives what was invalidated since. So the
@@ -53,12 +53,30 @@ pub(super) struct Invalidations {
 
 #[derive(Default)]
 struct Keys {
-    /// Not taken yet, with the number of their latest invalidation.
-    pending: HashMap<Key, u64>,
+    /// Not taken yet.
+    pending: HashMap<Key, Pending>,
     recent: Recent,
     number: u64,
     /// Whether the task that repeats them runs.
     repeating: bool,
+}
+
+#[derive(Default)]
+struct Pending {
+    /// That of the key's latest invalidation.
+    number: u64,
+    /// Whether the store was asked in vain.
+    has_failed: bool,
+}
+
+/// What is stored under a key is out of date.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hidden {
+    /// The store is being told. What is fetched now may be stored: if the store hears of the
+    /// invalidation later than of that, it is gone again.
+    ForNow,
+    /// The store could not be told, and nothing is stored until it can.
+    UntilTaken,
 }
 
 /// Taken lately, in this order.
@@ -97,16 +115,17 @@ impl Invalidations {
     }
 
     /// Whether what the store has of `key` is out of date, although the store may not know.
-    pub(super) fn hides(self: &Arc<Self>, key: &Key) -> bool {
+    pub(super) fn hidden(self: &Arc<Self>, key: &Key) -> Option<Hidden> {
         self.follow_connection();
         if self.pending.load(Ordering::Acquire) == 0 {
-            return false;
+            return None;
         }
-        let hidden = self.lock().pending.contains_key(key);
-        if hidden {
-            self.keep_repeating();
+        let has_failed = self.lock().pending.get(key)?.has_failed;
+        if !has_failed {
+            return Some(Hidden::ForNow);
         }
-        hidden
+        self.keep_repeating();
+        Some(Hidden::UntilTaken)
     }
 
     /// Whether a stored response is from before the moment up to which everything is out of date.
@@ -150,7 +169,8 @@ impl Invalidations {
             keys.number += 1;
             let number = keys.number;
             if keys.pending.len() < MOST || keys.pending.contains_key(&key) {
-                keys.pending.insert(key.clone(), number);
+                let pending = keys.pending.entry(key.clone()).or_default();
+                pending.number = number;
             } else if self.watermark.fetch_max(now(), Ordering::AcqRel) == 0 {
                 tracing::warn!(target: "tower_keep::cache", "too many invalidations are pending: nothing that is stored is used any more");
             }
@@ -173,12 +193,16 @@ impl Invalidations {
         let now = Timestamp::now();
         let mut all = true;
         for ((key, number), result) in attempt.keys.into_iter().zip(results) {
+            let pending = keys.pending.get_mut(&key);
             if result.is_err() || !same {
+                if let Some(pending) = pending {
+                    pending.has_failed |= result.is_err();
+                }
                 all = false;
                 continue;
             }
             // One that was invalidated again meanwhile stays.
-            if keys.pending.get(&key) == Some(&number) {
+            if pending.is_some_and(|pending| pending.number == number) {
                 keys.pending.remove(&key);
             }
             if forgetful {
@@ -206,7 +230,10 @@ impl Invalidations {
         let recent = std::mem::take(&mut keys.recent);
         for (number, (key, _)) in recent.keys {
             // At most so many again: they are not new.
-            keys.pending.entry(key).or_insert(number);
+            keys.pending.entry(key).or_insert(Pending {
+                number,
+                has_failed: false,
+            });
         }
         if let Some(dropped) = recent.dropped
             && now.saturating_since(dropped) < RECENT
@@ -241,7 +268,9 @@ impl Invalidations {
         let pending = keys.pending.iter().take(BATCH);
         Attempt {
             epoch,
-            keys: pending.map(|(key, &number)| (key.clone(), number)).collect(),
+            keys: pending
+                .map(|(key, pending)| (key.clone(), pending.number))
+                .collect(),
         }
     }
 

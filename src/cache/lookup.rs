@@ -6,12 +6,13 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
+    invalidations::Hidden,
     key::hex,
     policy::{Forward, StoredHead, VaryNames},
     state::{Client, State},
 };
 use crate::store::{
-    Key, StoreError, Table, Timestamp, Weigh,
+    Key, RefusalKind, StoreError, Table, Timestamp, Weigh,
     operations::response::{Discard, Generation, Lookup, Stored, StoredVariants, Version},
     replace,
 };
@@ -154,25 +155,31 @@ impl State {
 
     /// What the store has of these variants, unless an invalidation of it is pending.
     async fn read(&self, key: &Key, variants: Vec<Box<str>>) -> Result<StoredVariants, NoLookup> {
-        let count = variants.len();
-        if self.invalidations.hides(key) {
+        let hidden = || self.invalidations.hidden(key);
+        if hidden() == Some(Hidden::UntilTaken) {
             return Err(NoLookup::InvalidationPending);
         }
-        let key = key.clone();
-        let lookup = self.store.execute(Lookup { key: key.clone(), variants });
-        let reply = match lookup.await {
+        let lookup = Lookup {
+            key: key.clone(),
+            variants,
+        };
+        let reply = match self.store.execute(lookup).await {
             // Somebody else's data: a fill replaces them.
-            Err(error) if error.is_wrong_type() => StoredVariants {
-                variants: vec![None; count],
-                ..StoredVariants::default()
-            },
+            Err(StoreError::Refused {
+                kind: RefusalKind::WrongType,
+                ..
+            }) => StoredVariants::default(),
             reply => reply?,
         };
-        // Asked once more: it may have become out of date, or be the reply of another server.
-        if self.invalidations.hides(&key) {
-            return Err(NoLookup::InvalidationPending);
+        // Asked after the reply: it may have become out of date, or be that of another server.
+        match hidden() {
+            None => Ok(reply),
+            Some(Hidden::ForNow) => Ok(StoredVariants {
+                generation: reply.generation,
+                ..StoredVariants::default()
+            }),
+            Some(Hidden::UntilTaken) => Err(NoLookup::InvalidationPending),
         }
-        Ok(reply)
     }
 
     /// The first of the variants that can be read. Those that cannot are discarded, so that

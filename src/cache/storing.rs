@@ -7,6 +7,7 @@ use tokio::{runtime::Handle, time::Instant};
 
 use super::{
     fill::Fill,
+    invalidations::Hidden,
     lookup::{Found, encode},
     policy::StoredHead,
     state::{Client, State, now},
@@ -174,7 +175,8 @@ impl Storing {
     /// Whether it was invalidated since it began, as far as this process knows better than the store.
     fn is_out_of_date(&self) -> bool {
         let invalidations = &self.state.invalidations;
-        invalidations.hides(&self.key) || self.begun <= invalidations.watermark()
+        invalidations.hidden(&self.key) == Some(Hidden::UntilTaken)
+            || self.begun <= invalidations.watermark()
     }
 }
 

@@ -35,11 +35,3 @@ pub enum StoreError {
     #[error("unexpected reply from the store: {0}")]
     UnexpectedReply(&'static str),
 }
-
-impl StoreError {
-    /// Whether the key is taken by somebody else's data of another type.
-    #[cfg(feature = "cache")]
-    pub(crate) fn is_wrong_type(&self) -> bool {
-        matches!(self, Self::Refused(text) if text.starts_with("WRONGTYPE"))
-    }
-}

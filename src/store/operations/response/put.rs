@@ -61,7 +61,9 @@ impl Operation for Put {
             else {
                 return Ok(false);
             };
-            let current = set.variant(&self.variant, now);
+            // One that no lookup finds by its list of names is not there.
+            let is_listed = set.vary.contains(&self.vary);
+            let current = set.variant(&self.variant, now).filter(|_| is_listed);
             if current.is_some_and(|stored| stored.version == self.version) {
                 return Ok(true);
             }

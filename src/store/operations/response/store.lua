@@ -18,7 +18,18 @@ local current, others = nil, {}
 for _, variant in ipairs(live) do
   if variant.name == name then current = variant else others[#others + 1] = variant end
 end
--- One that is not whole is not there.
+local lists, is_listed = { names }, false
+for list in string.gmatch(known[4] or '', '([^\n]*)\n') do
+  -- Field names and commas; anything else is not ours.
+  local valid = not string.find(list, "[^%w!#$%%&'*+.^_`|~,-]")
+  if list == names then
+    is_listed = true
+  elseif valid and #lists < tonumber(ARGV[10]) then
+    lists[#lists + 1] = list
+  end
+end
+-- One that is not whole is not there, and neither is one that no lookup finds by its list.
+if current and not is_listed then current = nil end
 if current and redis.call('HEXISTS', key, 'h' .. name) + redis.call('HEXISTS', key, 'b' .. name) < 2 then
   current = nil
 end
@@ -50,15 +61,6 @@ if allowed then
   for n, variant in ipairs(live) do
     index[n] = string.format('%s %.0f %s %.0f %.0f\n',
       variant.name, variant.stop, variant.version, variant.date, variant.came)
-  end
-  local lists, count = { names }, 1
-  for list in string.gmatch(known[4] or '', '([^\n]*)\n') do
-    -- Field names and commas; anything else is not ours.
-    local valid = not string.find(list, "[^%w!#$%%&'*+.^_`|~,-]")
-    if list ~= names and valid and count < tonumber(ARGV[10]) then
-      count = count + 1
-      lists[count] = list
-    end
   end
   redis.call('HSET', key, 'v', table.concat(lists, '\n') .. '\n', 'i', table.concat(index),
     'h' .. name, version .. head)

@@ -122,10 +122,7 @@ where
 
 impl Pass {
     /// The response as it is to be sent.
-    pub(super) fn finish<B>(
-        self,
-        mut response: Response<CacheBody<B>>,
-    ) -> Response<CacheBody<B>> {
+    pub(super) fn finish<B>(self, mut response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
         let status = CacheStatus {
             forward_status: Some(response.status()),
             ..CacheStatus::forward(self.forward)

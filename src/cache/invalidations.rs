@@ -156,7 +156,11 @@ impl Invalidations {
             this.settle(attempt, &results);
         };
         // Without a runtime it stays pending, and the next request sees to it.
-        Invalidating(Handle::try_current().ok().map(|runtime| runtime.spawn(task)))
+        Invalidating(
+            Handle::try_current()
+                .ok()
+                .map(|runtime| runtime.spawn(task)),
+        )
     }
 
     fn note(&self, invalid: Vec<Key>) -> Attempt {
@@ -390,3 +394,6 @@ impl fmt::Debug for Invalidations {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

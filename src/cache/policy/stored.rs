@@ -83,7 +83,11 @@ pub(super) fn has_validator(headers: &HeaderMap) -> bool {
 fn digits(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     let all = value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| all)?.parse().ok()
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| all)?
+        .parse()
+        .ok()
 }
 
 mod status_code {

@@ -26,7 +26,12 @@ fn elsewhere(stand: &Stand) -> Site {
     let origin = Origin::new(move |_| {
         let date = SystemTime::now() - Duration::from_secs(100);
         let date = httpdate::fmt_http_date(date);
-        let lines = [FRESH, ("date", &*date), ("content-length", "1"), ("vary", "x")];
+        let lines = [
+            FRESH,
+            ("date", &*date),
+            ("content-length", "1"),
+            ("vary", "x"),
+        ];
         let response = ok(&lines, "e");
         async { Ok(response) }
     });
@@ -71,7 +76,10 @@ async fn names_that_are_no_text_are_a_miss_that_heals() {
         assert_heals(&stand, &key, lists).await;
         let names: Vec<u8> = stand.server().query(&["HGET", &key, "v"]);
         let names = String::from_utf8(names).unwrap();
-        assert!(names.starts_with("x\n") && !names.contains(' '), "{names:?}");
+        assert!(
+            names.starts_with("x\n") && !names.contains(' '),
+            "{names:?}"
+        );
     }
 }
 

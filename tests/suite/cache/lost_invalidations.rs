@@ -131,7 +131,11 @@ async fn an_answer_that_is_not_stored_takes_what_it_supersedes_along_when_the_st
     let count = AtomicUsize::new(0);
     let site = stand.site(move |_| {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let directive = if number == 1 { "no-store" } else { "max-age=600" };
+        let directive = if number == 1 {
+            "no-store"
+        } else {
+            "max-age=600"
+        };
         let response = ok(&[("cache-control", directive)], number.to_string());
         async { Ok(response) }
     });
@@ -139,12 +143,18 @@ async fn an_answer_that_is_not_stored_takes_what_it_supersedes_along_when_the_st
     let key = || stand.server().keys("*").pop();
     eventually(|| key().is_some_and(|key| stand.server().query::<bool>(&["HEXISTS", &key, "i"])))
         .await;
-    stand.server().command(&["ACL", "SETUSER", "default", "-unlink"]);
-    let second = site.send("GET", "/", &[("cache-control", "no-cache")]).await;
+    stand
+        .server()
+        .command(&["ACL", "SETUSER", "default", "-unlink"]);
+    let second = site
+        .send("GET", "/", &[("cache-control", "no-cache")])
+        .await;
     assert_eq!(second.body, "1");
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert_eq!(site.get("/").await.body, "2");
-    stand.server().command(&["ACL", "SETUSER", "default", "+unlink"]);
+    stand
+        .server()
+        .command(&["ACL", "SETUSER", "default", "+unlink"]);
     eventually(|| key().is_none()).await;
 }
 

@@ -196,7 +196,10 @@ async fn a_late_answer_to_head_leaves_alone_what_was_stored_meanwhile(stand: Sta
 
 async fn a_late_completion_leaves_alone_what_was_stored_meanwhile(stand: Stand) {
     fn part(range: &'static str, content: &'static str) -> Response<Body> {
-        let mut response = lengthy(&[FRESH, ("etag", "\"old\""), ("content-range", range)], content);
+        let mut response = lengthy(
+            &[FRESH, ("etag", "\"old\""), ("content-range", range)],
+            content,
+        );
         *response.status_mut() = http::StatusCode::PARTIAL_CONTENT;
         response
     }
@@ -210,7 +213,9 @@ async fn a_late_completion_leaves_alone_what_was_stored_meanwhile(stand: Stand) 
     site.send("GET", "/", &[("range", "bytes=0-3")]).await;
     settle().await;
     let completing = gate.ask(&site, "GET").await;
-    let reply = elsewhere.send("GET", "/", &[("cache-control", "no-cache")]).await;
+    let reply = elsewhere
+        .send("GET", "/", &[("cache-control", "no-cache")])
+        .await;
     assert_eq!(reply.body, NEW);
     settle().await;
     assert_eq!(gate.release(completing).await.body, "0123456789");
@@ -259,7 +264,10 @@ async fn of_two_responses_of_one_second_the_one_that_came_later_stays(stand: Sta
     let (slow, first_date) = (Mutex::new(Some(slow)), date.clone());
     let site = stand.site(move |_| {
         let body = slow.lock().unwrap().take().unwrap_or_else(body::empty);
-        let response = with(&[FRESH, ("date", &first_date), ("content-length", "3")], body);
+        let response = with(
+            &[FRESH, ("date", &first_date), ("content-length", "3")],
+            body,
+        );
         async { Ok(response) }
     });
     let elsewhere = Site::of(

@@ -91,7 +91,10 @@ impl Operation for Lookup {
         let text = |line| std::str::from_utf8(line).ok().map(Box::from);
         let vary = match lists.is_empty() {
             true => Vec::new(),
-            false => lines.split(|&byte| byte == b'\n').filter_map(text).collect(),
+            false => lines
+                .split(|&byte| byte == b'\n')
+                .filter_map(text)
+                .collect(),
         };
         Ok(StoredVariants {
             generation,

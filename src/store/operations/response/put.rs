@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+#[cfg(feature = "redis")]
+use super::response_script;
 use super::{
     Generation,
     set::{ResponseSet, StoredVariant},
     version::{Recency, Replaces, Version},
 };
-#[cfg(feature = "redis")]
-use super::response_script;
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{

@@ -51,7 +51,12 @@ fn a_stored_head_and_body_own_their_bytes_and_pin_no_read_buffer() {
     let memory = Memory::new(&MemoryLimits::default());
     let buffer = Bytes::from(vec![b'x'; 64 << 10]);
     let inside = buffer.as_ptr_range();
-    let put = put(&memory, "a", buffer.slice(10..90), Some(buffer.slice(100..200)));
+    let put = put(
+        &memory,
+        "a",
+        buffer.slice(10..90),
+        Some(buffer.slice(100..200)),
+    );
     assert!(put.run(&memory, NOW).unwrap());
     let found = stored(&memory, "a").unwrap();
     for bytes in [found.head, found.body] {
@@ -93,7 +98,11 @@ fn an_older_response_replaces_only_what_was_seen() {
     assert!(first.run(&memory, NOW).unwrap());
     assert!(!of((9, 9), None).run(&memory, NOW).unwrap());
     assert!(!of((10, 4), None).run(&memory, NOW).unwrap());
-    assert!(!of((9, 9), Some(Version::random())).run(&memory, NOW).unwrap());
+    assert!(
+        !of((9, 9), Some(Version::random()))
+            .run(&memory, NOW)
+            .unwrap()
+    );
     assert!(of((9, 9), Some(first.version)).run(&memory, NOW).unwrap());
     assert!(of((10, 4), None).run(&memory, NOW).unwrap());
 }

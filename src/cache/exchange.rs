@@ -97,10 +97,13 @@ where
             } = &self.verdict;
             // A HEAD is stored by nobody; at most it is news of what is stored.
             let nothing = client.parts.method == Method::HEAD && matches!(self.mode, Mode::Plain);
-            let storing = match nothing {
+            let mut storing = match nothing {
                 true => Storing::nothing(state, client),
                 false => Storing::begin(state, client, lead.fill()).await,
             };
+            if let Mode::Validate(found) | Mode::Complete(found) = &self.mode {
+                storing.saw(found);
+            }
             let asked = now();
             let result = self.call().await;
             let times = Times {

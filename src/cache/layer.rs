@@ -8,6 +8,7 @@ use tower_layer::Layer;
 use super::{
     cache_status::CacheName,
     in_flight::InFlight,
+    invalidations::Invalidations,
     lookup::VaryMemory,
     options::Options,
     policy::{Policy, SetCookie},
@@ -28,6 +29,7 @@ pub struct CacheLayer {
     in_flight: Arc<InFlight>,
     vary: Arc<VaryMemory>,
     uncacheable: Arc<Uncacheable>,
+    invalidations: Arc<Invalidations>,
 }
 
 /// A name that `Cache-Status` cannot carry.
@@ -40,6 +42,7 @@ impl CacheLayer {
     /// A cache in `store`, with the default [`Policy`].
     pub fn new(store: Store) -> Self {
         Self {
+            invalidations: Invalidations::new(store.clone()),
             store,
             options: Options::default(),
             in_flight: Arc::default(),
@@ -122,6 +125,7 @@ impl<S> Layer<S> for CacheLayer {
             in_flight: self.in_flight.clone(),
             vary: self.vary.clone(),
             uncacheable: self.uncacheable.clone(),
+            invalidations: self.invalidations.clone(),
         };
         ResponseCache {
             inner,

@@ -49,6 +49,10 @@
 //!   of `Location` and `Content-Location` on the same origin, and a fill that is under way then
 //!   is not stored, in whatever process it is. A response that may not be stored removes the one
 //!   that it supersedes.
+//! - **Newer over older** (§4): a response does not replace one with a later `Date`, or of the same
+//!   second and received later, unless that is stale and was the reason to ask. What was made of a
+//!   stored response (by a 304, a HEAD, a completing 206) replaces that one only: a head is never
+//!   stored over another response's body.
 //!
 //! Requests for the same variant share one call of the inner service, within a process. Its
 //! body is passed on while it arrives and stored at its end, even if its client has left. What
@@ -60,7 +64,23 @@
 //! `Age`, the original `Date`, and a member of `Cache-Status` (RFC 9211): `hit; ttl=…`, or
 //! `fwd=…` with why the request went forward, `fwd-status`, `stored`, `collapsed`, and a `detail`:
 //! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`, …),
-//! `stale-if-error`, `only-if-cached` or `store-unavailable`.
+//! `stale-if-error`, `only-if-cached`, `store-unavailable` or `invalidation-pending`.
+//!
+//! # Invalidations are not lost
+//!
+//! 1. A successful unsafe request is answered after the first attempt to invalidate, which takes at
+//!    most the store's deadline.
+//! 2. What the store does not take is gone to this process all the same: requests for it go forward
+//!    and nothing of it is stored (`detail=invalidation-pending`). A task repeats the invalidation
+//!    until it is taken. Up to 16,384 keys are remembered so; beyond them, nothing that was stored
+//!    until then is used by this process any more. Other processes use what the store still has.
+//! 3. A Redis that comes back with old data revives nothing: on a new connection the invalidations
+//!    of the last hour (the latest 16,384 of this process) are repeated, and until that is done
+//!    their keys are misses in this process. In others, an old response may be served for the
+//!    second that it takes an idle process to notice.
+//! 4. An unsafe request whose client leaves after the inner service was called runs on in a task,
+//!    for a minute at most, and invalidates what its answer says. Beyond 256 of these at a time, or
+//!    after that minute, it is dropped, and its own URI is invalidated.
 //!
 //! # Safety
 //!
@@ -92,9 +112,11 @@
 //! | 304 to a validation | the same | the first two |
 //! | not storable | `HMGET`, `EVALSHA` before the inner call, `EVALSHA` to take it back | the first two |
 //! | unsafe method that succeeds | 1 `UNLINK` for each URI, in one pipeline | one round trip |
+//! | an hour after that | 1 `DBSIZE` a second from each process that has seen one | nothing |
+//! | stored bytes that cannot be read | 1 `HDEL` | one round trip |
 //!
-//! A URI is one hash with all its variants. It always has a TTL: a minute while a fill is under
-//! way, and as long as a stored response can be of use. When the store fails, the inner service
+//! A URI is one hash with all its variants. It always has a TTL: until the last fill under way has
+//! had its minute, and as long as a stored response can be of use. When the store fails, the inner service
 //! answers, after one deadline of the store.
 //!
 //! # Deployment
@@ -107,7 +129,10 @@
 //!   case. A request that names two, or none validly, goes past the cache and invalidates
 //!   nothing ([`target`](crate::target)). A client can still choose any one name: check it
 //!   before if the inner service answers to all.
-//! - A client that leaves before its unsafe request is answered cancels the invalidation too.
+//! - The future of an unsafe request is boxed; all others that go past the cache are not.
+//! - Ages are counted by the clocks of the processes that share a store, and so is what is newer
+//!   among responses of one second: keep these clocks together (NTP). A process whose clock is ahead
+//!   takes what others have stored for older by so much.
 //! - A [`CacheLayer`] and its clones are one cache. Two of them on one store share what is
 //!   stored, not what is in flight.
 
@@ -117,6 +142,7 @@ mod exchange;
 mod fill;
 mod future;
 mod in_flight;
+mod invalidations;
 mod key;
 mod layer;
 mod lookup;
@@ -129,6 +155,7 @@ mod service;
 mod state;
 mod storing;
 mod uncacheable;
+mod unsafe_call;
 mod verdict;
 
 pub use body::CacheBody;

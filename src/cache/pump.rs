@@ -45,7 +45,7 @@ where
         let fill = lead.fill();
         fill.end(receive(pin!(body), fill, length, limit).await);
         if let Some(body) = fill.body() {
-            storing.put(&head, Some(body)).await;
+            storing.store(&head, body).await;
         }
     }
 }

@@ -48,7 +48,7 @@ where
             Ok(found) => found,
             Err(error) => {
                 tracing::debug!(target: "tower_keep::cache", %error, "no lookup");
-                return self.pass(Forward::Miss, "store-unavailable").await;
+                return self.pass(Forward::Miss, error.detail()).await;
             }
         };
         if announced.is_some() && announced != generation {
@@ -194,7 +194,11 @@ impl State {
         let Shareable::Complete { head, body } = shared else {
             return None;
         };
-        let found = Found { head, body };
+        let found = Found {
+            head,
+            body,
+            version: None,
+        };
         let status = match forward {
             Some(forward) => collapsed(forward),
             None => CacheStatus::hit(found.head.ttl(now())),

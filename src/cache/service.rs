@@ -16,6 +16,7 @@ use super::{
     policy::{Admission, Forward, RequestHead},
     serve::Serve,
     state::{Client, State},
+    unsafe_call::UnsafeCall,
 };
 
 /// Answers from stored responses and stores those of the inner service.
@@ -69,13 +70,13 @@ where
                 None => Forward::Bypass,
             },
         };
-        let unsafe_parts = (!parts.method.is_safe()).then(|| parts.clone());
-        let pass = Pass {
-            state,
-            forward,
-            parts: unsafe_parts,
-        };
-        ResponseFuture::pass(inner, Request::from_parts(parts, body), pass)
+        let is_safe = parts.method.is_safe();
+        let request = Request::from_parts(parts, body);
+        let pass = Pass { state, forward };
+        if is_safe {
+            return ResponseFuture::pass(inner, request, pass);
+        }
+        ResponseFuture::of_unsafe(UnsafeCall::new(inner, request, pass))
     }
 }
 

@@ -7,13 +7,14 @@ use http::{Method, header, request, uri::PathAndQuery};
 use super::{
     fill::Fill,
     in_flight::InFlight,
+    invalidations::{Invalidating, Invalidations},
     key::{PrimaryKey, hex},
     lookup::VaryMemory,
     options::Options,
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Key, Store, Timestamp, operations::response::Invalidate};
+use crate::store::{Key, Store, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -22,6 +23,7 @@ pub(super) struct State {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) vary: Arc<VaryMemory>,
     pub(super) uncacheable: Arc<Uncacheable>,
+    pub(super) invalidations: Arc<Invalidations>,
 }
 
 /// The client's request without its body, kept while the inner service has a copy of it.
@@ -46,6 +48,11 @@ impl Client {
 }
 
 impl State {
+    /// The primary cache key of the request's own URI.
+    pub(super) fn own_key(&self, parts: &request::Parts) -> Option<Key> {
+        self.primary_key(parts, None)
+    }
+
     /// The key of `target`, or of the request's own. `None` if the request is not for one site
     /// for certain.
     pub(super) fn primary_key(
@@ -91,22 +98,28 @@ impl State {
         hex(&head.variant().0)
     }
 
-    /// The operations that take `targets` on the request's origin out of the store; in this
-    /// process they are gone at once.
-    pub(super) fn invalidation(
+    /// Takes what is stored of `targets` on the request's origin out of the store.
+    pub(super) fn invalidate_targets(
         &self,
         parts: &request::Parts,
         targets: &[PathAndQuery],
-    ) -> Vec<Invalidate> {
+    ) -> Invalidating {
         let primaries = targets
             .iter()
             .filter_map(|target| self.primary_key(parts, Some(target)));
-        primaries
-            .map(|primary| {
-                self.in_flight.forget(&primary);
-                Invalidate(primary)
-            })
-            .collect()
+        self.invalidate(primaries)
+    }
+
+    /// Takes all variants of these keys out of the store; in this process they are gone at once,
+    /// and whatever happens to the answer.
+    pub(super) fn invalidate(&self, primaries: impl IntoIterator<Item = Key>) -> Invalidating {
+        let primaries: Vec<_> = primaries.into_iter().collect();
+        // Noted first: whoever finds no fill to join finds nothing stored either.
+        let invalidating = self.invalidations.invalidate(primaries.clone());
+        for primary in &primaries {
+            self.in_flight.forget(primary);
+        }
+        invalidating
     }
 }
 

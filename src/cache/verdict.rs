@@ -92,7 +92,7 @@ impl Verdict {
         };
         let found = Found {
             head: Arc::new(head),
-            body: found.body,
+            ..found
         };
         let status = CacheStatus {
             stored: refused.is_none(),
@@ -126,7 +126,7 @@ impl Verdict {
         };
         match effect {
             HeadEffect::Keep => {}
-            HeadEffect::Update(head) => storing.put(&head, None).await,
+            HeadEffect::Update(head) => storing.freshen(&head).await,
             HeadEffect::Invalidate => storing.invalidate().await,
         }
         self.passed(response, None)
@@ -152,8 +152,12 @@ impl Verdict {
             let (request, adjust) = (self.client.view(), self.client.terms());
             let combined = policy.combine(&request, &found.head, stored, &head, new, adjust)?;
             let body = assemble(&combined.body, &found.body, &rest);
-            let head = Arc::new(combined.head);
-            Some((Found { head, body }, combined.own))
+            let found = Found {
+                head: Arc::new(combined.head),
+                body,
+                version: None,
+            };
+            Some((found, combined.own))
         });
         let (found, own) = combined?;
         let status = CacheStatus {
@@ -180,7 +184,10 @@ impl Verdict {
         lead.publish(&State::variant_of(&found.head));
         lead.fill().complete(found.head.clone(), found.body);
         async move {
-            storing.put(&found.head, body).await;
+            match body {
+                Some(body) => storing.complete(&found.head, body).await,
+                None => storing.freshen(&found.head).await,
+            }
             drop(lead);
         }
     }

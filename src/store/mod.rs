@@ -70,7 +70,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
-pub use error::StoreError;
+pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
 pub use memory::MemoryLimits;
 pub use namespace::NamespaceError;
@@ -102,6 +102,10 @@ enum Backend {
 pub enum StoreState {
     /// The last calls were answered. Embedded memory is always ready.
     Ready,
+    /// The server answers and refuses some commands, as at its `maxmemory` or for want of a
+    /// permission; [`Store::refusals`] says which. It ends when such a command succeeds again,
+    /// or 30 seconds after the last refusal.
+    Degraded,
     /// No call was made yet, or the connection was lost a moment ago; calls wait for it
     /// within their deadline.
     Connecting,
@@ -181,6 +185,29 @@ impl Store {
             Backend::Memory(_) => StoreState::Ready,
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.state(),
+        }
+    }
+
+    /// What the server has refused lately, each kind once: the reasons of
+    /// [`StoreState::Degraded`]. Nothing for embedded memory. One atomic load while there is none.
+    pub fn refusals(&self) -> Vec<RefusalKind> {
+        match &self.backend {
+            Backend::Memory(_) => Vec::new(),
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.refusals().collect(),
+        }
+    }
+
+    /// A number that differs from an earlier one if the server may have lost what it had
+    /// acknowledged by then: it counts connections, and a server that was restarted or replaced
+    /// is reached by a new one. It changes before the first call on that connection. Always 0
+    /// for embedded memory. One atomic load.
+    #[allow(dead_code, reason = "asked for by the cache")]
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(_) => 0,
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.connections_epoch(),
         }
     }
 

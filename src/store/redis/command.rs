@@ -16,6 +16,7 @@ const BYTES: usize = 384;
 #[derive(Debug)]
 pub(crate) struct Command {
     cmd: Cmd,
+    name: &'static str,
     script: Option<&'static Script>,
     replayable: bool,
 }
@@ -26,6 +27,7 @@ impl Command {
         cmd.arg(name);
         Self {
             cmd,
+            name,
             script: None,
             replayable: true,
         }
@@ -37,6 +39,7 @@ impl Command {
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
+            name: "EVALSHA",
             script: Some(script),
             replayable: true,
         };
@@ -65,6 +68,16 @@ impl Command {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         // Redis refuses an expiry whose end overflows an i64.
         self.arg(millis.clamp(1, i64::MAX as u64 / 4))
+    }
+
+    /// The command's name, for the log.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Text that is the same in memory for all commands of this name or script.
+    pub(super) fn identity(&self) -> &'static str {
+        self.script.map_or(self.name, Script::source)
     }
 
     pub(super) fn cmd(&self) -> &Cmd {

@@ -28,7 +28,8 @@ const STATES: [StoreState; 3] = [
 fn place(state: StoreState) -> u8 {
     match state {
         StoreState::Connecting => 0,
-        StoreState::Ready => 1,
+        // A degraded store is one whose breaker is closed.
+        StoreState::Ready | StoreState::Degraded => 1,
         StoreState::Unavailable => 2,
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Lanes {
     lanes: Box<[Lane]>,
     next: AtomicUsize,
     born: Instant,
+    /// How many connections there have been.
+    epoch: AtomicU64,
 }
 
 /// A place for a link, empty while there is no connection.
@@ -40,7 +42,12 @@ impl Lanes {
             lanes,
             next: AtomicUsize::new(0),
             born: Instant::now(),
+            epoch: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
@@ -78,6 +85,8 @@ impl Lanes {
 
     /// Puts a connection that has just answered into `lane`.
     pub(super) fn set(&self, lane: &Lane, connection: MultiplexedConnection) {
+        // First: whoever is answered on the new connection finds the epoch changed.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
         *lane.lock() = Some(Link {
             connection,
             last_reply: Arc::new(AtomicU64::new(self.age())),

@@ -7,6 +7,7 @@
 mod command;
 mod health;
 mod lane;
+mod refusals;
 mod revive;
 mod script;
 
@@ -20,9 +21,13 @@ use deadpool_redis::{
 pub(crate) use command::{Command, NextReply, Reply};
 use health::Health;
 use lane::{Lanes, Link};
+use refusals::Refusals;
 pub(crate) use script::Script;
 
-use super::{StoreState, error::StoreError};
+use super::{
+    StoreState,
+    error::{RefusalKind, StoreError},
+};
 
 /// The result of each command of a call.
 pub(crate) type Results = Vec<Result<Reply, StoreError>>;
@@ -33,6 +38,7 @@ pub(crate) struct Redis {
     pool: Pool,
     lanes: Lanes,
     health: Health,
+    refusals: Refusals,
 }
 
 impl Redis {
@@ -41,11 +47,23 @@ impl Redis {
             pool,
             lanes: Lanes::new(lanes),
             health: Health::default(),
+            refusals: Refusals::default(),
         })
     }
 
     pub(crate) fn state(&self) -> StoreState {
-        self.health.state()
+        match self.health.state() {
+            StoreState::Ready if self.refusals().next().is_some() => StoreState::Degraded,
+            state => state,
+        }
+    }
+
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalKind> + use<> {
+        self.refusals.lately()
+    }
+
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        self.lanes.epoch()
     }
 
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
@@ -94,7 +112,7 @@ impl Redis {
         let mut replays = u8::from(commands.iter().all(Command::is_replayable));
         loop {
             let link = on.insert(self.link().await?);
-            let lost = match exchange(&mut link.connection, commands).await {
+            let lost = match exchange(&mut link.connection, commands, &self.refusals).await {
                 Ok(results) => {
                     self.lanes.replied(link);
                     return Ok(results);
@@ -114,7 +132,7 @@ impl Redis {
     async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
             match self.health.state() {
-                StoreState::Ready => {
+                StoreState::Ready | StoreState::Degraded => {
                     if let Some(link) = self.lanes.next() {
                         return Ok(link);
                     }
@@ -135,6 +153,7 @@ impl Redis {
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &[Command],
+    refusals: &Refusals,
 ) -> Result<Results, Arc<str>> {
     // What comes as an error and not as a reply is the transport's.
     let lost = |error: RedisError| Arc::from(error.to_string());
@@ -160,26 +179,37 @@ async fn exchange(
             *value = connection.send_packed_command(&eval).await.map_err(lost)?;
         }
     }
-    values.into_iter().map(outcome).collect()
+    let outcomes = values.into_iter().zip(commands);
+    outcomes
+        .map(|(value, command)| outcome(value, command, refusals))
+        .collect()
 }
 
 /// What a command's reply means for it alone; an error, what it means for the connection.
-fn outcome(value: Value) -> Result<Result<Reply, StoreError>, Arc<str>> {
-    match value {
-        Value::ServerError(error) => {
-            let text = Arc::from(error.to_string());
-            match error.kind() {
-                // A demoted master, a replica that synchronises: the wrong server for now.
-                Some(
-                    ServerErrorKind::ReadOnly
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::MasterDown,
-                ) => Err(text),
-                _ => Ok(Err(StoreError::Refused(text))),
-            }
-        }
-        value => Ok(Ok(Reply(value))),
+fn outcome(
+    value: Value,
+    command: &Command,
+    refusals: &Refusals,
+) -> Result<Result<Reply, StoreError>, Arc<str>> {
+    let Value::ServerError(error) = value else {
+        refusals.succeeded(command);
+        return Ok(Ok(Reply(value)));
+    };
+    let message = Arc::from(error.to_string());
+    // The wrong server for now: one that loads its data, a replica that has lost its master.
+    if matches!(
+        error.kind(),
+        Some(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
+    ) {
+        return Err(message);
     }
+    let kind = RefusalKind::of_code(error.code());
+    refusals.refused(kind, command, &message);
+    // A demoted master: a new connection may lead to the one that took its place.
+    if kind == RefusalKind::ReadOnly {
+        return Err(message);
+    }
+    Ok(Err(StoreError::Refused { kind, message }))
 }
 
 fn server_error(value: &Value) -> Option<ServerErrorKind> {

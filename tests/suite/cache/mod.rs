@@ -7,7 +7,11 @@ mod contract;
 mod cost;
 mod differential;
 mod failure;
+mod healing;
 mod invalidation;
+mod leases;
+mod lost_invalidations;
+mod one_entry;
 mod reuse;
 mod secrets;
 mod session;
@@ -15,5 +19,6 @@ mod stale;
 mod stand;
 mod supersede;
 mod targets;
+mod variants;
 
 use crate::harness::on_both_stores;

@@ -2,15 +2,23 @@
 
 use bytes::Bytes;
 
-use super::Generation;
-use crate::store::{Timestamp, memory::Weigh};
+use super::{
+    Generation,
+    version::{Recency, Version},
+};
+use crate::store::{
+    Timestamp,
+    memory::{Live, Weigh},
+};
 
 /// All that is stored under one primary cache key.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseSet {
     pub(super) generation: Option<Generation>,
     /// Fills under way, or lost with their process.
-    pub(super) fills: u64,
+    fills: u64,
+    /// When the last of their leases ends.
+    lapse: Timestamp,
     /// The lists of names that `Vary` had, newest first.
     pub(super) vary: Vec<Box<str>>,
     /// Oldest first.
@@ -20,25 +28,69 @@ pub(crate) struct ResponseSet {
 #[derive(Debug)]
 pub(super) struct StoredVariant {
     pub(super) variant: Box<str>,
+    pub(super) version: Version,
+    pub(super) recency: Recency,
+    /// A buffer of its own, as long as it is: a slice would keep the one that it was read into.
     pub(super) head: Bytes,
+    /// Likewise.
     pub(super) body: Bytes,
     pub(super) expires_at: Timestamp,
 }
 
+/// Beside the struct: four allocations and the counts of the bytes' owners.
+const VARIANT_OVERHEAD: usize = size_of::<StoredVariant>() + 4 * 16 + 2 * 32;
+
+impl StoredVariant {
+    pub(super) fn weight(&self) -> usize {
+        VARIANT_OVERHEAD + self.variant.len() + self.head.len() + self.body.len()
+    }
+}
+
 impl ResponseSet {
-    pub(super) fn variant(&self, variant: &str) -> Option<&StoredVariant> {
+    pub(super) fn variant(&self, variant: &str, now: Timestamp) -> Option<&StoredVariant> {
         self.variants
             .iter()
-            .find(|stored| &*stored.variant == variant)
+            .find(|stored| &*stored.variant == variant && stored.expires_at > now)
+    }
+
+    /// One more fill is under way.
+    pub(super) fn announce(&mut self, lapse: Timestamp, now: Timestamp) {
+        self.forget_lapsed(now);
+        self.fills += 1;
+        self.lapse = self.lapse.max(lapse);
+    }
+
+    /// One of the fills has ended.
+    pub(super) fn settle(&mut self, now: Timestamp) {
+        self.forget_lapsed(now);
+        self.fills = self.fills.saturating_sub(1);
+        self.forget_lapsed(now);
+    }
+
+    fn forget_lapsed(&mut self, now: Timestamp) {
+        if self.lapse <= now || self.fills == 0 {
+            (self.fills, self.lapse) = (0, Timestamp::default());
+        }
+    }
+
+    /// When the last variant and the last lease have ended.
+    fn end(&self) -> Timestamp {
+        let ends = self.variants.iter().map(|stored| stored.expires_at);
+        ends.fold(self.lapse, Timestamp::max)
+    }
+
+    /// Lets the key live so long, and not at all once that is over.
+    pub(super) fn expire(live: &mut Option<Live<Self>>, now: Timestamp) {
+        if let Some(set) = live {
+            set.expires_at = set.value.end();
+        }
+        live.take_if(|set| set.expires_at <= now);
     }
 }
 
 impl Weigh for ResponseSet {
     fn weight(&self) -> usize {
-        let variants = self
-            .variants
-            .iter()
-            .map(|v| 96 + v.head.len() + v.body.len());
-        variants.sum::<usize>() + self.vary.iter().map(|list| 16 + list.len()).sum::<usize>()
+        let variants = self.variants.iter().map(StoredVariant::weight);
+        variants.sum::<usize>() + self.vary.iter().map(|list| 32 + list.len()).sum::<usize>()
     }
 }

@@ -25,7 +25,8 @@ pub async fn health(store: &Store, method: &Method, path: &str) -> Option<Respon
         ));
     }
     let (status, word) = match store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready"),
+        Ok(()) if store.refusals().is_empty() => (StatusCode::OK, "ready"),
+        Ok(()) => (StatusCode::OK, "degraded"),
         Err(error) => {
             tracing::debug!(%error, "not ready");
             (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
@@ -34,6 +35,7 @@ pub async fn health(store: &Store, method: &Method, path: &str) -> Option<Respon
     let json = serde_json::json!({
         "status": word,
         "store": format!("{:?}", store.state()).to_lowercase(),
+        "refused": store.refusals().iter().map(|kind| kind.as_str()).collect::<Vec<_>>(),
     });
     Some(json_response(status, &json))
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 use tokio::{
@@ -28,6 +29,8 @@ struct Waits {
     quiet: Option<Instant>,
     under_way: usize,
     requests: u64,
+    /// Whether a response broke off whose end is that of the connection.
+    broken: bool,
     /// Since when a part of a response has been with the client, by request.
     unread: HashMap<u64, Instant>,
 }
@@ -45,6 +48,7 @@ impl Client {
             quiet: Some(Instant::now()),
             under_way: 0,
             requests: 0,
+            broken: false,
             unread: HashMap::new(),
         })))
     }
@@ -119,6 +123,15 @@ impl Watched {
     }
 }
 
+impl Drop for Watched {
+    fn drop(&mut self) {
+        // HTTP/1.0 tells half a body from a whole one only by how the connection ends.
+        if self.client.lock().broken {
+            let _ = self.stream.set_zero_linger();
+        }
+    }
+}
+
 impl AsyncRead for Watched {
     fn poll_read(
         mut self: Pin<&mut Self>,
@@ -170,12 +183,18 @@ pin_project! {
         #[pin]
         body: B,
         request: UnderWay,
+        version: Version,
     }
 }
 
 impl<B> Delivery<B> {
-    pub fn new(body: B, request: UnderWay) -> Self {
-        Self { body, request }
+    /// `version` is the client's.
+    pub fn new(body: B, request: UnderWay, version: Version) -> Self {
+        Self {
+            body,
+            request,
+            version,
+        }
     }
 }
 
@@ -191,10 +210,15 @@ impl<B: Body> Body for Delivery<B> {
         let frame = this.body.poll_frame(cx);
         let UnderWay { client, number } = this.request;
         // Only a client that has taken what there was asks for more.
+        let mut waits = client.lock();
         match &frame {
-            Poll::Ready(Some(Ok(_))) => client.lock().unread.insert(*number, Instant::now()),
-            _ => client.lock().unread.remove(number),
+            Poll::Ready(Some(Ok(_))) => waits.unread.insert(*number, Instant::now()),
+            _ => waits.unread.remove(number),
         };
+        if let Poll::Ready(Some(Err(_))) = frame {
+            waits.broken |= *this.version < Version::HTTP_11;
+        }
+        drop(waits);
         frame
     }
 

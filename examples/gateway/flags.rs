@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use http::{HeaderName, Uri};
+use http::{HeaderName, Uri, uri::Authority};
 use tower_keep::{
     Store,
     cache::{CacheLayer, SetCookie},
@@ -103,7 +103,8 @@ enum LimitKey {
 fn origin(text: &str) -> Result<Uri, String> {
     let expected = || "expected http://HOST:PORT without a path".to_owned();
     let uri: Uri = text.parse().map_err(|_| expected())?;
-    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some();
+    let no_user = |site: &Authority| !site.as_str().contains('@');
+    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some_and(no_user);
     let no_path = uri.path() == "/" && uri.query().is_none();
     if plain && no_path {
         Ok(uri)

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tower_keep::{PeerAddr, Store};
@@ -34,19 +34,25 @@ pub struct Gateway {
 impl Gateway {
     pub async fn respond(
         self,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: SocketAddr,
         under_way: UnderWay,
     ) -> Result<Response<Delivery<Body>>, Error> {
         let version = request.version();
-        let mut response = self.answer(request, peer).await?;
-        // Who has sent a doubtful or half a request may send the rest as another one.
-        let is_in_doubt = [StatusCode::BAD_REQUEST, StatusCode::REQUEST_TIMEOUT];
-        if version < Version::HTTP_2 && is_in_doubt.contains(&response.status()) {
-            let close = HeaderValue::from_static("close");
-            response.headers_mut().insert(header::CONNECTION, close);
+        let mut response = match self.settle(&mut request) {
+            Ok(()) => self.answer(request, peer).await?,
+            Err(refusal) => {
+                // What follows on the connection may be a part of this request to its sender.
+                let mut response = problem(refusal.status(), &refusal.to_string());
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+                response
+            }
+        };
+        if version >= Version::HTTP_2 {
+            response.headers_mut().remove(header::CONNECTION);
         }
-        Ok(response.map(|body| Delivery::new(body, under_way)))
+        Ok(response.map(|body| Delivery::new(body, under_way, version)))
     }
 
     async fn answer(
@@ -54,9 +60,6 @@ impl Gateway {
         mut request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Error> {
-        if let Err(refusal) = self.settle(&mut request) {
-            return Ok(problem(refusal.status(), &refusal.to_string()));
-        }
         let (method, path) = (request.method(), request.uri().path());
         if let Some(response) = health(&self.store, method, path).await {
             return Ok(response);

@@ -25,7 +25,7 @@ mod target;
 mod tunnel;
 mod upstream;
 
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
@@ -95,8 +95,15 @@ where
     Ok(match result {
         Ok(response) => boxed(response),
         Err(error) => {
-            tracing::warn!(%error, "no answer from upstream");
-            problem(error.status(), &error.to_string())
+            if error.status().is_server_error() {
+                tracing::warn!(%error, "no answer from upstream");
+            }
+            let mut response = problem(error.status(), &error.to_string());
+            if matches!(error, UpstreamError::SlowUpload) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            response
         }
     })
 }

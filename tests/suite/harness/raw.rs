@@ -54,9 +54,14 @@ impl RawClient {
 
     /// Everything up to the end of the connection, a reset included.
     pub(crate) async fn rest(&mut self) -> String {
+        self.end().await.0
+    }
+
+    /// Everything up to the end of the connection, and whether that is a clean one.
+    pub(crate) async fn end(&mut self) -> (String, io::Result<()>) {
         let mut bytes = Vec::new();
-        let _ = in_time(self.0.read_to_end(&mut bytes)).await;
-        String::from_utf8_lossy(&bytes).into_owned()
+        let end = in_time(self.0.read_to_end(&mut bytes)).await;
+        (String::from_utf8_lossy(&bytes).into_owned(), end.map(drop))
     }
 }
 

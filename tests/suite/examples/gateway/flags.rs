@@ -34,6 +34,7 @@ fn a_wrong_value_is_one_line_that_says_what_would_be_right() {
     for (flag, value, right) in [
         ("--upstream", "https://h", "http://HOST:PORT"),
         ("--upstream", "http://h/path", "without a path"),
+        ("--upstream", "http://user:pw@h", "http://HOST:PORT"),
         ("--cache", "maybe", "on, off"),
         ("--cache-set-cookie", "eat", "refuse, strip, store"),
         ("--max-body", "big", "digit"),

@@ -75,6 +75,22 @@ async fn an_upstream_that_stalls_in_its_body_cuts_the_client_off() {
 }
 
 #[tokio::test]
+async fn an_http_1_0_client_sees_the_cut_as_a_reset() {
+    for fields in [
+        &[("cache-control", "no-store")][..],
+        &[("cache-control", "max-age=60")],
+    ] {
+        let (mut sender, handler) = streaming(fields);
+        let stand = Stand::start(&IDLE, handler);
+        let mut client = RawClient::connect(stand.gateway.addr()).await;
+        client.send("GET /p HTTP/1.0\r\n\r\n").await;
+        sender.send_data("half".into()).await.unwrap();
+        let (text, end) = in_time(client.end()).await;
+        assert!(end.is_err(), "a clean end after {text}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_keeps_sending_is_not_idle() {
     let (mut sender, handler) = streaming(&[("cache-control", "no-store")]);
     let stand = Stand::start(&IDLE, handler);

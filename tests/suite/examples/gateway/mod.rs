@@ -5,6 +5,7 @@ mod draining;
 mod fields;
 mod flags;
 mod framing;
+mod h2_frames;
 mod idle;
 mod limits;
 mod outages;

@@ -8,7 +8,7 @@ use tower_keep::{
     rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
 };
 
-use crate::{common::Common, limit::limit};
+use crate::{body::RequestBody, common::Common, limit::limit};
 
 /// A caching, rate limiting reverse proxy.
 #[derive(Debug, Parser)]
@@ -117,6 +117,7 @@ impl Flags {
         CacheLayer::new(store.clone())
             .with_max_body(self.max_body)
             .with_set_cookie(set_cookie)
+            .with_empty_body(RequestBody::default)
             .with_name(&self.cache_name)
             .map_err(|error| format!("--cache-name: {error}"))
     }

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, header, request};
 
-use super::{cache_status::CacheName, policy::Policy};
+use super::{cache_status::CacheName, policy::Policy, request_body::RequestBodies};
 
 /// What becomes of a response that sets cookies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,6 +37,9 @@ pub(super) struct Options {
     pub(super) bypass: Option<Bypass>,
     /// How long a fill may take before its announcement lapses and it is not stored.
     pub(super) fill_lease: Duration,
+    /// How long nothing of a body that is stored may come.
+    pub(super) body_idle: Duration,
+    pub(super) request_bodies: RequestBodies,
 }
 
 impl Default for Options {
@@ -51,6 +54,8 @@ impl Default for Options {
             partition: None,
             bypass: None,
             fill_lease: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            request_bodies: RequestBodies::default(),
         }
     }
 }
@@ -88,6 +93,7 @@ impl fmt::Debug for Options {
             .field("max_variants", &self.max_variants)
             .field("set_cookie", &self.set_cookie)
             .field("fill_lease", &self.fill_lease)
+            .field("body_idle", &self.body_idle)
             .finish_non_exhaustive()
     }
 }

@@ -43,10 +43,21 @@ impl State {
         response: &Response<B>,
         times: Times,
     ) -> Result<StoredHead, Refusal> {
+        self.storable_by(client, response, times, client.terms())
+    }
+
+    /// As [`storable`](Self::storable), on other terms.
+    pub(super) fn storable_by<B: Body>(
+        &self,
+        client: &Client,
+        response: &Response<B>,
+        times: Times,
+        terms: impl FnOnce(&mut Terms),
+    ) -> Result<StoredHead, Refusal> {
         let head = times.head(response.status(), response.headers());
         let policy = &self.options.policy;
         let mut stored = policy
-            .storable(&client.view(), &head, client.terms())
+            .storable(&client.view(), &head, terms)
             .map_err(|reason| Refusal {
                 detail: reason.as_str(),
                 is_lasting: reason.supersedes_stored(response.status()),
@@ -56,7 +67,7 @@ impl State {
             is_lasting: !response.status().is_server_error(),
         };
         let least = declared_length(response).unwrap_or(response.body().size_hint().lower());
-        if least > self.options.max_body.min(self.store.largest_response()) {
+        if least > self.largest_body(&stored) {
             return Err(refused("too-long"));
         }
         let headers = stored.headers_mut();

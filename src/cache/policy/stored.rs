@@ -64,6 +64,14 @@ impl StoredHead {
         }
     }
 
+    /// What it takes in the store, more or less: its field lines and the names that it varies by.
+    pub(crate) fn size(&self) -> usize {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            name.as_str().len() + value.len() + 8
+        };
+        self.headers.iter().map(line).sum()
+    }
+
     /// Whether the selecting fields match (RFC 9111 §4.1).
     pub(super) fn is_selected_by(&self, request: &RequestHead<'_>) -> bool {
         self.vary.variant(request.headers) == self.variant
@@ -83,7 +91,11 @@ pub(super) fn has_validator(headers: &HeaderMap) -> bool {
 fn digits(value: &[u8]) -> Option<u64> {
     let value = value.trim_ascii();
     let all = value.iter().all(u8::is_ascii_digit);
-    std::str::from_utf8(value).ok().filter(|_| all)?.parse().ok()
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| all)?
+        .parse()
+        .ok()
 }
 
 mod status_code {

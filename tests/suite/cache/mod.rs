@@ -9,7 +9,9 @@ mod failure;
 mod invalidation;
 mod reuse;
 mod session;
+mod sharing;
 mod stale;
+mod stalled;
 mod stand;
 
 use crate::harness::on_both_stores;

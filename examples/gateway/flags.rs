@@ -10,7 +10,7 @@ use tower_keep::{
     rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
 };
 
-use crate::{common::Common, forwarding, limit::limit};
+use crate::{body::RequestBody, common::Common, forwarding, limit::limit};
 
 /// A caching, rate limiting reverse proxy.
 #[derive(Debug, Parser)]
@@ -148,6 +148,7 @@ impl Flags {
             .with_max_body(self.max_body)
             .with_set_cookie(set_cookie)
             .with_partition(forwarding::partition)
+            .with_empty_body(RequestBody::default)
             .with_name(&self.cache_name)
             .map_err(|error| format!("--cache-name: {error}"))
     }

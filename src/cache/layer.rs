@@ -1,8 +1,9 @@
 //! The layer and its settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::request;
+use http_body::Body;
 use tower_layer::Layer;
 
 use super::{
@@ -12,6 +13,7 @@ use super::{
     lookup::VaryMemory,
     options::Options,
     policy::{Policy, SetCookie},
+    request_body::RequestBodies,
     service::ResponseCache,
     state::State,
     uncacheable::Uncacheable,
@@ -90,6 +92,32 @@ impl CacheLayer {
     #[must_use]
     pub fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
         self.options.policy = self.options.policy.with_set_cookie(set_cookie);
+        self
+    }
+
+    /// Sets how long nothing may come of a body that is being stored. After that it is an error
+    /// to all who read it, and nothing is stored. Default 30 seconds. A body that is not stored
+    /// may pause for as long as it likes.
+    #[must_use]
+    pub fn with_body_idle(mut self, idle: Duration) -> Self {
+        self.options.body_idle = idle;
+        self
+    }
+
+    /// Says how an empty body of a request is made, for the one case in which the cache makes a
+    /// request of its own: when a 304 or a 206 does not fit the response that it is about, the
+    /// inner service is asked again. Without it the client gets a 502 then, and what was stored
+    /// goes. It also lets the cache see whether a GET has content where HTTP/2 does not say so in
+    /// its fields; such a request is not answered from the cache.
+    ///
+    /// axum's `Body`, `http_body_util`'s `Empty<Bytes>` and `Full<Bytes>`, and `String` are known
+    /// without this. Of several calls the last one counts.
+    #[must_use]
+    pub fn with_empty_body<B: Body + 'static>(
+        mut self,
+        empty: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self {
+        self.options.request_bodies = RequestBodies::new(empty);
         self
     }
 

@@ -137,19 +137,24 @@
 //!   stored, not what is in flight.
 
 mod body;
+mod buffer;
 mod cache_status;
 mod exchange;
+mod failure;
 mod fill;
 mod future;
 mod in_flight;
 mod invalidations;
+mod join;
 mod key;
 mod layer;
 mod lookup;
 mod options;
 mod policy;
 mod pump;
+mod reader;
 mod refusal;
+mod request_body;
 mod serve;
 mod service;
 mod state;

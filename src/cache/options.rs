@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use http::request;
 
-use super::{cache_status::CacheName, policy::Policy};
+use super::{cache_status::CacheName, policy::Policy, request_body::RequestBodies};
 
 /// Keeps what is stored for different tenants or users apart; the same bytes share.
 pub(super) type Partition = Arc<dyn Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync>;
@@ -21,6 +21,9 @@ pub(super) struct Options {
     pub(super) bypass: Option<Bypass>,
     /// How long a fill may take before its announcement lapses and it is not stored.
     pub(super) fill_lease: Duration,
+    /// How long nothing of a body that is stored may come.
+    pub(super) body_idle: Duration,
+    pub(super) request_bodies: RequestBodies,
 }
 
 impl Default for Options {
@@ -33,6 +36,8 @@ impl Default for Options {
             partition: None,
             bypass: None,
             fill_lease: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            request_bodies: RequestBodies::default(),
         }
     }
 }
@@ -45,6 +50,7 @@ impl fmt::Debug for Options {
             .field("max_body", &self.max_body)
             .field("max_variants", &self.max_variants)
             .field("fill_lease", &self.fill_lease)
+            .field("body_idle", &self.body_idle)
             .finish_non_exhaustive()
     }
 }

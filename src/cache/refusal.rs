@@ -43,11 +43,22 @@ impl State {
         response: &Response<B>,
         times: Times,
     ) -> Result<StoredHead, Refusal> {
+        self.storable_by(client, response, times, client.terms())
+    }
+
+    /// As [`storable`](Self::storable), on other terms.
+    pub(super) fn storable_by<B: Body>(
+        &self,
+        client: &Client,
+        response: &Response<B>,
+        times: Times,
+        terms: impl FnOnce(&mut Terms),
+    ) -> Result<StoredHead, Refusal> {
         let head = times.head(response.status(), response.headers());
         let policy = &self.options.policy;
         let status = response.status();
         let stored = policy
-            .storable(&client.view(), &head, client.terms())
+            .storable(&client.view(), &head, terms)
             .map_err(|reason| Refusal {
                 detail: reason.as_str(),
                 supersedes: reason.supersedes_stored(status),
@@ -66,7 +77,7 @@ impl State {
             });
         }
         let least = declared.unwrap_or(response.body().size_hint().lower());
-        if least > self.options.max_body.min(self.store.largest_response()) {
+        if least > self.largest_body(&stored) {
             let about_target = is_about_target(status);
             return Err(Refusal {
                 detail: "too-long",

@@ -34,7 +34,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    ReqBody: Body + Default + Send + 'static,
+    ReqBody: Send + 'static,
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Into<BoxError>,
 {
@@ -48,12 +48,13 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (inner, state) = (self.inner.clone(), self.state.clone());
-        let has_body = !request.body().is_end_stream();
+        let bodies = &state.options.request_bodies;
+        let has_content = bodies.has_content(request.headers(), request.body());
         let (parts, body) = request.into_parts();
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let forward = match state.options.policy.admit(&head) {
             Admission::Forward(forward) => forward,
-            Admission::Lookup if is_beyond(&parts, has_body) || state.bypasses(&parts) => {
+            Admission::Lookup if is_beyond(&parts, has_content) || state.bypasses(&parts) => {
                 Forward::Bypass
             }
             Admission::Lookup => match state.primary_key(&parts, None) {
@@ -81,7 +82,7 @@ where
 }
 
 /// Whether the cache has nothing to do with a request, whatever its method.
-fn is_beyond(parts: &request::Parts, has_body: bool) -> bool {
-    // A body would have to be part of the key; an upgrade is no representation.
-    has_body || parts.headers.contains_key(UPGRADE)
+fn is_beyond(parts: &request::Parts, has_content: bool) -> bool {
+    // Content would have to be part of the key; an upgrade is no representation.
+    has_content || parts.headers.contains_key(UPGRADE)
 }

@@ -98,6 +98,17 @@ impl State {
         hex(&head.variant().0)
     }
 
+    /// The longest body that may be stored under `head`: the store counts both, and has room for
+    /// so much and no more.
+    pub(super) fn largest_body(&self, head: &StoredHead) -> u64 {
+        /// The store's own bytes about a response, and the parts of a head beside its fields.
+        const BESIDE: u64 = 1 << 10;
+        let room = self.store.largest_response();
+        self.options
+            .max_body
+            .min(room.saturating_sub(head.size() as u64 + BESIDE))
+    }
+
     /// Takes what is stored of `targets` on the request's origin out of the store.
     pub(super) fn invalidate_targets(
         &self,

@@ -108,6 +108,23 @@ impl Policy {
         self.client_directives(request).only_if_cached
     }
 
+    /// Whether the answer to this request must not be stored, nor anything stored of it shared.
+    pub(crate) fn forbids_storing(&self, request: &RequestHead<'_>) -> bool {
+        self.client_directives(request).no_store
+    }
+
+    /// Whether the answer to another request, sent at `began`, can be new enough for this one.
+    pub(crate) fn accepts_answer_since(
+        &self,
+        request: &RequestHead<'_>,
+        began: u64,
+        now: u64,
+    ) -> bool {
+        let client = self.client_directives(request);
+        let age = now.saturating_sub(began);
+        !client.no_cache && client.max_age.is_none_or(|limit| age < seconds(limit))
+    }
+
     /// Whether and how `stored`, with a body of `length` bytes, answers `request` at `now`. That
     /// it is the variant which the request selects is checked too.
     pub(crate) fn reuse(

@@ -81,6 +81,14 @@ impl StoredHead {
         }
     }
 
+    /// What it takes in the store, more or less: its field lines and the names that it varies by.
+    pub(crate) fn size(&self) -> usize {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            name.as_str().len() + value.len() + 8
+        };
+        self.headers.iter().map(line).sum()
+    }
+
     /// Whether the selecting fields match (RFC 9111 §4.1).
     pub(super) fn is_selected_by(&self, request: &RequestHead<'_>) -> bool {
         self.vary.variant(request.headers) == self.variant

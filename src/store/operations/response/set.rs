@@ -3,7 +3,10 @@
 use bytes::Bytes;
 
 use super::Generation;
-use crate::store::{Timestamp, memory::Weigh};
+use crate::store::{
+    Timestamp,
+    memory::{Weigh, heap},
+};
 
 /// All that is stored under one primary cache key.
 #[derive(Debug, Default)]
@@ -38,7 +41,13 @@ impl Weigh for ResponseSet {
         let variants = self
             .variants
             .iter()
-            .map(|v| 96 + v.head.len() + v.body.len());
-        variants.sum::<usize>() + self.vary.iter().map(|list| 16 + list.len()).sum::<usize>()
+            .map(|stored| heap(stored.variant.len()) + stored.head.weight() + stored.body.weight());
+        let vary = self.vary.iter().map(|list| heap(list.len()));
+        let generation = self.generation.as_ref();
+        heap(self.variants.capacity() * size_of::<StoredVariant>())
+            + heap(self.vary.capacity() * size_of::<Box<str>>())
+            + generation.map_or(0, |generation| generation.0.weight())
+            + variants.sum::<usize>()
+            + vary.sum::<usize>()
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::store::{
     Timestamp,
-    memory::{Live, Weigh},
+    memory::{Live, Weigh, heap},
 };
 
 /// All that is stored under one primary cache key.
@@ -37,12 +37,9 @@ pub(super) struct StoredVariant {
     pub(super) expires_at: Timestamp,
 }
 
-/// Beside the struct: four allocations and the counts of the bytes' owners.
-const VARIANT_OVERHEAD: usize = size_of::<StoredVariant>() + 4 * 16 + 2 * 32;
-
 impl StoredVariant {
     pub(super) fn weight(&self) -> usize {
-        VARIANT_OVERHEAD + self.variant.len() + self.head.len() + self.body.len()
+        size_of::<Self>() + heap(self.variant.len()) + self.head.weight() + self.body.weight()
     }
 }
 
@@ -91,6 +88,13 @@ impl ResponseSet {
 impl Weigh for ResponseSet {
     fn weight(&self) -> usize {
         let variants = self.variants.iter().map(StoredVariant::weight);
-        variants.sum::<usize>() + self.vary.iter().map(|list| 32 + list.len()).sum::<usize>()
+        let vary = self.vary.iter().map(|list| heap(list.len()));
+        let generation = self.generation.as_ref();
+        let spare = self.variants.capacity() - self.variants.len();
+        spare * size_of::<StoredVariant>()
+            + heap(self.vary.capacity() * size_of::<Box<str>>())
+            + generation.map_or(0, |generation| generation.0.weight())
+            + variants.sum::<usize>()
+            + vary.sum::<usize>()
     }
 }

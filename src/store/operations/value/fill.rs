@@ -12,7 +12,7 @@ use super::{
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     Key, Operation, StoreError, Timestamp,
-    memory::{Memory, replace},
+    memory::{Memory, exact, replace},
 };
 
 #[cfg(feature = "redis")]
@@ -90,7 +90,7 @@ impl Operation for Fill {
             let stands = lease::has(lease, &self.token);
             if stands {
                 *lease = None;
-                replace(live, self.value.clone(), now, self.ttl);
+                replace(live, exact(&self.value), now, self.ttl);
             }
             stands
         })

@@ -15,8 +15,6 @@ mod write;
 
 use std::fmt::Display;
 
-use bytes::Bytes;
-
 #[cfg(feature = "redis")]
 pub(crate) use fill::{ANNOUNCE, FILL};
 pub(crate) use fill::{Abandon, Announce, Announced, Fill};
@@ -26,7 +24,7 @@ pub(crate) use read::{Exists, Get};
 pub(crate) use write::{DEL, SET};
 pub(crate) use write::{Del, Set};
 
-use crate::store::{Key, memory::Weigh, namespace::Namespace};
+use crate::store::{Key, namespace::Namespace};
 
 /// The key of an application's value. It is bounded, whatever the size of the id.
 pub(crate) fn key(names: &Namespace, prefix: &str, id: impl Display) -> Key {
@@ -44,14 +42,5 @@ impl Place {
     pub(crate) fn new(names: &Namespace, value: Key) -> Self {
         let lease = names.lease(&value);
         Self { value, lease }
-    }
-}
-
-/// What `Bytes` allocates beside the bytes once it has been cloned.
-const SHARED: usize = 32;
-
-impl Weigh for Bytes {
-    fn weight(&self) -> usize {
-        self.len() + SHARED
     }
 }

@@ -56,6 +56,7 @@
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
 //! | `rate-limit`, `session`, `cache`, `key-value` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
+//! | `tonic` | the peers of tonic's connections as keys of limits |
 //! | `full` | everything |
 //!
 //! # Inside
@@ -103,6 +104,8 @@ pub mod architecture {}
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+#[cfg(feature = "rate-limit")]
+mod answer;
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 mod body;
 #[cfg(feature = "key-value")]
@@ -115,5 +118,5 @@ mod problem;
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;
 #[cfg(feature = "rate-limit")]
-pub use peer::PeerAddr;
+pub use peer::{PeerAddr, WithPeerAddr};
 pub use store::{Store, StoreConfig, StoreError};

@@ -62,31 +62,31 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub(crate) mod algorithm;
 mod client_ip;
 mod config;
 mod decision;
 mod denial;
-mod denials;
 mod failure;
 mod forwarded;
 mod future;
 mod headers;
 mod key;
 mod layer;
+mod local_denials;
 mod policy;
 mod quota;
 mod service;
-pub(crate) mod subject;
+mod subject;
 
-pub use algorithm::Algorithm;
-pub use client_ip::{ForwardingField, TrustedProxies};
+pub use crate::store::operations::limit::Algorithm;
+pub use client_ip::TrustedProxies;
 pub use decision::{PolicyDecision, RateLimitDecision};
 pub use denial::{Denial, DenialReason};
 pub use failure::StoreFailure;
+pub use forwarded::ForwardingField;
 pub use future::ResponseFuture;
 pub use headers::HeaderDialect;
-pub use key::{Key, MissingKey};
+pub use key::{Key, KeyError, MissingKey};
 pub use layer::RateLimitLayer;
 pub use policy::{Policy, PolicyError};
 pub use quota::{Quota, QuotaError};

@@ -34,6 +34,8 @@ impl Script {
 pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::ACQUIRE,
+    #[cfg(feature = "rate-limit")]
+    &crate::store::operations::limit::ACQUIRE_ONE,
     #[cfg(feature = "session")]
     &crate::store::operations::session::COMMIT,
     #[cfg(feature = "session")]

@@ -105,6 +105,8 @@ mod body;
 mod peer;
 #[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
 mod problem;
+#[cfg(feature = "session")]
+mod throttle;
 
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;

@@ -114,6 +114,8 @@ mod collapse;
 mod peer;
 #[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
 mod problem;
+#[cfg(feature = "session")]
+mod throttle;
 
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;

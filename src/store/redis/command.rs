@@ -120,6 +120,14 @@ impl Reply {
         }
     }
 
+    /// An integer, or the reply as it is.
+    pub(crate) fn integer_or_other(self) -> Result<i64, Self> {
+        match self.0 {
+            Value::Int(integer) => Ok(integer),
+            other => Err(Self(other)),
+        }
+    }
+
     pub(crate) fn optional_bytes(self) -> Result<Option<Bytes>, StoreError> {
         match self.0 {
             Value::Nil => Ok(None),
@@ -146,6 +154,18 @@ impl Reply {
                     .into_iter(),
             )),
             _ => Err(StoreError::UnexpectedReply("not an array")),
+        }
+    }
+
+    /// The fields and values of a hash by turns: RESP2 answers an array, RESP3 a map.
+    pub(crate) fn hash(self) -> Result<std::vec::IntoIter<Self>, StoreError> {
+        match self.0 {
+            Value::Map(pairs) => {
+                let pairs = pairs.into_iter();
+                let flat = pairs.flat_map(|(field, value)| [Self(field), Self(value)]);
+                Ok(flat.collect::<Vec<_>>().into_iter())
+            }
+            other => Self(other).array(),
         }
     }
 

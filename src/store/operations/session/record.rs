@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
+use super::{bounds::Size, pointer::Pointer};
 use crate::store::{
     clock::Timestamp,
     memory::{Weigh, heap},
@@ -16,8 +17,8 @@ pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
 #[derive(Debug)]
 pub(crate) enum SessionState {
     Live(Record),
-    /// The id was renewed: the hash of the new one.
-    Moved(Box<str>),
+    /// The id was renewed, or leads to the session of another login at the same time.
+    Moved(Pointer),
 }
 
 /// A session and its metadata.
@@ -25,32 +26,41 @@ pub(crate) enum SessionState {
 pub(crate) struct Record {
     /// Names the session across renewals of its id.
     pub(super) lineage: Arc<str>,
+    /// Who is logged in.
+    pub(super) user: Option<Arc<str>>,
     pub(super) created: Timestamp,
     /// When it got its current id.
     pub(super) issued: Timestamp,
     pub(super) touched: Timestamp,
+    /// The hash of the id before, as long as the current one was never presented.
+    pub(super) previous: Option<Box<str>>,
+    pub(super) size: Size,
     pub(super) fields: Fields,
+}
+
+impl Record {
+    /// Bytes on the heap of a record with so much data.
+    pub(super) fn weight_of(size: Size) -> usize {
+        /// Of a node of the tree, which has room for eleven fields and is at least half full.
+        const SHARE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 112).div_ceil(5);
+        /// What the allocations of a name, a value and the count of its owners take beside their
+        /// bytes.
+        const FIELD: usize = SHARE + 2 * 24 + heap(24);
+        /// The map and the lineage, each with the counts of its owners.
+        const RECORD: usize = heap(16 + size_of::<BTreeMap<Box<str>, Bytes>>()) + heap(16 + 22);
+        size.bytes + size.keys * FIELD + RECORD
+    }
 }
 
 impl Weigh for SessionState {
     fn weight(&self) -> usize {
         match self {
             Self::Live(record) => {
-                /// The counts of an `Arc`.
-                const ARC: usize = 16;
-                /// A node of the tree has room for eleven fields and is at least half full.
-                const NODE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 112);
-                let fields = &record.fields;
-                let nodes = fields.len().div_ceil(5);
-                let data = fields
-                    .iter()
-                    .map(|(name, value)| heap(name.len()) + value.weight());
-                heap(ARC + size_of::<BTreeMap<Box<str>, Bytes>>())
-                    + heap(ARC + record.lineage.len())
-                    + nodes * NODE
-                    + data.sum::<usize>()
+                let user = record.user.as_ref().map_or(0, |user| user.len());
+                let previous = record.previous.as_ref().map_or(0, |hash| hash.len());
+                Record::weight_of(record.size) + heap(user) + heap(previous)
             }
-            Self::Moved(id_hash) => heap(id_hash.len()),
+            Self::Moved(pointer) => heap(pointer.id_hash.len()),
         }
     }
 }

@@ -38,8 +38,10 @@ pub(super) fn encode<T: Serialize + ?Sized>(
         v: schema,
         d: value,
     };
-    // Without the room that the vector has to spare: embedded memory keeps these very bytes.
-    serde_json::to_vec(&written).map(|json| json.into_boxed_slice().into())
+    let json = serde_json::to_vec(&written)?;
+    // A copy of the exact size, for embedded memory keeps these very bytes: to shrink the vector
+    // in place would leave holes between them that nothing else fits into.
+    Ok(Bytes::copy_from_slice(&json))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, Unreadable> {

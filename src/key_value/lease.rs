@@ -61,7 +61,7 @@ impl Lease {
     }
 
     /// It was not announced, because there is a value.
-    pub(super) fn is_settled(mut self) {
+    pub(super) fn settle(mut self) {
         self.settled = true;
     }
 }

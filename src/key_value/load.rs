@@ -221,7 +221,7 @@ impl Load {
             match announced {
                 Ok(Announced::Load) => return Start::Load(Some(lease)),
                 Ok(Announced::Present(stored)) => {
-                    lease.is_settled();
+                    lease.settle();
                     match self.values.decode(&stored) {
                         Some(value) => return Start::Present(value, stored),
                         None => replace = true,

@@ -140,13 +140,11 @@ where
         }
     }
 
-    fn forwards_conditions(&self) -> bool {
+    /// Whether the answer is for this client alone, so that its own conditions go with the request.
+    fn is_for_its_client(&self) -> bool {
         let Verdict { state, client, .. } = &self.verdict;
-        matches!(self.mode, Mode::Plain)
-            && state
-                .options
-                .policy
-                .forwards_conditions(&client.view(), state.is_uncacheable(client))
+        let forbids = || state.options.policy.forbids_storing(&client.view());
+        matches!(self.mode, Mode::Plain) && (state.is_uncacheable(client) || forbids())
     }
 
     async fn call(&mut self) -> Result<Response<ResBody>, S::Error> {
@@ -158,7 +156,7 @@ where
                 completion_request(&found.head, found.body.len() as u64, &mut parts.headers)
             }
         };
-        if !conditional && !self.forwards_conditions() {
+        if !conditional && !self.is_for_its_client() {
             make_unconditional(&mut parts.headers);
         }
         let request = Request::from_parts(parts, self.body.take().unwrap_or_default());

@@ -108,6 +108,11 @@ impl Policy {
         self.client_directives(request).only_if_cached
     }
 
+    /// Whether the answer to this request must not be stored, nor anything stored of it shared.
+    pub(crate) fn forbids_storing(&self, request: &RequestHead<'_>) -> bool {
+        self.client_directives(request).no_store
+    }
+
     /// Whether and how `stored`, with a body of `length` bytes, answers `request` at `now`. That
     /// it is the variant which the request selects is checked too.
     pub(crate) fn reuse(

@@ -181,7 +181,11 @@ impl Reader {
         }
         let frame = match &shared.end {
             _ if fell_behind => Some(Err("the client fell too far behind the others".into())),
-            Some(Ok(())) => shared.trailers.clone().map(|t| Ok(Frame::trailers(t))),
+            // They may say what is for their client alone, and hits have none either.
+            Some(Ok(())) if shared.leader == Some(self.place.number) => {
+                shared.trailers.clone().map(|t| Ok(Frame::trailers(t)))
+            }
+            Some(Ok(())) => None,
             Some(Err(error)) => Some(Err(BoxError::from(error.to_string()))),
             None => {
                 self.place.wait(&mut shared, cx);

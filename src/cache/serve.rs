@@ -106,9 +106,7 @@ where
         let state = self.state.clone();
         let policy = &state.options.policy;
         let forbids = policy.forbids_storing(&self.client.view());
-        let (lead, purpose) = if policy
-            .forwards_conditions(&self.client.view(), state.is_uncacheable(&self.client))
-        {
+        let (lead, purpose) = if forbids || state.is_uncacheable(&self.client) {
             // Nobody else has any use for its answer, as far as one can tell.
             (state.in_flight.begin(&self.client.primary), Purpose::Own)
         } else {

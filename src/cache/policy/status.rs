@@ -56,3 +56,31 @@ pub(crate) fn is_about_target(status: StatusCode) -> bool {
 pub(super) fn is_error(status: StatusCode) -> bool {
     matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn codes(holds: fn(StatusCode) -> bool) -> Vec<u16> {
+        (100..1000)
+            .filter(|code| holds(StatusCode::from_u16(*code).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn what_says_what_the_target_is_now() {
+        let mut expected: Vec<u16> = (200..300).collect();
+        expected.extend([300, 301, 308, 404, 410, 451]);
+        assert_eq!(codes(is_about_target), expected);
+    }
+
+    #[test]
+    fn what_is_bound_to_its_request_says_nothing_about_the_target() {
+        let both = codes(|status| is_bound_to_request(status) && is_about_target(status));
+        assert!(both.is_empty(), "{both:?}");
+        // RFC 6585: "MUST NOT be stored by a cache".
+        for code in [428, 429, 431, 511] {
+            assert!(is_bound_to_request(StatusCode::from_u16(code).unwrap()));
+        }
+    }
+}

@@ -2,9 +2,9 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use super::StoredHead;
 use super::entity_tag::EntityTag;
 use super::headers::single;
-use super::{Policy, RequestHead, StoredHead};
 
 /// Puts the stored validators in the place of the client's own conditions. What is stored whole is
 /// validated whole, without `Range`.
@@ -37,15 +37,6 @@ pub(crate) fn make_unconditional(headers: &mut HeaderMap) {
     headers.remove(header::IF_MODIFIED_SINCE);
 }
 
-impl Policy {
-    /// Whether the client's own conditions go to the origin with a request that nothing stored
-    /// answers, so that a 304 can save it the body: when the response will hardly be stored,
-    /// because the request forbids it or because the responses to this URI are not (`uncacheable`).
-    pub(crate) fn forwards_conditions(&self, request: &RequestHead<'_>, uncacheable: bool) -> bool {
-        uncacheable || self.client_directives(request).no_store
-    }
-}
-
 /// Whether a 304 with these fields is about the stored response (§4.3.4).
 ///
 /// A 304 without any validator is taken to be about the validators that were sent, which are those
@@ -71,7 +62,7 @@ pub(super) fn agrees(left: &HeaderMap, right: &HeaderMap, name: &HeaderName) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cache::policy::testing::{Request, headers, stored};
+    use crate::cache::policy::testing::{headers, stored};
 
     #[test]
     fn the_stored_validators_replace_the_conditions_of_the_client() {
@@ -92,18 +83,6 @@ mod tests {
             ("abc", "123"),
         ]);
         assert_eq!(request, expected);
-    }
-
-    #[test]
-    fn conditions_go_to_the_origin_when_nothing_will_be_stored() {
-        let policy = Policy::default();
-        let plain = Request::get(&[("if-none-match", "\"a\"")]);
-        assert!(!policy.forwards_conditions(&plain.head(), false));
-        assert!(policy.forwards_conditions(&plain.head(), true));
-        let no_store = Request::get(&[("cache-control", "no-store")]);
-        assert!(policy.forwards_conditions(&no_store.head(), false));
-        let unheard = policy.with_request_directives([]);
-        assert!(!unheard.forwards_conditions(&no_store.head(), false));
     }
 
     #[test]

@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response};
+use http_body_util::BodyExt;
 use tokio::{sync::Semaphore, task::JoinSet};
 use tower_keep::cache::{CacheLayer, SetCookie};
 
 use super::{
     on_both_stores,
-    stand::{Origin, Reply, Site, Stand, eventually, ok, status},
+    stand::{Origin, Reply, Site, Stand, eventually, ok, status, with},
 };
-use crate::harness::body::Body;
+use crate::harness::body::{self, Body};
 
 on_both_stores!(
     what_a_304_brings_for_its_client_reaches_nobody_else,
@@ -20,6 +21,7 @@ on_both_stores!(
     what_a_refresh_in_the_background_brings_reaches_nobody,
     what_a_304_brings_for_its_client_does_not_reach_those_who_wait_with_it,
     what_a_new_response_brings_for_its_client_does_not_reach_those_who_wait_with_it,
+    trailers_reach_only_the_client_that_caused_them,
     cookies_of_a_304_are_replayed_where_all_cookies_are,
     a_field_that_the_directives_withhold_reaches_only_its_client,
 );
@@ -247,6 +249,28 @@ async fn what_a_new_response_brings_for_its_client_does_not_reach_those_who_wait
     assert_eq!(site.hits(), 1);
     assert_eq!(replies.iter().filter(|reply| has_all(reply)).count(), 1);
     assert_eq!(replies.iter().filter(|reply| has_none(reply)).count(), 9);
+}
+
+async fn trailers_reach_only_the_client_that_caused_them(stand: Stand) {
+    let gate = Arc::new(Semaphore::new(0));
+    let entry = gate.clone();
+    let origin = Origin::new(move |_| {
+        let entry = entry.clone();
+        async move {
+            entry.acquire().await.unwrap().forget();
+            let trailers = HeaderMap::from_iter(
+                [("server-timing", "db;dur=2")]
+                    .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())),
+            );
+            let body = body::full("body").with_trailers(std::future::ready(Some(Ok(trailers))));
+            Ok(with(&[FRESH, ("content-length", "4")], body.boxed()))
+        }
+    });
+    let site = Site::of(&stand.layer, origin);
+    let replies = crowd(&stand, &site, "/", &gate).await;
+    assert_eq!(site.hits(), 1);
+    let with_trailers = replies.iter().filter(|reply| reply.trailers.is_some());
+    assert_eq!(with_trailers.count(), 1);
 }
 
 async fn cookies_of_a_304_are_replayed_where_all_cookies_are(stand: Stand) {

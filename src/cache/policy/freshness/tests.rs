@@ -312,3 +312,22 @@ fn of_two_responses_the_one_with_the_later_date_is_newer_and_then_the_one_that_c
     assert_eq!(recency(Some(0), after(2)), (NOW / 1000, after(2)));
     assert_eq!(recency(None, after(3)), (after(3) / 1000, after(3)));
 }
+
+/// A process stores, another one reuses, and the clock of the first is ahead or behind.
+#[test]
+fn clocks_that_differ_make_a_response_with_a_date_older_but_never_younger() {
+    for skew in [-600_i64, -1, 0, 1, 600] {
+        let of_storing = NOW.checked_add_signed(skew * 1000).unwrap();
+        let lines = headers(&[("cache-control", "max-age=3600"), ("date", &at(0))]);
+        let response = ResponseHead {
+            request_time: of_storing,
+            response_time: of_storing,
+            ..response(200, &lines)
+        };
+        let stored = Policy::default().storable(&Request::get(&[]).head(), &response, |_| {});
+        let stored = stored.unwrap();
+        for later in [0, 1, 30, 59, 60, 600] {
+            assert!(stored.age(after(later)) >= later, "{skew} {later}");
+        }
+    }
+}

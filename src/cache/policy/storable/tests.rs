@@ -18,7 +18,9 @@ fn any_final_status_with_explicit_freshness_is_stored() {
 
 #[test]
 fn what_means_something_to_one_request_only_is_not_stored() {
-    for status in [100, 101, 103, 304, 412, 416, 417] {
+    for status in [
+        100, 101, 103, 304, 401, 407, 408, 412, 416, 417, 421, 425, 426, 428, 429, 431, 511,
+    ] {
         let found = get(status, &[("cache-control", "max-age=100000")]);
         assert_eq!(found, Err(NotStorable::Status), "{status}");
     }
@@ -269,20 +271,26 @@ fn a_missing_or_invalid_date_becomes_the_time_of_receipt() {
 
 #[test]
 fn an_answer_that_is_not_stored_may_supersede_what_is() {
-    for (reason, status, expected) in [
-        (NotStorable::NoStore, 200, true),
-        (NotStorable::NothingToReuse, 404, true),
-        (NotStorable::NothingToReuse, 503, false),
-        (NotStorable::Authorization, 200, false),
-        (NotStorable::RequestNoStore, 200, false),
-        (NotStorable::Status, 416, false),
+    for (reason, status, supersedes, is_lasting) in [
+        (NotStorable::NoStore, 200, true, true),
+        (NotStorable::Private, 301, true, true),
+        (NotStorable::NothingToReuse, 404, true, true),
+        (NotStorable::NothingToReuse, 403, false, false),
+        (NotStorable::NoStore, 400, false, false),
+        (NotStorable::NoStore, 302, false, false),
+        (NotStorable::NothingToReuse, 503, false, false),
+        (NotStorable::Authorization, 200, false, false),
+        (NotStorable::RequestNoStore, 200, false, false),
+        (NotStorable::Partial, 206, false, false),
+        (NotStorable::Status, 416, false, false),
+        (NotStorable::SetCookie, 200, false, true),
+        (NotStorable::SetCookie, 403, false, false),
+        (NotStorable::Private, 304, false, true),
+        (NotStorable::Status, 304, false, false),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
-        assert_eq!(
-            reason.supersedes_stored(status),
-            expected,
-            "{reason:?} {status}"
-        );
+        let found = (reason.supersedes_stored(status), reason.is_lasting(status));
+        assert_eq!(found, (supersedes, is_lasting), "{reason:?} {status}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding the stored response that a request selects, in one round trip as a rule.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -20,10 +20,19 @@ use crate::store::{
 const FORMAT: u8 = 1;
 
 /// A stored response.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) head: Arc<StoredHead>,
     pub(super) body: Bytes,
+}
+
+impl fmt::Debug for Found {
+    /// Without what is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The lists of names that `Vary` had for a primary key, newest first, from which the variants
@@ -138,7 +147,8 @@ impl State {
 /// Encodes a head for the store.
 pub(super) fn encode(head: &StoredHead) -> Option<Bytes> {
     match postcard::to_extend(head, vec![FORMAT]) {
-        Ok(encoded) => Some(encoded.into()),
+        // Of exactly its length: what a vector has room for beside stays in memory with it.
+        Ok(encoded) => Some(encoded.into_boxed_slice().into()),
         Err(error) => {
             tracing::error!(target: "tower_keep::cache", %error, "a response cannot be encoded");
             None

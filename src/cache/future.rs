@@ -1,6 +1,7 @@
 //! The future of the service: named, and unboxed where the cache only passes a request on.
 
 use std::{
+    fmt,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
@@ -31,7 +32,6 @@ pub(super) type Boxed<B, E> =
 pin_project! {
     /// The future of [`ResponseCache`](super::ResponseCache).
     #[project = ResponseFutureProjection]
-    #[allow(missing_debug_implementations)]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
@@ -82,6 +82,23 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, 
                 pass: Some(pass),
             },
         }
+    }
+}
+
+impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> fmt::Debug
+    for ResponseFuture<S, ReqBody, ResBody>
+{
+    /// Where it is, without the request and the response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = match &self.course {
+            Course::Serve { .. } => "serve",
+            Course::Ready { .. } => "ready",
+            Course::Call { .. } => "call",
+            Course::Unsafe { .. } => "unsafe",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("course", &course)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Finding the stored response that a request selects, in one round trip as a rule.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -21,7 +21,7 @@ use crate::store::{
 const FORMAT: u8 = 2;
 
 /// A stored response.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) head: Arc<StoredHead>,
     pub(super) body: Bytes,
@@ -46,6 +46,15 @@ impl NoLookup {
             Self::Store(_) => "store-unavailable",
             Self::InvalidationPending => "invalidation-pending",
         }
+    }
+}
+
+impl fmt::Debug for Found {
+    /// Without what is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -215,7 +224,8 @@ impl State {
 /// Encodes a head for the store, with the length of the body that it is about.
 pub(super) fn encode(head: &StoredHead, length: u64) -> Option<Bytes> {
     match postcard::to_extend(&(length, head), vec![FORMAT]) {
-        Ok(encoded) => Some(encoded.into()),
+        // Of exactly its length: what a vector has room for beside stays in memory with it.
+        Ok(encoded) => Some(encoded.into_boxed_slice().into()),
         Err(error) => {
             tracing::error!(target: "tower_keep::cache", %error, "a response cannot be encoded");
             None

@@ -58,17 +58,38 @@
 //!   stored response (by a 304, a HEAD, a completing 206) replaces that one only: a head is never
 //!   stored over another response's body.
 //!
-//! Requests for the same variant share one call of the inner service, within a process. Its
-//! body is passed on while it arrives and stored at its end, even if its client has left. What
-//! turns out not to be storable releases all who wait, and for a minute nobody waits for such a
-//! URI again.
+//! # Requests that come together
+//!
+//! What is fresh is served whatever is under way. Of the requests that have to go forward, those
+//! for the same variant share one call of the inner service, within a process and without a store
+//! too. The body is passed on while it arrives, to those who share it as well, and stored at its
+//! end even if its client has left.
+//!
+//! - The head decides who can use the answer. Requests for another variant go on at once, grouped
+//!   by what the response turned out to vary by; an answer that is not to be stored releases all,
+//!   and for a minute nobody waits for such a URI again.
+//! - A failure (5xx) is shared by those who waited for it, unless it is `private`, `no-store` or
+//!   sets a cookie; so is the stale response in its place. When the inner service returns an error,
+//!   the others get a 502.
+//! - Nobody waits who cannot use the answer: a request with `no-cache`, or a `max-age` that an
+//!   answer asked for then would exceed, goes forward beside the others, and one with `no-store`
+//!   neither waits nor is waited for.
+//! - Nobody waits for longer than a fill's lease of 60 seconds; then the next one is asked. What
+//!   comes later reaches its own client only. A body that takes longer goes on to those who read
+//!   it, is not joined any more and not stored. One of which nothing comes for
+//!   [`with_body_idle`](CacheLayer::with_body_idle) is an error to all who read it.
 //!
 //! # What the client sees
 //!
 //! `Age`, the original `Date`, and a member of `Cache-Status` (RFC 9211): `hit; ttl=…`, or
 //! `fwd=…` with why the request went forward, `fwd-status`, `stored`, `collapsed`, and a `detail`:
-//! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`, …),
-//! `stale-if-error`, `only-if-cached`, `store-unavailable` or `invalidation-pending`.
+//! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`,
+//! `lease-expired`, …), `stale-if-error`, `only-if-cached`, `store-unavailable`,
+//! `invalidation-pending` or `contradicted`
+//! (a 304 or 206 that does not fit what is stored).
+//!
+//! The client's own conditions reach the inner service when its answer is for that client only:
+//! for a URI that is known not to be stored, and with `Authorization`, `Range` or `no-store`.
 //!
 //! # Invalidations are not lost
 //!
@@ -104,9 +125,11 @@
 //!
 //! # Limits
 //!
-//! Bodies up to [`with_max_body`](CacheLayer::with_max_body) are stored, and so much is the most
-//! that is read ahead of a slow client; a longer one passes whole, at its client's pace. Variants
-//! of a URI are capped by [`with_max_variants`](CacheLayer::with_max_variants).
+//! Bodies up to [`with_max_body`](CacheLayer::with_max_body), and up to what the store has room
+//! for, are stored, and so much is the most that is read ahead of a slow client. A longer one
+//! passes whole, at the pace of the client that it was fetched for, or of the fastest once that has
+//! left; one that falls further behind than so much sees an error. What is kept owns its bytes:
+//! no read buffer of the server stays in memory with it. Variants of a URI are capped by [`with_max_variants`](CacheLayer::with_max_variants).
 //!
 //! # Cost on Redis
 //!
@@ -128,8 +151,13 @@
 //! # Deployment
 //!
 //! - The cache belongs inside a rate limit, which else would not see the hits.
-//! - Bodies are stored by tasks of their own: that takes a tokio runtime and a `'static` inner
-//!   service. Bodies of requests have a [`Default`], for requests that the cache makes itself.
+//! - Bodies are stored by tasks of their own: that takes a tokio runtime with its timer and a
+//!   `'static` inner service.
+//! - A request's body is of any type and goes to one call of the inner service; the request that
+//!   refreshes a stale response has the body of the client that got it. A GET with content is not
+//!   cached. Over HTTP/2 no field need say that there is content: with bodies other than those
+//!   that [`with_empty_body`](CacheLayer::with_empty_body) lists or names, an inner service must
+//!   not let the content of a GET change its answer.
 //! - The service is always ready: only a request that goes forward waits for the inner one.
 //! - The site that a request names, in its URI or in `Host`, is part of the key, as it was sent but for its
 //!   case. A request that names two, or none validly, goes past the cache and invalidates

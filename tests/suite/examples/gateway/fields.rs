@@ -266,7 +266,7 @@ async fn trailers_of_a_response_reach_clients_of_both_versions() {
 }
 
 #[tokio::test]
-async fn fields_of_the_upstreams_connection_are_not_stored_and_its_cookies_cannot_be_named_away() {
+async fn the_upstreams_connection_cannot_name_an_end_to_end_field_either() {
     let stand = Stand::start(&[], async |_: Request<_>| {
         answer(
             &[

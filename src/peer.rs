@@ -99,8 +99,9 @@ fn tonic(extensions: &Extensions) -> Option<SocketAddr> {
         Some(info) => info.remote_addr(),
         // tonic knows what its server puts there for a connection with TLS; that type exists only
         // with the application's choice of a TLS library.
-        None => tonic::Request::from_parts(MetadataMap::new(), extensions.clone(), ())
-            .remote_addr(),
+        None => {
+            tonic::Request::from_parts(MetadataMap::new(), extensions.clone(), ()).remote_addr()
+        }
     }
 }
 

@@ -23,8 +23,11 @@ use crate::{
 };
 
 /// The layer's own, so that Redis has the same to do.
-static LIMIT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../src/store/operations/limit/acquire_one.lua")));
+static LIMIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(include_str!(
+        "../../src/store/operations/limit/acquire_one.lua"
+    ))
+});
 
 /// Where each step gets its connection.
 pub(crate) trait Connections: Send + Sync + 'static {

@@ -195,7 +195,10 @@ mod tests {
         for forwarded in ["for=unknown", "for=\"192.0.2.1", ""] {
             assert_eq!(client(&other, "10.0.0.1", &both(forwarded)), "10.0.0.1");
         }
-        assert_eq!(client(&other, "10.0.0.1", &[(XFF, "192.0.2.2")]), "10.0.0.1");
+        assert_eq!(
+            client(&other, "10.0.0.1", &[(XFF, "192.0.2.2")]),
+            "10.0.0.1"
+        );
     }
 
     #[test]

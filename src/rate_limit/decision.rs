@@ -126,9 +126,8 @@ impl PolicyDecision {
     /// The time until more of the quota is available than [`remaining`](Self::remaining): one
     /// unit, or for a denied request as much as it needs. Zero when all of it is.
     pub fn more_after(&self) -> Duration {
-        self.retry_after().unwrap_or_else(|| {
-            Duration::from_micros(self.outcome.more_after)
-        })
+        self.retry_after()
+            .unwrap_or_else(|| Duration::from_micros(self.outcome.more_after))
     }
 
     /// Whether the request costs more than this policy had left.

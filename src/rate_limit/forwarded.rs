@@ -24,7 +24,10 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 impl ForwardingField {
     /// The entries of all lines of the field as one list, the last one first. An entry that does
     /// not parse is `None`, and so are `unknown`, obfuscated identifiers and an absent `for`.
-    pub(super) fn from_the_right(self, headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    pub(super) fn from_the_right(
+        self,
+        headers: &HeaderMap,
+    ) -> impl Iterator<Item = Option<IpAddr>> {
         let name = match self {
             Self::XForwardedFor => X_FORWARDED_FOR,
             Self::Forwarded => header::FORWARDED,
@@ -34,7 +37,9 @@ impl ForwardingField {
             let mut rest = Some(line.as_bytes());
             std::iter::from_fn(move || {
                 let (before, entry) = match self {
-                    Self::XForwardedFor => split_last(rest?, |text| text.iter().rposition(is_comma)),
+                    Self::XForwardedFor => {
+                        split_last(rest?, |text| text.iter().rposition(is_comma))
+                    }
                     Self::Forwarded => split_last(rest?, last_separator),
                 };
                 rest = before;
@@ -184,7 +189,11 @@ mod tests {
             ("192.0.2.256", None),
             ("", None),
         ] {
-            assert_eq!(hops(XForwardedFor, &[text.as_bytes()]), [expected], "{text}");
+            assert_eq!(
+                hops(XForwardedFor, &[text.as_bytes()]),
+                [expected],
+                "{text}"
+            );
         }
     }
 
@@ -218,10 +227,7 @@ mod tests {
                 "for=192.0.2.60;proto=http;by=203.0.113.43",
                 &[ip("192.0.2.60")],
             ),
-            (
-                "by=\"a,b;c\\\"\" ; for=\"192.0.2.1\"",
-                &[ip("192.0.2.1")],
-            ),
+            ("by=\"a,b;c\\\"\" ; for=\"192.0.2.1\"", &[ip("192.0.2.1")]),
             ("for=\"192.0.2.1\";by=\"a\\\\\"", &[ip("192.0.2.1")]),
             ("for=unknown, for=\"_gazonk\"", &[None, None]),
             ("proto=https", &[None]),

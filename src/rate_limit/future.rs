@@ -14,7 +14,10 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
-    config::Config, decision::RateLimitDecision, denial::DenialReason, failure::{Fallback, StoreFailure},
+    config::Config,
+    decision::RateLimitDecision,
+    denial::DenialReason,
+    failure::{Fallback, StoreFailure},
 };
 use crate::{
     body::ResponseBody,

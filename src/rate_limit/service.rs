@@ -74,9 +74,7 @@ where
         }
         let cost = config.cost(&parts);
         let now = Instant::now();
-        let known = config
-            .local_denials
-            .get(subject, cost, &config.limits, now);
+        let known = config.local_denials.get(subject, cost, &config.limits, now);
         let recheck = match known {
             Known::Nothing => false,
             Known::Recheck => true,

@@ -363,7 +363,9 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
             for (last, cost) in &admissions[i..] {
                 sum += u128::from(*cost);
                 let elapsed = u128::from(last - first);
-                prop_assert!(sum * u128::from(window) <= u128::from(quota) * (u128::from(window) + elapsed));
+                prop_assert!(
+                    sum * u128::from(window) <= u128::from(quota) * (u128::from(window) + elapsed)
+                );
             }
         }
         Ok(())

@@ -117,7 +117,9 @@ async fn an_allowed_request_costs_one_command_whatever_the_number_of_policies() 
     assert_eq!(statuses(&service, 10).await, [200; 10]);
     let calls = redis.command_calls();
     assert_eq!(calls["evalsha"], 10);
-    let sent = ["evalsha", "time", "hget", "hmget", "hset", "hincrby", "pexpire"];
+    let sent = [
+        "evalsha", "time", "hget", "hmget", "hset", "hincrby", "pexpire",
+    ];
     assert!(
         calls.keys().all(|name| sent.contains(&name.as_str())),
         "{calls:?}"

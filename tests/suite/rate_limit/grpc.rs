@@ -107,9 +107,10 @@ async fn serve(layer: RateLimitLayer) -> SocketAddr {
 
 /// A tonic client from an address of the loopback network.
 async fn client(from: u8, server: SocketAddr) -> Channel {
-    let connect = service_fn(move |_| async move {
-        super::peers::connect(from, server).await.map(TokioIo::new)
-    });
+    let connect =
+        service_fn(
+            move |_| async move { super::peers::connect(from, server).await.map(TokioIo::new) },
+        );
     let endpoint = Endpoint::from_static("http://localhost");
     endpoint.connect_with_connector(connect).await.unwrap()
 }
@@ -158,7 +159,9 @@ async fn a_store_failure_is_unavailable_and_a_missing_key_an_invalid_argument() 
     let missing = in_memory(r#""one";q=1;w=3600"#)
         .with_key(header)
         .on_missing_key(MissingKey::Deny);
-    let denied = echo(&client(2, serve(missing).await).await).await.unwrap_err();
+    let denied = echo(&client(2, serve(missing).await).await)
+        .await
+        .unwrap_err();
     assert_eq!(denied.code(), Code::InvalidArgument, "{denied:?}");
 }
 

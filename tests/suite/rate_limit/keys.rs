@@ -8,9 +8,7 @@ use axum::routing::get;
 use http::request::Builder;
 use http::{HeaderName, Method, Request};
 use tower::ServiceExt;
-use tower_keep::rate_limit::{
-    ForwardingField, Key, MissingKey, RateLimitLayer, TrustedProxies,
-};
+use tower_keep::rate_limit::{ForwardingField, Key, MissingKey, RateLimitLayer, TrustedProxies};
 
 use super::{Limited, from, in_memory, limited, policy, send, store};
 use crate::harness::redis::RedisServer;
@@ -154,17 +152,26 @@ async fn axum_tells_the_peer_and_the_matched_path() {
 async fn the_lines_of_a_header_are_one_value_however_they_are_split() {
     let with = |name: &'static str, lines: &[&str]| {
         let request = Request::builder();
-        lines.iter().fold(request, |request, line| request.header(name, *line))
+        lines
+            .iter()
+            .fold(request, |request, line| request.header(name, *line))
     };
     for (name, whole, lines, other) in [
         ("x-api-key", "a, b", ["a", "b"], ["b", "a"]),
         // HTTP/2 sends a cookie a line.
-        ("cookie", "id=1; theme=dark", ["id=1", "theme=dark"], ["id=2", "theme=dark"]),
+        (
+            "cookie",
+            "id=1; theme=dark",
+            ["id=1", "theme=dark"],
+            ["id=2", "theme=dark"],
+        ),
     ] {
         let key = Key::header(HeaderName::from_static(name));
         assert!(share_a_budget(&key, with(name, &[whole]), with(name, &lines)).await);
         assert!(!share_a_budget(&key, with(name, &lines), with(name, &other)).await);
-        let deny = in_memory(r#""one";q=1;w=60"#).with_key(key).on_missing_key(MissingKey::Deny);
+        let deny = in_memory(r#""one";q=1;w=60"#)
+            .with_key(key)
+            .on_missing_key(MissingKey::Deny);
         let status = send(&limited(&deny), with(name, &lines)).await.status;
         assert_eq!(status, 200, "{name} is there");
     }
@@ -185,10 +192,16 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
     for left in forged {
         let line = format!("{left}, 198.51.100.1");
         let request = from("10.0.0.1").header("x-forwarded-for", line);
-        assert!(share_a_budget(&by_default, plain(), request).await, "{left}");
+        assert!(
+            share_a_budget(&by_default, plain(), request).await,
+            "{left}"
+        );
         // The other field is nobody's word.
         let request = plain().header("forwarded", left);
-        assert!(share_a_budget(&by_default, plain(), request).await, "{left}");
+        assert!(
+            share_a_budget(&by_default, plain(), request).await,
+            "{left}"
+        );
     }
     let proxies = TrustedProxies::hops(1).reading(ForwardingField::Forwarded);
     let forwarded = Key::client_ip(proxies);
@@ -201,7 +214,10 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
         assert!(share_a_budget(&forwarded, plain(), request).await, "{left}");
         // Where the proxy's own entry is no address, the peer counts and not what stands before.
         let broken = from("10.0.0.1").header("forwarded", format!("{left}, for=unknown"));
-        assert!(share_a_budget(&forwarded, from("10.0.0.1"), broken).await, "{left}");
+        assert!(
+            share_a_budget(&forwarded, from("10.0.0.1"), broken).await,
+            "{left}"
+        );
     }
 }
 
@@ -209,18 +225,33 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
 async fn ipv6_is_grouped_as_the_application_says() {
     let (a, b) = ("2001:db8:1:2::1", "2001:db8:1:2::2");
     let (c, d) = ("2001:db8:1:2::1", "2001:db8:1:3::1");
-    for (bits, [within, across]) in [(48, [true, true]), (64, [true, false]), (128, [false, false])] {
+    for (bits, [within, across]) in [
+        (48, [true, true]),
+        (64, [true, false]),
+        (128, [false, false]),
+    ] {
         for key in [Key::peer_ip(), Key::client_ip(TrustedProxies::hops(1))] {
             let key = key.with_ipv6_prefix(bits).unwrap();
-            assert_eq!(share_a_budget(&key, from(a), from(b)).await, within, "{bits}");
-            assert_eq!(share_a_budget(&key, from(c), from(d)).await, across, "{bits}");
+            assert_eq!(
+                share_a_budget(&key, from(a), from(b)).await,
+                within,
+                "{bits}"
+            );
+            assert_eq!(
+                share_a_budget(&key, from(c), from(d)).await,
+                across,
+                "{bits}"
+            );
             let mapped = from("::ffff:192.0.2.1");
             assert!(share_a_budget(&key, mapped, from("192.0.2.1")).await);
             assert!(!share_a_budget(&key, from("192.0.2.1"), from("192.0.2.2")).await);
         }
     }
     for bits in [0, 32, 47, 129] {
-        let error = Key::peer_ip().with_ipv6_prefix(bits).unwrap_err().to_string();
+        let error = Key::peer_ip()
+            .with_ipv6_prefix(bits)
+            .unwrap_err()
+            .to_string();
         let expected = format!("an IPv6 prefix of {bits} bits: expected 48 to 128, as in 64");
         assert_eq!(error, expected);
     }

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tower_keep::Store;
-use tower_keep::store::MemoryLimits;
 use tower_keep::rate_limit::{RateLimitDecision, RateLimitLayer, StoreFailure};
+use tower_keep::store::MemoryLimits;
 
 use super::{limited, policy, request, statuses, store};
 use crate::harness::redis::RedisServer;
@@ -143,5 +143,8 @@ async fn a_state_that_memory_has_no_room_for_is_a_failure_of_the_store() {
     assert_eq!(statuses(&allow, 20).await, [200; 20]);
     let deny = limited(&layer(cramped()).on_store_error(StoreFailure::Deny));
     let denied = request(&deny).await;
-    assert_eq!((denied.status.as_u16(), denied.retry_after()), (503, Some(1)));
+    assert_eq!(
+        (denied.status.as_u16(), denied.retry_after()),
+        (503, Some(1))
+    );
 }

@@ -109,7 +109,9 @@ impl Operation for Acquire {
             let (levels, cut): (Vec<_>, Vec<_>) = self.limits.iter().map(level).unzip();
             let outcomes = self.outcomes(levels.into_iter());
             let admitted = outcomes.iter().all(|outcome| outcome.wait == Wait::None);
-            states.0.reserve_exact(self.limits.len().saturating_sub(states.0.len()));
+            states
+                .0
+                .reserve_exact(self.limits.len().saturating_sub(states.0.len()));
             for ((named, outcome), cut) in self.limits.iter().zip(&outcomes).zip(cut) {
                 if self.cost > 0 && (admitted || cut) {
                     let state = named.limit.state(outcome.level, states.get(named), now);

@@ -4,9 +4,9 @@ mod acquire;
 mod algorithm;
 mod subject;
 
-pub(crate) use acquire::{Acquire, LimitState, NamedLimit};
 #[cfg(feature = "redis")]
 pub(crate) use acquire::{ACQUIRE, ACQUIRE_ONE};
+pub(crate) use acquire::{Acquire, LimitState, NamedLimit};
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{Level, Limit, Outcome, Wait};
 pub(crate) use subject::Subject;

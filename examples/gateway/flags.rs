@@ -7,7 +7,7 @@ use http::{HeaderName, Uri, uri::Authority};
 use tower_keep::{
     Store,
     cache::{CacheLayer, SetCookie},
-    rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
+    rate_limit::{ForwardingField, Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
 };
 
 use crate::{body::RequestBody, common::Common, forwarding, limit::limit};
@@ -55,9 +55,13 @@ pub struct Flags {
     #[arg(long, value_name = "POLICY", default_value = "local")]
     limit_on_store_error: OnStoreError,
 
-    /// Proxies in front of this one whose forwarding fields are believed.
+    /// Proxies in front of this one whose forwarding field is believed.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub trusted_hops: usize,
+
+    /// The one field that these proxies write: x-forwarded-for or forwarded.
+    #[arg(long, value_name = "FIELD", default_value = "x-forwarded-for")]
+    forwarded_field: ForwardedField,
 
     /// How long a client or the upstream server may keep the other waiting in the middle of a
     /// body, and a client without a request its connection; websockets may be silent.
@@ -91,6 +95,12 @@ enum OnStoreError {
     Local,
     Allow,
     Deny,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ForwardedField {
+    XForwardedFor,
+    Forwarded,
 }
 
 #[derive(Debug, Clone)]
@@ -156,7 +166,13 @@ impl Flags {
     pub fn limit_layer(&self, store: &Store) -> Result<Option<RateLimitLayer>, String> {
         let key = match &self.limit_key {
             LimitKey::Ip if self.trusted_hops == 0 => Key::peer_ip(),
-            LimitKey::Ip => Key::client_ip(TrustedProxies::hops(self.trusted_hops)),
+            LimitKey::Ip => {
+                let field = match self.forwarded_field {
+                    ForwardedField::XForwardedFor => ForwardingField::XForwardedFor,
+                    ForwardedField::Forwarded => ForwardingField::Forwarded,
+                };
+                Key::client_ip(TrustedProxies::hops(self.trusted_hops).reading(field))
+            }
             LimitKey::Global => Key::global(),
             LimitKey::Header(name) => Key::header(name.clone()),
         };

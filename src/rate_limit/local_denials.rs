@@ -247,7 +247,7 @@ mod tests {
         let (denials, limits, start) = (local_denials(), limits(), Instant::now());
         denials.put(subject(1), 3, &denied(), start, false);
         let get = |seconds| {
-            let now = start + Duration::from_millis(seconds * 1_000);
+            let now = start + Duration::from_secs(seconds);
             denials.get(subject(1), 3, &limits, now)
         };
         assert!(matches!(get(7), Known::Denied(_)));

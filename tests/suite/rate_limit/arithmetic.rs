@@ -251,7 +251,7 @@ fn two_quotas_that_take_turns_admit_no_more_than_one_window_together() {
     let mut halves = Halves::new();
     let quotas = [gcra(3_000_001, SECOND), gcra(7_000_003, SECOND)];
     let mut used = 0.0;
-    for turn in 0..2_000 {
+    for turn in 0..5_000 {
         let limit = quotas[turn % 2];
         if admitted(&halves.acquire("a", &[limit], START, 1_000)) {
             used += 1_000.0 / limit.quota as f64;
@@ -271,9 +271,8 @@ fn a_value_that_is_none_of_ours_counts_as_absent() {
     .into_iter()
     .enumerate()
     {
-        for name in [format!("{{{number}}}:0"), format!("{{{number}}}:0:one")] {
-            halves.redis().command(&["SET", &name, "garbage"]);
-        }
+        let name = format!("{{{number}}}:0");
+        halves.redis().command(&["SET", &name, "garbage"]);
         let subject = number.to_string();
         let outcome = halves.acquire(&subject, &[limit], START, 1)[0];
         assert_eq!(outcome.remaining, limit.quota - 1);
@@ -290,12 +289,12 @@ fn a_state_lives_in_redis_until_the_limit_has_replenished_and_not_much_longer() 
         fixed(10, 3_600 * SECOND),
     ];
     halves.acquire("a", &limits, START, 1);
-    halves.acquire("a", &limits[..1], START, 1);
+    halves.acquire("b", &limits[..1], START, 1);
     // Under GCRA an eighth of the window longer, so that not every request has to renew it.
     let (eighth, slack) = (450_000, 60_000);
     for (key, least, most) in [
-        ("{a}:0", 720_000, 720_000 + eighth),
-        ("{a}:0:one", 360_000, 360_000 + eighth),
+        ("{a}:0", 360_000, 360_000 + eighth),
+        ("{b}:0:one", 360_000, 360_000 + eighth),
         ("{a}:1", 514_285, 514_286 + eighth),
         ("{a}:2", 3_600_000, 3_600_000),
     ] {

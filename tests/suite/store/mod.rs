@@ -1,5 +1,6 @@
 //! The store itself: deadlines, outages, connections, scripts, keys and secrets.
 
+mod breaker;
 mod connections;
 mod differential;
 mod keys;

@@ -6,6 +6,7 @@ mod differential;
 mod keys;
 mod loading;
 mod log;
+mod memory;
 mod outages;
 mod pools;
 mod refusals;

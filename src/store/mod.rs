@@ -26,10 +26,22 @@
 //!
 //! A call takes at most the store's deadline (default 50 ms), waiting for a connection included.
 //! When Redis stops answering, the calls under way pay it once; then a circuit breaker lets calls
-//! fail at once, and a background task closes it as soon as Redis answers again; between its
-//! attempts it pauses for 200 ms at most. A server that is loading its data or is a replica does not count as answering.
-//! Calls that only one connection leaves without an answer do not open the breaker; the connection
-//! is replaced. What a failed call means is each layer's policy.
+//! fail at once, and a background task looks for the server, with pauses of 200 ms at most. The
+//! breaker closes on an answer within the deadline that was missed, and at once. When it opens
+//! again within ten seconds it stays open for at least 1 s, then 2 s, then 4 s, and needs several
+//! answers in a row; a server that refused connections or lost them in between is taken
+//! back at once. A server that is loading its data or is a replica does not count as answering.
+//!
+//! Before a call's deadline has passed, the other connections are asked for a sign of life, and
+//! then a new one: a large reply that is still arriving, or a connection that has gone silent,
+//! does not open the breaker; the connection is replaced. What a failed call means is each
+//! layer's policy.
+//!
+//! # Refusals
+//!
+//! `OOM`, `WRONGTYPE`, `NOPERM`, `MISCONF` and the like do not go away by themselves. Each kind is
+//! one warning in ten seconds, makes the store [`Degraded`](StoreState::Degraded) and is listed by
+//! [`refusals`](Store::refusals); the call's error names it ([`StoreError::Refused`]).
 //!
 //! A call that loses its connection is sent once more, unless it would count twice.
 //!

@@ -51,10 +51,10 @@ impl<V: Weigh> Shard<V> {
         self.index.find(hash, same).copied()
     }
 
-    /// As [`find`](Self::find), and notes that it was asked for.
-    fn ask(&mut self, key: &Key, hash: u64) -> Option<u32> {
-        self.sketch.count(hash);
+    /// As [`find`](Self::find), and notes that it was used.
+    fn find_to_use(&mut self, key: &Key, hash: u64) -> Option<u32> {
         let index = self.find(key, hash)?;
+        self.sketch.count(hash);
         let slot = self.slots.get_mut(index)?;
         slot.used = true;
         let region = slot.region;
@@ -63,7 +63,7 @@ impl<V: Weigh> Shard<V> {
     }
 
     pub(super) fn get(&mut self, key: &Key, hash: u64, now: Timestamp) -> Option<&Live<V>> {
-        let index = self.ask(key, hash)?;
+        let index = self.find_to_use(key, hash)?;
         let live = self.slots.get(index)?.live.as_ref();
         live.filter(|live| live.expires_at > now)
     }
@@ -80,10 +80,28 @@ impl<V: Weigh> Shard<V> {
         self.put(key, hash, now, budget, live).map(|()| result)
     }
 
+    /// As [`update`](Self::update), and not a use.
+    pub(super) fn complete<R>(
+        &mut self,
+        (key, hash): (&Key, u64),
+        now: Timestamp,
+        budget: &Budget,
+        f: impl FnOnce(&mut Option<Live<V>>) -> R,
+    ) -> Result<R, StoreError> {
+        let index = self.find(key, hash);
+        let mut live = self.take_at(index, now);
+        let result = f(&mut live);
+        self.put(key, hash, now, budget, live).map(|()| result)
+    }
+
     /// Takes the live value out; its slot stays for [`put`](Self::put).
     pub(super) fn take(&mut self, key: &Key, hash: u64, now: Timestamp) -> Option<Live<V>> {
-        let index = self.ask(key, hash)?;
-        let live = self.slots.get_mut(index)?.live.take();
+        let index = self.find_to_use(key, hash);
+        self.take_at(index, now)
+    }
+
+    fn take_at(&mut self, index: Option<u32>, now: Timestamp) -> Option<Live<V>> {
+        let live = self.slots.get_mut(index?)?.live.take();
         live.filter(|live| live.expires_at > now)
     }
 
@@ -113,6 +131,7 @@ impl<V: Weigh> Shard<V> {
                 }
             }
             None => {
+                self.sketch.count(hash);
                 let inserted = self.slots.insert(key.clone(), hash, live, weight);
                 let index = inserted.ok_or(StoreError::NoRoom)?;
                 self.enter(hash, index);

@@ -129,6 +129,25 @@ impl<V: Weigh> Table<V> {
         result
     }
 
+    /// As [`update`](Self::update), of an entry that the same request has put there: it ends
+    /// what that began, and does not show that the key is in use.
+    ///
+    /// # Errors
+    ///
+    /// As of [`update`](Self::update).
+    pub(crate) fn complete<R>(
+        &self,
+        key: &Key,
+        now: Timestamp,
+        f: impl FnOnce(&mut Option<Live<V>>) -> R,
+    ) -> Result<R, StoreError> {
+        let hash = self.hasher.hash_one(key);
+        let shard = shard_of(hash);
+        let result = lock(&self.shards[shard]).complete((key, hash), now, &self.budget, f);
+        self.settle([shard], now);
+        result
+    }
+
     /// As [`update`](Self::update), of two entries in one step. The keys must differ.
     pub(crate) fn update_pair<R>(
         &self,

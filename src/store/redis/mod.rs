@@ -4,22 +4,31 @@
 //! that was taken out of the pool once and is shared by all concurrent calls. There is no
 //! checkout, and so no PING and no UNWATCH, per operation.
 
+mod breaker;
+mod claim;
 mod command;
-mod health;
 mod lane;
+mod probe;
 mod refusals;
 mod revive;
 mod script;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_redis::{
     Pool,
     redis::{Pipeline, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection},
 };
 
+use breaker::Breaker;
+use claim::Claim;
 pub(crate) use command::{Command, NextReply, Reply};
-use health::Health;
 use lane::{Lanes, Link};
 use refusals::Refusals;
 pub(crate) use script::Script;
@@ -37,8 +46,14 @@ pub(crate) type Results = Vec<Result<Reply, StoreError>>;
 pub(crate) struct Redis {
     pool: Pool,
     lanes: Lanes,
-    health: Health,
+    breaker: Breaker,
     refusals: Refusals,
+    /// Held by the reviver.
+    reviving: Claim,
+    /// Held by who looks whether the server is silent, or only a connection.
+    looking: Claim,
+    /// The age of the lanes from which on a connection may be made for that.
+    look_from: AtomicU64,
 }
 
 impl Redis {
@@ -46,16 +61,34 @@ impl Redis {
         Arc::new(Self {
             pool,
             lanes: Lanes::new(lanes),
-            health: Health::default(),
+            breaker: Breaker::default(),
             refusals: Refusals::default(),
+            reviving: Claim::default(),
+            looking: Claim::default(),
+            look_from: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn state(&self) -> StoreState {
-        match self.health.state() {
+        match self.breaker.state() {
             StoreState::Ready if self.refusals().next().is_some() => StoreState::Degraded,
             state => state,
         }
+    }
+
+    fn state_of_connections(&self) -> StoreState {
+        self.breaker.state()
+    }
+
+    fn may_connect_to_look(&self) -> bool {
+        self.lanes.age() >= self.look_from.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next connection for a look be made after `pause`.
+    fn connected_to_look(&self, pause: Duration) {
+        let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.look_from
+            .store(self.lanes.age().saturating_add(micros), Ordering::Relaxed);
     }
 
     pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalKind> + use<> {
@@ -69,7 +102,7 @@ impl Redis {
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
     /// reviver may have ended with its runtime.
     pub(crate) fn is_unavailable(self: &Arc<Self>) -> bool {
-        let unavailable = self.health.state() == StoreState::Unavailable;
+        let unavailable = self.breaker.state() == StoreState::Unavailable;
         if unavailable {
             self.connect();
         }
@@ -83,11 +116,24 @@ impl Redis {
         deadline: Duration,
     ) -> Result<Results, StoreError> {
         let mut link = None;
-        let attempt = tokio::time::timeout(deadline, self.attempt(&commands, &mut link)).await;
-        attempt.unwrap_or_else(|_| {
-            self.unanswered(link.as_ref(), deadline);
-            Err(StoreError::DeadlineExceeded(deadline))
-        })
+        // Held by the attempt until it ends.
+        let on = &mut link;
+        {
+            let mut attempt = std::pin::pin!(self.attempt(&commands, on));
+            let mut left = deadline;
+            for step in [deadline / 2, deadline / 4] {
+                match tokio::time::timeout(step, &mut attempt).await {
+                    Ok(result) => return result,
+                    Err(_) => left -= step,
+                }
+                self.look(left);
+            }
+            if let Ok(result) = tokio::time::timeout(left, attempt).await {
+                return result;
+            }
+        }
+        self.unanswered(link.as_ref(), deadline);
+        Err(StoreError::DeadlineExceeded(deadline))
     }
 
     /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
@@ -95,7 +141,7 @@ impl Redis {
     fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
         let lately = deadline / 2;
         if !self.lanes.any_replied_within(lately) {
-            self.trip("it gave no answer within the deadline");
+            self.trip(deadline);
         } else if let Some(link) = link
             && !self.lanes.replied_within(link, lately)
         {
@@ -131,18 +177,18 @@ impl Redis {
     /// breaker is open.
     async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
-            match self.health.state() {
+            match self.breaker.state() {
                 StoreState::Ready | StoreState::Degraded => {
                     if let Some(link) = self.lanes.next() {
                         return Ok(link);
                     }
-                    self.health.lost();
+                    self.breaker.lost();
                     self.connect();
                 }
                 StoreState::Connecting => self.connect(),
                 StoreState::Unavailable => return Err(StoreError::Unavailable),
             }
-            self.health.known().await;
+            self.breaker.known().await;
         }
     }
 }

@@ -69,7 +69,7 @@ impl Operation for Abandon {
     type Output = ();
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.responses.update(&self.key, now, |live| {
+        memory.responses.complete(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
                 announced.filter(|set| set.generation.as_ref() == Some(&self.generation))

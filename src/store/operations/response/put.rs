@@ -54,7 +54,7 @@ impl Operation for Put {
         let head = Bytes::copy_from_slice(&self.head);
         let body = self.body.as_deref().map(Bytes::copy_from_slice);
         let room = memory.responses.largest();
-        memory.responses.update(&self.key, now, |live| {
+        memory.responses.complete(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
                 announced.filter(|set| set.generation.as_ref() == Some(&self.generation))

@@ -10,7 +10,7 @@ use super::{
     in_flight::InFlight,
     lookup::VaryMemory,
     options::Options,
-    policy::{Policy, SetCookie},
+    policy::{CachePolicy, SetCookie},
     service::ResponseCache,
     state::State,
     uncacheable::Uncacheable,
@@ -37,7 +37,7 @@ pub struct CacheLayer {
 pub struct CacheNameError(String);
 
 impl CacheLayer {
-    /// A cache in `store`, with the default [`Policy`].
+    /// A cache in `store`, with the default [`CachePolicy`].
     pub fn new(store: Store) -> Self {
         Self {
             store,
@@ -50,7 +50,7 @@ impl CacheLayer {
 
     /// Sets how RFC 9111 is applied where it leaves a choice.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
+    pub fn with_policy(mut self, policy: CachePolicy) -> Self {
         let set_cookie = self.options.policy.set_cookie();
         self.options.policy = policy.with_set_cookie(set_cookie);
         self

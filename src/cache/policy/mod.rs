@@ -8,10 +8,11 @@
 //! 3. [`CachePolicy::reuse`]: may this stored response answer now, or what has to happen first?
 //! 4. [`StoredHead::answer`]: the status, the fields and the part of the stored body to send
 //!    (200, 206, 304, 416).
-//! 5. [`validation_request`], [`CachePolicy::freshen`], [`CachePolicy::stale_on`]: validation, its 304 and
-//!    its failure.
+//! 5. [`validation_request`], [`CachePolicy::freshen`], [`CachePolicy::stale_on`]: validation, its
+//!    304 and its failure.
 //! 6. [`CachePolicy::storable`]: the response of the inner service as a [`StoredHead`], or why not.
-//! 7. [`CachePolicy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to what is stored.
+//! 7. [`CachePolicy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to what is
+//!    stored.
 //! 8. [`completion_request`], [`CachePolicy::combine`]: stored parts made whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]

@@ -1,8 +1,8 @@
 //! What of a response may be kept and shown to others, and what is its client's alone.
 //!
-//! [`CachePolicy::fields`] is the one place that decides it, for every response: a new one, a part that
-//! completes another, a 304 and the response to HEAD. A [`StoredHead`](super::StoredHead) holds
-//! [`SharedFields`], which only that function makes.
+//! [`CachePolicy::fields`] is the one place that decides it, for every response: a new one, a part
+//! that completes another, a 304 and the response to HEAD. A [`StoredHead`](super::StoredHead)
+//! holds [`SharedFields`], which only that function makes.
 
 use std::fmt;
 

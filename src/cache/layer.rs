@@ -12,7 +12,7 @@ use super::{
     invalidations::Invalidations,
     lookup::VaryMemory,
     options::Options,
-    policy::{Policy, SetCookie},
+    policy::{CachePolicy, SetCookie},
     request_body::RequestBodies,
     service::ResponseCache,
     state::State,
@@ -41,7 +41,7 @@ pub struct CacheLayer {
 pub struct CacheNameError(String);
 
 impl CacheLayer {
-    /// A cache in `store`, with the default [`Policy`].
+    /// A cache in `store`, with the default [`CachePolicy`].
     pub fn new(store: Store) -> Self {
         Self {
             invalidations: Invalidations::new(store.clone()),
@@ -55,7 +55,7 @@ impl CacheLayer {
 
     /// Sets how RFC 9111 is applied where it leaves a choice.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
+    pub fn with_policy(mut self, policy: CachePolicy) -> Self {
         let set_cookie = self.options.policy.set_cookie();
         self.options.policy = policy.with_set_cookie(set_cookie);
         self

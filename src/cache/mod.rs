@@ -31,7 +31,7 @@
 //!
 //! # What is stored, and when it is reused
 //!
-//! What the response says decides; [`Policy`] sets what RFC 9111 leaves open.
+//! What the response says decides; [`CachePolicy`] sets what RFC 9111 leaves open.
 //!
 //! - **Stored** (§3): responses to GET that `Cache-Control`, `Expires` or a targeted field such
 //!   as `CDN-Cache-Control` (RFC 9213) allow a shared cache to store, and those of a status that
@@ -200,5 +200,5 @@ mod verdict;
 pub use body::CacheBody;
 pub use future::ResponseFuture;
 pub use layer::{CacheLayer, CacheNameError};
-pub use policy::{Policy, RequestDirective, SetCookie};
+pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

@@ -1,10 +1,10 @@
-//! What the deployer sets, beside the [`Policy`].
+//! What the deployer sets, beside the [`CachePolicy`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use http::request;
 
-use super::{cache_status::CacheName, policy::Policy, request_body::RequestBodies};
+use super::{cache_status::CacheName, policy::CachePolicy, request_body::RequestBodies};
 
 /// Keeps what is stored for different tenants or users apart; the same bytes share.
 pub(super) type Partition = Arc<dyn Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync>;
@@ -13,7 +13,7 @@ pub(super) type Bypass = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct Options {
-    pub(super) policy: Policy,
+    pub(super) policy: CachePolicy,
     pub(super) name: CacheName,
     pub(super) max_body: u64,
     pub(super) max_variants: usize,
@@ -29,7 +29,7 @@ pub(super) struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            policy: Policy::default(),
+            policy: CachePolicy::default(),
             name: CacheName::new("tower-keep").expect("it is a token"),
             max_body: 1 << 20,
             max_variants: 32,

@@ -45,7 +45,7 @@ impl StoredHead {
     /// The answer to `request` from this response, whose stored body has `length` bytes: it applies
     /// the client's own conditions (304) and range (206, 416), HEAD, and `Age`.
     ///
-    /// That it may answer is for [`super::Policy::reuse`] to say, or for a validation.
+    /// That it may answer is for [`super::CachePolicy::reuse`] to say, or for a validation.
     pub(crate) fn answer(&self, request: &RequestHead<'_>, length: u64, now: u64) -> Answer {
         let mut headers = HeaderMap::clone(&self.headers);
         headers.insert(header::AGE, HeaderValue::from(self.age(now)));

@@ -10,16 +10,16 @@ use super::SetCookie;
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_keep::cache::{Policy, RequestDirective};
+/// use tower_keep::cache::{CachePolicy, RequestDirective};
 ///
-/// let policy = Policy::default()
+/// let policy = CachePolicy::default()
 ///     .with_stale_if_error(Duration::from_secs(300))
 ///     // Visitors must not be able to force requests to the origin.
 ///     .with_request_directives([RequestDirective::OnlyIfCached]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub struct Policy {
+pub struct CachePolicy {
     pub(super) heuristic_percent: u8,
     pub(super) heuristic_max: Duration,
     pub(super) targeted: Vec<HeaderName>,
@@ -69,7 +69,7 @@ impl RequestDirective {
     }
 }
 
-impl Default for Policy {
+impl Default for CachePolicy {
     /// Heuristics of 10 % up to a day, `CDN-Cache-Control`, every request directive, nothing stale
     /// but for ten minutes when the origin cannot be reached.
     fn default() -> Self {
@@ -89,7 +89,7 @@ impl Default for Policy {
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// The share, in percent of the time since `Last-Modified`, for which a response without
     /// explicit expiration is fresh (RFC 9111 §4.2.2), and the longest such time.
     ///

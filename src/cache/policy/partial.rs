@@ -8,7 +8,7 @@ use super::entity_tag::EntityTag;
 use super::sharing::OwnFields;
 use super::update::Updated;
 use super::validation::make_unconditional;
-use super::{Part, Policy, RequestHead, ResponseHead, StoredHead, Terms};
+use super::{CachePolicy, Part, RequestHead, ResponseHead, StoredHead, Terms};
 
 /// A stored part and a new one as one stored response: whole (200) once nothing is missing.
 #[derive(Debug, Clone)]
@@ -67,7 +67,7 @@ pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
     HeaderValue::try_from(range).ok()
 }
 
-impl Policy {
+impl CachePolicy {
     /// Combines the stored part, a body of `length` bytes, with the 206 `response`, a body of
     /// `new_length` bytes. `None` when they must not be combined or would not be one part: then
     /// the new response stands alone, and a client that wants the whole needs a new request.

@@ -9,7 +9,7 @@ use super::freshness::{Validity, seconds};
 use super::partial::missing;
 use super::range::{ByteRange, Selection};
 use super::status::is_error;
-use super::{Policy, RequestHead, StoredHead};
+use super::{CachePolicy, RequestHead, StoredHead};
 
 /// Why a request goes forward: the `fwd` values of RFC 9211 §2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub(crate) enum Reuse {
     Stale,
     /// Send it, and refresh it in the background, once for all.
     StaleWhileRevalidate,
-    /// Forward with [`super::validation_request`]; when that fails ask [`Policy::stale_on`].
+    /// Forward with [`super::validation_request`]; when that fails ask [`CachePolicy::stale_on`].
     Validate(Forward),
     /// A fresh part is stored and the whole is wanted: forward with
-    /// [`super::completion_request`], then [`Policy::combine`].
+    /// [`super::completion_request`], then [`CachePolicy::combine`].
     Complete,
     /// It does not answer this request: forward as if nothing were stored.
     Forward(Forward),
@@ -86,7 +86,7 @@ pub(crate) enum Failure {
     Disconnected,
 }
 
-impl Policy {
+impl CachePolicy {
     /// Whether a stored response may answer this request at all.
     pub(crate) fn admit(&self, request: &RequestHead<'_>) -> Admission {
         if !matches!(*request.method, Method::GET | Method::HEAD) {

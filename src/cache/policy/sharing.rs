@@ -1,8 +1,8 @@
 //! What of a response may be kept and shown to others, and what is its client's alone.
 //!
-//! [`Policy::fields`] is the one place that decides it, for every response: a new one, a part that
-//! completes another, a 304 and the response to HEAD. A [`StoredHead`](super::StoredHead) holds
-//! [`SharedFields`], which only that function makes.
+//! [`CachePolicy::fields`] is the one place that decides it, for every response: a new one, a part
+//! that completes another, a 304 and the response to HEAD. A [`StoredHead`](super::StoredHead)
+//! holds [`SharedFields`], which only that function makes.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::headers::{FieldNames, remove_hop_by_hop, stored};
-use super::{Policy, ResponseHead, Terms, date};
+use super::{CachePolicy, ResponseHead, Terms, date};
 
 /// What becomes of a response that sets cookies.
 ///
@@ -47,7 +47,7 @@ pub(crate) struct SharedFields(HeaderMap);
 #[derive(Clone, Default, PartialEq, Eq)]
 pub(crate) struct OwnFields(HeaderMap);
 
-impl Policy {
+impl CachePolicy {
     /// Tells the fields of a response apart. Those of the connection and the announcement of
     /// trailers (§3.1) are neither kept nor handed on here. `Date` is added where it is missing or
     /// invalid (RFC 9110 §6.6.1).

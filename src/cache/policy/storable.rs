@@ -9,7 +9,7 @@ use super::status::{
 };
 use super::stored::has_validator;
 use super::{
-    Part, Policy, RequestDirective, RequestHead, ResponseDirectives, ResponseHead, StoredHead,
+    CachePolicy, Part, RequestDirective, RequestHead, ResponseDirectives, ResponseHead, StoredHead,
     Terms, VaryNames,
 };
 
@@ -93,7 +93,7 @@ impl NotStorable {
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// The stored form of the inner service's response, or why it is not stored.
     ///
     /// `adjust` may change the terms before the decision (the deployer's default and clamped

@@ -144,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::cache::policy::testing::{Request, headers, response, store};
-    use crate::cache::policy::{Policy, VaryNames};
+    use crate::cache::policy::{CachePolicy, VaryNames};
 
     fn read_back(stored: &StoredHead) -> StoredHead {
         let bytes = postcard::to_allocvec(stored).unwrap();
@@ -208,7 +208,7 @@ mod tests {
     fn damaged_bytes_are_an_error() {
         let lines = headers(&[("cache-control", "max-age=60"), ("x", "1")]);
         let request = Request::get(&[]);
-        let stored = Policy::default()
+        let stored = CachePolicy::default()
             .storable(&request.head(), &response(200, &lines), |_| {})
             .unwrap();
         let bytes = postcard::to_allocvec(&stored).unwrap();
@@ -227,7 +227,7 @@ mod tests {
                 }
             }
             let request = Request::get(&[]);
-            let stored = Policy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
+            let stored = CachePolicy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
             let found = read_back(&stored);
             prop_assert!(found.headers.get_all("x").iter().eq(lines.get_all("x").iter()));
         }

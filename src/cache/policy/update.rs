@@ -5,7 +5,8 @@ use http::{HeaderMap, HeaderName, StatusCode, header};
 use super::sharing::OwnFields;
 use super::validation::{agrees, is_about};
 use super::{
-    NotStorable, Policy, RequestHead, ResponseHead, StoredHead, Terms, VaryNames, remove_hop_by_hop,
+    CachePolicy, NotStorable, RequestHead, ResponseHead, StoredHead, Terms, VaryNames,
+    remove_hop_by_hop,
 };
 
 /// What a 304 to a validation means for the stored response. The client that caused it gets the
@@ -53,7 +54,7 @@ const EXEMPT: [HeaderName; 3] = [
     header::CONTENT_RANGE,
 ];
 
-impl Policy {
+impl CachePolicy {
     /// The stored response after a 304 to its validation, sent for `request`.
     pub(crate) fn freshen(
         &self,

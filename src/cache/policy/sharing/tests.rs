@@ -17,7 +17,7 @@ const EXCHANGE: [&str; 12] = [
     "x-csrf-token",
 ];
 
-fn fields(policy: &Policy, lines: &[(&str, &str)]) -> (HeaderMap, HeaderMap) {
+fn fields(policy: &CachePolicy, lines: &[(&str, &str)]) -> (HeaderMap, HeaderMap) {
     let lines = headers(lines);
     let response = response(200, &lines);
     let Fields { shared, own } = policy.fields(&response, &policy.terms(&response));
@@ -27,14 +27,17 @@ fn fields(policy: &Policy, lines: &[(&str, &str)]) -> (HeaderMap, HeaderMap) {
 #[test]
 fn what_is_about_one_exchange_is_its_clients_alone() {
     for name in EXCHANGE {
-        let (shared, own) = fields(&Policy::default(), &[(name, "1"), (name, "2"), ("x", "3")]);
+        let (shared, own) = fields(
+            &CachePolicy::default(),
+            &[(name, "1"), (name, "2"), ("x", "3")],
+        );
         assert!(!shared.contains_key(name), "{name}");
         assert_eq!(own, headers(&[(name, "1"), (name, "2")]));
         assert_eq!(shared["x"], "3");
     }
     for name in ["ratified", "request", "x-request", "rate", "etag", "link"] {
         assert!(
-            fields(&Policy::default(), &[(name, "1")]).1.is_empty(),
+            fields(&CachePolicy::default(), &[(name, "1")]).1.is_empty(),
             "{name}"
         );
     }
@@ -48,7 +51,7 @@ fn cookies_are_shared_only_where_they_are_stored() {
         (SetCookie::Strip, false),
         (SetCookie::Store, true),
     ] {
-        let policy = Policy::default().with_set_cookie(set_cookie);
+        let policy = CachePolicy::default().with_set_cookie(set_cookie);
         let (shared, own) = fields(&policy, &lines);
         let (with, without) = if shares { (shared, own) } else { (own, shared) };
         assert_eq!(with.get_all("set-cookie").iter().count(), 2);
@@ -66,7 +69,7 @@ fn fields_of_the_connection_are_neither_shared_nor_handed_on() {
         ("trailer", "x"),
         ("date", "Thu, 01 Jan 2026 00:00:00 GMT"),
     ];
-    let (shared, own) = fields(&Policy::default(), &lines);
+    let (shared, own) = fields(&CachePolicy::default(), &lines);
     assert_eq!(shared, headers(&lines[5..]));
     assert!(own.is_empty());
 }
@@ -80,7 +83,7 @@ fn withheld_fields_are_their_clients_alone() {
         ),
         ("x-user", "a"),
     ];
-    let (shared, own) = fields(&Policy::default(), &lines);
+    let (shared, own) = fields(&CachePolicy::default(), &lines);
     assert!(!shared.contains_key("x-user"));
     assert_eq!(own, headers(&lines[1..]));
 }
@@ -131,7 +134,7 @@ fn debug_shows_no_value_of_any_field() {
         ("x-request-id", SECRET),
         ("set-cookie", SECRET),
     ]);
-    let policy = Policy::default().with_set_cookie(SetCookie::Strip);
+    let policy = CachePolicy::default().with_set_cookie(SetCookie::Strip);
     let request = Request::get(&[("cookie", SECRET), ("authorization", SECRET)]);
     let head = request.head();
     let response = response(200, &lines);

@@ -121,7 +121,7 @@ fn a_response_that_could_never_be_reused_is_not_stored() {
 #[test]
 fn the_deployers_stale_windows_do_not_make_up_a_lifetime() {
     let minute = std::time::Duration::from_secs(60);
-    let policy = Policy::default().with_stale_while_revalidate(minute);
+    let policy = CachePolicy::default().with_stale_while_revalidate(minute);
     let request = Request::get(&[]);
     let check = |lines: &[(&str, &str)]| {
         let lines = headers(lines);
@@ -163,9 +163,13 @@ fn responses_to_authorization_need_to_be_marked_as_shareable() {
 fn request_no_store_is_obeyed_if_honoured() {
     let request = Request::get(&[("cache-control", "no-store")]);
     let lines = headers(&[("cache-control", "max-age=60")]);
-    let store = |policy: &Policy| policy.storable(&request.head(), &response(200, &lines), |_| {});
-    assert_eq!(store(&Policy::default()), Err(NotStorable::RequestNoStore));
-    assert!(store(&Policy::default().with_request_directives([])).is_ok());
+    let store =
+        |policy: &CachePolicy| policy.storable(&request.head(), &response(200, &lines), |_| {});
+    assert_eq!(
+        store(&CachePolicy::default()),
+        Err(NotStorable::RequestNoStore)
+    );
+    assert!(store(&CachePolicy::default().with_request_directives([])).is_ok());
 }
 
 #[test]
@@ -299,7 +303,7 @@ fn the_deployer_may_change_the_terms() {
     let request = Request::get(&[]);
     let lines = headers(&[]);
     let response = response(404, &lines);
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     let negative = policy.storable(&request.head(), &response, |terms| terms.lifetime = Some(5));
     assert_eq!(negative.unwrap().ttl(NOW), 5);
     let refused = policy.storable(&request.head(), &response, |terms| {

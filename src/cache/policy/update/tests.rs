@@ -15,7 +15,7 @@ fn newer(status: u16, headers: &HeaderMap) -> ResponseHead<'_> {
 fn freshen(stored: &StoredHead, lines: &[(&str, &str)]) -> Freshened {
     let lines = headers(lines);
     let request = Request::get(&[]);
-    Policy::default().freshen(&request.head(), stored, &newer(304, &lines), |_| {})
+    CachePolicy::default().freshen(&request.head(), stored, &newer(304, &lines), |_| {})
 }
 
 fn updated(stored: &StoredHead, lines: &[(&str, &str)]) -> StoredHead {
@@ -138,7 +138,8 @@ fn a_304_to_authorization_does_not_update_what_all_share() {
     let request = Request::get(&[("authorization", "FOO")]);
     let lines = headers(&[("etag", "\"a\"")]);
     let stored = stored(&[("etag", "\"a\"")]);
-    let found = Policy::default().freshen(&request.head(), &stored, &newer(304, &lines), |_| {});
+    let found =
+        CachePolicy::default().freshen(&request.head(), &stored, &newer(304, &lines), |_| {});
     assert!(matches!(found, Freshened::Once(_, _, reason) if reason.is_about_request()));
 }
 
@@ -147,7 +148,8 @@ fn a_new_vary_in_a_304_moves_the_response_to_a_new_variant() {
     let stored = stored(&[("etag", "\"a\"")]);
     let request = Request::get(&[("foo", "1")]);
     let lines = headers(&[("etag", "\"a\""), ("vary", "foo")]);
-    let found = Policy::default().freshen(&request.head(), &stored, &newer(304, &lines), |_| {});
+    let found =
+        CachePolicy::default().freshen(&request.head(), &stored, &newer(304, &lines), |_| {});
     let Freshened::Updated(updated, _) = found else {
         panic!("{found:?}");
     };
@@ -158,7 +160,7 @@ fn a_new_vary_in_a_304_moves_the_response_to_a_new_variant() {
 fn head_effect(stored: &StoredHead, status: u16, lines: &[(&str, &str)]) -> HeadEffect {
     let lines = headers(lines);
     let head = Request::new("HEAD", &[]);
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     policy.head_effect(&head.head(), stored, 36, &newer(status, &lines), |_| {})
 }
 

@@ -15,5 +15,6 @@ mod sharing;
 mod stale;
 mod stalled;
 mod stand;
+mod streams;
 
 use crate::harness::on_both_stores;

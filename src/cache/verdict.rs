@@ -105,7 +105,7 @@ impl Verdict {
             ..found
         };
         let status = CacheStatus {
-            stored: refused.is_none(),
+            stored: refused.is_none() && storing.is_announced(),
             detail: refused.map(NotStorable::as_str),
             ..self.status(Some(response.status()))
         };

@@ -21,6 +21,7 @@ mod sharing;
 mod stale;
 mod stalled;
 mod stand;
+mod streams;
 mod supersede;
 mod targets;
 mod variants;

@@ -9,6 +9,7 @@ mod failure;
 mod healing;
 mod invalidation;
 mod leases;
+mod leavers;
 mod lost_invalidations;
 mod one_entry;
 mod reuse;

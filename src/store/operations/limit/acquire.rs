@@ -16,7 +16,7 @@ use crate::{
     store::{
         clock::Timestamp,
         error::StoreError,
-        memory::{Live, Memory, Weigh},
+        memory::{Live, Memory, Weigh, heap},
         namespace::Namespace,
         operation::Operation,
     },
@@ -60,7 +60,17 @@ impl LimitState {
 
 impl Weigh for LimitState {
     fn weight(&self) -> usize {
-        self.0.capacity() * size_of::<(Policy, State)>()
+        heap(self.0.capacity() * size_of::<(Policy, State)>())
+    }
+
+    /// Whether a limit denies, or soon would: without its state the subject would start anew.
+    fn is_worth_keeping(&self, now: Timestamp) -> bool {
+        self.0.iter().any(|(policy, state)| {
+            let limit = policy.limit();
+            let bucket = Bucket::new(limit, Some(*state), now.as_micros());
+            let verdicts = algorithm::acquire(&mut [bucket], 0);
+            (verdicts.iter()).any(|verdict| verdict.remaining.saturating_mul(2) < limit.quota)
+        })
     }
 }
 

@@ -8,8 +8,11 @@ use super::{
 };
 use crate::store::{
     Timestamp,
-    memory::{Live, Weigh},
+    memory::{Live, Weigh, heap},
 };
+
+/// Lists of `Vary` names that are kept per primary key.
+pub(super) const MOST_VARY_LISTS: usize = 4;
 
 /// All that is stored under one primary cache key.
 #[derive(Debug, Default)]
@@ -37,12 +40,10 @@ pub(super) struct StoredVariant {
     pub(super) expires_at: Timestamp,
 }
 
-/// Beside the struct: four allocations and the counts of the bytes' owners.
-const VARIANT_OVERHEAD: usize = size_of::<StoredVariant>() + 4 * 16 + 2 * 32;
-
 impl StoredVariant {
-    pub(super) fn weight(&self) -> usize {
-        VARIANT_OVERHEAD + self.variant.len() + self.head.len() + self.body.len()
+    /// Beside the struct itself.
+    fn weight(&self) -> usize {
+        heap(self.variant.len()) + self.head.weight() + self.body.weight()
     }
 }
 
@@ -73,6 +74,53 @@ impl ResponseSet {
         }
     }
 
+    /// Adds a variant that is newest, with the list of names that leads to it, and lets the oldest
+    /// ones go that there is no room for. `false`, and all is as it was, if there is none even so.
+    pub(super) fn add(
+        &mut self,
+        new: StoredVariant,
+        vary: &str,
+        most_variants: usize,
+        room: usize,
+    ) -> bool {
+        let alone = Self {
+            generation: self.generation.clone(),
+            vary: vec![vary.into()],
+            variants: vec![new],
+            ..Self::default()
+        };
+        let mut left = room.saturating_sub(alone.weight());
+        if alone.weight() > room {
+            return false;
+        }
+        let mut kept = alone.variants;
+        self.variants
+            .retain(|stored| stored.variant != kept[0].variant);
+        // The newest of the others first.
+        while kept.len() < most_variants
+            && let Some(next) = self.variants.pop()
+        {
+            let weight = next.weight() + 2 * size_of::<StoredVariant>();
+            if weight > left {
+                break;
+            }
+            left -= weight;
+            kept.push(next);
+        }
+        kept.reverse();
+        self.variants = kept;
+        let mut lists = alone.vary;
+        for list in self.vary.drain(..) {
+            let weight = heap(list.len()) + 2 * size_of::<Box<str>>();
+            if *list != *vary && lists.len() < MOST_VARY_LISTS && weight <= left {
+                left -= weight;
+                lists.push(list);
+            }
+        }
+        self.vary = lists;
+        true
+    }
+
     /// When the last variant and the last lease have ended.
     fn end(&self) -> Timestamp {
         let ends = self.variants.iter().map(|stored| stored.expires_at);
@@ -91,6 +139,12 @@ impl ResponseSet {
 impl Weigh for ResponseSet {
     fn weight(&self) -> usize {
         let variants = self.variants.iter().map(StoredVariant::weight);
-        variants.sum::<usize>() + self.vary.iter().map(|list| 32 + list.len()).sum::<usize>()
+        let vary = self.vary.iter().map(|list| heap(list.len()));
+        let generation = self.generation.as_ref();
+        heap(self.variants.capacity() * size_of::<StoredVariant>())
+            + heap(self.vary.capacity() * size_of::<Box<str>>())
+            + generation.map_or(0, |generation| generation.0.weight())
+            + variants.sum::<usize>()
+            + vary.sum::<usize>()
     }
 }

@@ -16,7 +16,7 @@ use super::{
 use crate::store::{
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory, replace},
+    memory::{Live, Memory, exact, replace},
     namespace::Key,
     operation::Operation,
 };
@@ -68,7 +68,7 @@ impl Changes {
         }
         for (name, value) in &self.fields {
             match value {
-                Some(value) => stored.insert(name.clone(), value.clone()),
+                Some(value) => stored.insert(name.clone(), exact(value)),
                 None => stored.remove(name),
             };
         }

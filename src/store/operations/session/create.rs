@@ -13,7 +13,7 @@ use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     clock::Timestamp,
     error::StoreError,
-    memory::{Memory, replace},
+    memory::{Memory, exact, replace},
     namespace::Key,
     operation::Operation,
 };
@@ -39,7 +39,11 @@ impl Operation for CreateSession {
             created: now,
             issued: now,
             touched: now,
-            fields: self.fields.clone(),
+            fields: Arc::new(
+                (self.fields.iter())
+                    .map(|(name, value)| (name.clone(), exact(value)))
+                    .collect(),
+            ),
         };
         let ttl = self.timeouts.idle.min(self.timeouts.absolute);
         memory.sessions.update(&self.key, now, |live| {

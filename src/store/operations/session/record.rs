@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::store::{clock::Timestamp, memory::Weigh};
+use crate::store::{
+    clock::Timestamp,
+    memory::{Weigh, heap},
+};
 
 /// The data of a session: each value as its serialized bytes. Loads share them.
 pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
@@ -31,17 +34,23 @@ pub(crate) struct Record {
 
 impl Weigh for SessionState {
     fn weight(&self) -> usize {
-        /// A node's share and the two pointers, per field.
-        const FIELD: usize = 64;
         match self {
             Self::Live(record) => {
-                let fields = record.fields.iter();
-                fields
-                    .map(|(name, value)| FIELD + name.len() + value.len())
-                    .sum::<usize>()
-                    + size_of::<Record>()
+                /// The counts of an `Arc`.
+                const ARC: usize = 16;
+                /// A node of the tree has room for eleven fields and is at least half full.
+                const NODE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 112);
+                let fields = &record.fields;
+                let nodes = fields.len().div_ceil(5);
+                let data = fields
+                    .iter()
+                    .map(|(name, value)| heap(name.len()) + value.weight());
+                heap(ARC + size_of::<BTreeMap<Box<str>, Bytes>>())
+                    + heap(ARC + record.lineage.len())
+                    + nodes * NODE
+                    + data.sum::<usize>()
             }
-            Self::Moved(id_hash) => id_hash.len(),
+            Self::Moved(id_hash) => heap(id_hash.len()),
         }
     }
 }

@@ -12,7 +12,12 @@ use super::{
 };
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, NextReply, Reply, Script};
-use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
+use crate::store::{
+    clock::Timestamp,
+    error::StoreError,
+    memory::{Memory, exact},
+    operation::Operation,
+};
 
 #[cfg(feature = "redis")]
 pub(crate) static SWAP: Script = session_script!("swap");
@@ -46,7 +51,7 @@ impl Operation for SwapSession {
                 if current != self.expected.as_ref() {
                     return Swap::Conflict(current.cloned());
                 }
-                Arc::make_mut(fields).insert(self.field.clone(), self.value.clone());
+                Arc::make_mut(fields).insert(self.field.clone(), exact(&self.value));
                 session.touch(&access.timeouts, now);
                 Swap::Done
             })

@@ -9,7 +9,7 @@ use super::Place;
 use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
     Operation, StoreError, Timestamp,
-    memory::{Live, Memory, replace},
+    memory::{Live, Memory, exact, replace},
     operations::generation::Generation,
 };
 
@@ -95,7 +95,7 @@ impl Operation for Fill {
         memory.values.update_pair(value, lease, now, |live, lease| {
             let stands = lease.take_if(|lease| lease.value == self.generation.0);
             if stands.is_some() {
-                replace(live, self.value.clone(), now, self.ttl);
+                replace(live, exact(&self.value), now, self.ttl);
             }
             stands.is_some()
         })

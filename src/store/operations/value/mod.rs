@@ -10,8 +10,6 @@ mod fill;
 mod read;
 mod write;
 
-use bytes::Bytes;
-
 #[cfg(feature = "redis")]
 pub(crate) use fill::{ANNOUNCE, FILL};
 pub(crate) use fill::{Announce, Announced, Fill};
@@ -20,7 +18,7 @@ pub(crate) use read::{Exists, Get};
 pub(crate) use write::{DEL, SET};
 pub(crate) use write::{Del, Set};
 
-use crate::store::{Key, memory::Weigh, namespace::Namespace};
+use crate::store::{Key, namespace::Namespace};
 
 /// The keys of a value and of its lease, which share a hash slot.
 #[derive(Debug, Clone)]
@@ -34,11 +32,5 @@ impl Place {
         let value = names.value(name);
         let lease = names.lease(&value);
         Self { value, lease }
-    }
-}
-
-impl Weigh for Bytes {
-    fn weight(&self) -> usize {
-        self.len()
     }
 }

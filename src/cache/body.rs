@@ -131,9 +131,11 @@ impl Reader {
                 return Poll::Ready(Some(Ok(Frame::data(chunk))));
             }
             Some(Err(error)) => Some(Err(BoxError::from(error.to_string()))),
+            // They may say what is for their client alone, and hits have none either.
             None => self
                 .fill
                 .trailers_of_end()
+                .filter(|_| self.leader)
                 .map(|trailers| Ok(Frame::trailers(trailers))),
         };
         self.done = true;

@@ -143,6 +143,13 @@ where
         }
     }
 
+    /// Whether the answer is for this client alone, so that its own conditions go with the request.
+    fn is_for_its_client(&self) -> bool {
+        let Verdict { state, client, .. } = &self.verdict;
+        let forbids = || state.options.policy.forbids_storing(&client.view());
+        matches!(self.mode, Mode::Plain) && (state.is_uncacheable(client) || forbids())
+    }
+
     async fn call(&mut self) -> Result<Response<ResBody>, S::Error> {
         let mut parts = self.verdict.client.parts.clone();
         let conditional = match &self.mode {
@@ -152,7 +159,7 @@ where
                 completion_request(&found.head, found.body.len() as u64, &mut parts.headers)
             }
         };
-        if !conditional {
+        if !conditional && !self.is_for_its_client() {
             make_unconditional(&mut parts.headers);
         }
         let request = Request::from_parts(parts, self.body.take().unwrap_or_default());

@@ -10,8 +10,8 @@ use super::{
     in_flight::InFlight,
     invalidations::Invalidations,
     lookup::VaryMemory,
-    options::{Options, SetCookie},
-    policy::Policy,
+    options::Options,
+    policy::{CachePolicy, SetCookie},
     service::ResponseCache,
     state::State,
     uncacheable::Uncacheable,
@@ -39,7 +39,7 @@ pub struct CacheLayer {
 pub struct CacheNameError(String);
 
 impl CacheLayer {
-    /// A cache in `store`, with the default [`Policy`].
+    /// A cache in `store`, with the default [`CachePolicy`].
     pub fn new(store: Store) -> Self {
         Self {
             invalidations: Invalidations::new(store.clone()),
@@ -53,8 +53,9 @@ impl CacheLayer {
 
     /// Sets how RFC 9111 is applied where it leaves a choice.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.options.policy = policy;
+    pub fn with_policy(mut self, policy: CachePolicy) -> Self {
+        let set_cookie = self.options.policy.set_cookie();
+        self.options.policy = policy.with_set_cookie(set_cookie);
         self
     }
 
@@ -88,7 +89,7 @@ impl CacheLayer {
     /// Sets what becomes of responses with `Set-Cookie`. Default [`SetCookie::Refuse`].
     #[must_use]
     pub fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
-        self.options.set_cookie = set_cookie;
+        self.options.policy = self.options.policy.with_set_cookie(set_cookie);
         self
     }
 

@@ -252,7 +252,7 @@ mod tests {
     use http::{Method, StatusCode, Uri};
 
     use super::*;
-    use crate::cache::policy::{Policy, RequestHead, ResponseHead};
+    use crate::cache::policy::{CachePolicy, RequestHead, ResponseHead};
 
     fn head() -> StoredHead {
         let mut headers = HeaderMap::new();
@@ -274,7 +274,7 @@ mod tests {
         };
         let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
         let request = RequestHead::new(&Method::GET, &uri, &fields);
-        Policy::default()
+        CachePolicy::default()
             .storable(&request, &response, |_| {})
             .unwrap()
     }

@@ -31,7 +31,7 @@
 //!
 //! # What is stored, and when it is reused
 //!
-//! What the response says decides; [`Policy`] sets what RFC 9111 leaves open.
+//! What the response says decides; [`CachePolicy`] sets what RFC 9111 leaves open.
 //!
 //! - **Stored** (§3): responses to GET that `Cache-Control`, `Expires` or a targeted field such
 //!   as `CDN-Cache-Control` (RFC 9213) allow a shared cache to store, and those of a status that
@@ -40,7 +40,9 @@
 //!   `Last-Modified`. A fresh response answers GET and HEAD, ranges (206, 416) and the client's
 //!   conditions (304). The request's own directives are honoured (§5.2.1).
 //! - **Variants** (§4.1): one for each combination of the fields that `Vary` lists, in a normal
-//!   form, so that `en, de` and `de,EN` are the same `Accept-Language`.
+//!   form, so that `en, de` and `de,EN` are the same `Accept-Language`. An origin that prefers
+//!   the language which is named first needs weights (`en, de;q=0.9`) from its clients, or
+//!   [`with_partition`](CacheLayer::with_partition) by the first language.
 //! - **Stale** (§4.3): validated with the stored `ETag` and `Last-Modified`; a 304 freshens what
 //!   is stored. With `stale-while-revalidate` (RFC 5861 §3) the stale response is sent at once
 //!   and one request refreshes it; with `stale-if-error` (§4) it stands in for a 500, 502, 503
@@ -48,7 +50,9 @@
 //! - **Invalidated** (§4.4): an unsafe method that succeeds removes all variants of its URI and
 //!   of `Location` and `Content-Location` on the same origin, and a fill that is under way then
 //!   is not stored, in whatever process it is. A response that may not be stored removes the one
-//!   that it supersedes.
+//!   that it supersedes: a 2xx, 300, 301, 308, 404, 410 or 451, since these say what the resource
+//!   is now. What is about the request (400, 401, 403, 405, 406, 412, 429 and all other 4xx), a
+//!   temporary redirection or a 5xx removes nothing, and does not replace what is fresh.
 //! - **Newer over older** (§4): a response does not replace one with a later `Date`, or of the same
 //!   second and received later, unless that is stale and was the reason to ask. What was made of a
 //!   stored response (by a 304, a HEAD, a completing 206) replaces that one only: a head is never
@@ -84,14 +88,16 @@
 //!
 //! # Safety
 //!
-//! 1. A response with `Set-Cookie` is not stored, unless [`SetCookie`] says otherwise.
+//! 1. A response with `Set-Cookie` is not stored, unless [`SetCookie`] says otherwise. Cookies,
+//!    rate limits, ids of requests and traces that come with a 304, a HEAD or a part that completes
+//!    a stored one reach the client that caused it and are neither stored nor shared.
 //! 2. A response to a request with `Authorization` is stored only if it says `public`,
 //!    `must-revalidate` or `s-maxage` (§3.5).
 //! 3. `private` and `no-store` are obeyed. With the session layer around the cache, a response
 //!    whose handler has read the session is taken for private unless it says `public`; inside
 //!    the cache, the session layer says so itself.
 //! 4. Keys are hashes, and so is what `Vary` selects by: no URL, cookie or credential of a
-//!    request is in the store. Rate limits, request ids and traces are not replayed.
+//!    request is in the store.
 //! 5. A body that breaks off or is not as long as it was declared is never stored.
 //! 6. A response that depends on a request field which neither the key nor `Vary` names is served
 //!    to everybody: name it in `Vary`, or use [`with_partition`](CacheLayer::with_partition).
@@ -128,9 +134,9 @@
 //! - The authority of the URI, or `Host`, is part of the key: check it before if clients can
 //!   choose it.
 //! - The future of an unsafe request is boxed; all others that go past the cache are not.
-//! - Ages are counted by the clocks of the processes that share a store, and so is what is newer
-//!   among responses of one second: keep these clocks together (NTP). A process whose clock is ahead
-//!   takes what others have stored for older by so much.
+//! - Processes that share a store need clocks that agree: of two responses the newer one is kept,
+//!   by `Date` and within a second by the time of receipt. Beside a `Date` of the origin a wrong
+//!   clock can only make a response older; without one it is fresh for longer by the difference.
 //! - A [`CacheLayer`] and its clones are one cache. Two of them on one store share what is
 //!   stored, not what is in flight.
 
@@ -159,6 +165,5 @@ mod verdict;
 pub use body::CacheBody;
 pub use future::ResponseFuture;
 pub use layer::{CacheLayer, CacheNameError};
-pub use options::SetCookie;
-pub use policy::{Policy, RequestDirective};
+pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

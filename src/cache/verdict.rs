@@ -11,7 +11,10 @@ use super::{
     cache_status::CacheStatus,
     in_flight::Lead,
     lookup::Found,
-    policy::{Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, not_modified},
+    policy::{
+        Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, is_about_target,
+        not_modified,
+    },
     pump::{Pump, assemble, collect},
     refusal::{Refusal, declared_length},
     state::{Client, State, now},
@@ -81,10 +84,10 @@ impl Verdict {
         let policy = &self.state.options.policy;
         let head = times.head(response.status(), response.headers());
         let adjust = self.client.terms();
-        let (head, refused) = match policy.freshen(&self.client.view(), &found.head, &head, adjust)
-        {
-            Freshened::Updated(head) => (head, None),
-            Freshened::Once(head, reason) => (head, Some(reason)),
+        let freshened = policy.freshen(&self.client.view(), &found.head, &head, adjust);
+        let (head, own, refused) = match freshened {
+            Freshened::Updated(head, own) => (head, own, None),
+            Freshened::Once(head, own, reason) => (head, own, Some(reason)),
             Freshened::NotSelected => return None,
         };
         let found = Found {
@@ -96,7 +99,8 @@ impl Verdict {
             detail: refused.map(NotStorable::as_str),
             ..self.status(Some(response.status()))
         };
-        let answer = self.state.answer(&self.client, &found, &status);
+        let mut answer = self.state.answer(&self.client, &found, &status);
+        own.add_to(answer.headers_mut());
         let rest: Option<Rest> = match refused {
             None => Some(Box::pin(self.store(found, None, storing))),
             Some(reason) if reason.is_about_request() => None,
@@ -148,18 +152,20 @@ impl Verdict {
             let (request, adjust) = (self.client.view(), self.client.terms());
             let combined = policy.combine(&request, &found.head, stored, &head, new, adjust)?;
             let body = assemble(&combined.body, &found.body, &rest);
-            Some(Found {
+            let found = Found {
                 head: Arc::new(combined.head),
                 body,
                 version: None,
-            })
+            };
+            Some((found, combined.own))
         });
-        let found = combined?;
+        let (found, own) = combined?;
         let status = CacheStatus {
             stored: true,
             ..self.status(Some(parts.status))
         };
-        let answer = self.state.answer(&self.client, &found, &status);
+        let mut answer = self.state.answer(&self.client, &found, &status);
+        own.add_to(answer.headers_mut());
         let body = found.body.clone();
         Some((
             answer,
@@ -201,6 +207,11 @@ impl Verdict {
             Ok(head) => Arc::new(head),
             Err(refusal) => return self.refused(response, refusal, storing),
         };
+        if self.forward == Forward::Request && !is_about_target(response.status()) {
+            // It is an answer to the directives and fields of this request; what is stored is
+            // fresh and stays.
+            return self.passed(response, Some("about-request"));
+        }
         if !storing.is_announced() {
             return self.passed(response, Some("store-unavailable"));
         }
@@ -244,7 +255,7 @@ impl Verdict {
             self.state.uncacheable.remember(&self.client.primary);
         }
         let (response, _) = self.passed(response, Some(refusal.detail));
-        if refusal.is_lasting && self.replaces {
+        if refusal.supersedes && self.replaces {
             return (response, Some(Box::pin(storing.invalidate())));
         }
         (response, None)

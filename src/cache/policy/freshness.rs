@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::directives::{DELTA_MAX, delta_seconds};
 use super::headers::{members, single};
 use super::status::is_heuristically_cacheable;
-use super::{Policy, ResponseDirectives, ResponseHead, StoredHead, date, targeted};
+use super::{CachePolicy, ResponseDirectives, ResponseHead, StoredHead, date, targeted};
 
 /// On what terms a response may be stored and reused. The deployer's own rules may change them
-/// before the engine decides: see [`Policy::storable`].
+/// before the engine decides: see [`CachePolicy::storable`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// The directives of the targeted field, or of `Cache-Control`.
@@ -101,7 +101,7 @@ impl StoredHead {
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// What the response says about its own storage and reuse.
     pub(super) fn terms(&self, response: &ResponseHead<'_>) -> Terms {
         let headers = response.headers;

@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::freshness::Validity;
 use super::headers::single;
-use super::{RequestHead, Variant, VaryNames, headers};
+use super::sharing::SharedFields;
+use super::{RequestHead, ResponseHead, Terms, Variant, VaryNames};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
 /// fields: never a `Cookie` or `Authorization`.
@@ -16,8 +17,7 @@ use super::{RequestHead, Variant, VaryNames, headers};
 pub(crate) struct StoredHead {
     #[serde(with = "status_code")]
     pub(super) status: StatusCode,
-    #[serde(with = "headers::stored")]
-    pub(super) headers: HeaderMap,
+    pub(super) headers: SharedFields,
     pub(super) validity: Validity,
     pub(super) vary: VaryNames,
     pub(super) variant: Variant,
@@ -36,9 +36,26 @@ pub(crate) struct Part {
 }
 
 impl StoredHead {
-    /// For the service's own rules about fields (`Set-Cookie`, request ids).
-    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    /// The stored form of a response to `request` with those of its fields that others may see.
+    pub(super) fn new(
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        terms: &Terms,
+        mut fields: SharedFields,
+        vary: VaryNames,
+        part: Option<Part>,
+    ) -> Self {
+        if part.is_some() {
+            fields.remove_extent();
+        }
+        Self {
+            status: response.status,
+            headers: fields,
+            validity: Validity::new(terms, response),
+            variant: vary.variant(request.headers),
+            vary,
+            part,
+        }
     }
 
     /// The names that `Vary` lists.
@@ -51,12 +68,15 @@ impl StoredHead {
         self.variant
     }
 
-    /// Whether a stored body of `length` bytes is the one that this head is about: as long as the
-    /// stored part, or as `Content-Length` says. Without that it may be of any length; a value
-    /// that is no length fits none.
+    /// Whether a stored body of `length` bytes can be the one that this head is about: as long as
+    /// `Content-Length` says. Without that it may be of any length; a value that is no length fits
+    /// none.
+    ///
+    /// A part may be shorter than its `Content-Range` says, as origins that count wrongly send it:
+    /// it is sent on with the length that it has, and is never combined with another part.
     pub(crate) fn declares(&self, length: u64) -> bool {
         match (self.part, single(&self.headers, &header::CONTENT_LENGTH)) {
-            (Some(part), _) => part.length() == length,
+            (Some(part), _) => length <= part.length(),
             (None, Some(declared)) => {
                 declared.and_then(|declared| digits(declared.as_bytes())) == Some(length)
             }
@@ -116,7 +136,7 @@ mod tests {
 
     use super::*;
     use crate::cache::policy::testing::{Request, headers, response, store};
-    use crate::cache::policy::{Policy, VaryNames};
+    use crate::cache::policy::{CachePolicy, VaryNames};
 
     fn read_back(stored: &StoredHead) -> StoredHead {
         let bytes = postcard::to_allocvec(stored).unwrap();
@@ -170,7 +190,7 @@ mod tests {
             assert!(!head.declares(30) && !head.declares(0), "{odd:?}");
         }
         let part = head(206, ("content-range", "bytes 4-9/10"));
-        assert!(part.declares(6) && !part.declares(10));
+        assert!(part.declares(6) && part.declares(5) && !part.declares(7));
         let lines = [fresh, ("content-length", "30"), ("content-length", "31")];
         let twice = store(&Request::get(&[]), 200, &lines).unwrap();
         assert!(!twice.declares(30) && !twice.declares(31));
@@ -180,7 +200,7 @@ mod tests {
     fn damaged_bytes_are_an_error() {
         let lines = headers(&[("cache-control", "max-age=60"), ("x", "1")]);
         let request = Request::get(&[]);
-        let stored = Policy::default()
+        let stored = CachePolicy::default()
             .storable(&request.head(), &response(200, &lines), |_| {})
             .unwrap();
         let bytes = postcard::to_allocvec(&stored).unwrap();
@@ -199,7 +219,7 @@ mod tests {
                 }
             }
             let request = Request::get(&[]);
-            let stored = Policy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
+            let stored = CachePolicy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
             let found = read_back(&stored);
             prop_assert!(found.headers.get_all("x").iter().eq(lines.get_all("x").iter()));
         }

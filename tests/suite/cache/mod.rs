@@ -2,6 +2,7 @@
 
 mod bodies;
 mod collapse;
+mod conditions;
 mod contract;
 mod cost;
 mod differential;
@@ -13,9 +14,11 @@ mod leavers;
 mod lost_invalidations;
 mod one_entry;
 mod reuse;
+mod secrets;
 mod session;
 mod stale;
 mod stand;
+mod supersede;
 mod variants;
 
 use crate::harness::on_both_stores;

@@ -62,7 +62,7 @@ impl<B: Send + 'static, E: Send + 'static> UnsafeCall<B, E> {
                 let response = match result {
                     Ok(response) => response.map(CacheBody::inner),
                     Err(error) => {
-                        outcome.fail();
+                        outcome.failed();
                         return Err(error);
                     }
                 };
@@ -146,7 +146,7 @@ impl Outcome {
     }
 
     /// An error of the inner service invalidates as little as an error status does.
-    fn fail(mut self) {
+    fn failed(mut self) {
         self.parts = None;
     }
 }

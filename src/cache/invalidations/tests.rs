@@ -3,7 +3,7 @@
 use super::*;
 
 fn key(n: usize) -> Key {
-    Store::memory().names().cache(&n.to_string())
+    crate::store::Namespace::default().cache(&n.to_string())
 }
 
 fn at(seconds: u64) -> Timestamp {

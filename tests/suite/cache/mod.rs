@@ -11,6 +11,7 @@ mod healing;
 mod incoming;
 mod invalidation;
 mod leases;
+mod leavers;
 mod lost_invalidations;
 mod memory;
 mod one_entry;

@@ -13,16 +13,10 @@ use super::{
 };
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
-use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Memory, Weigh},
-};
+use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
 
 #[cfg(feature = "redis")]
 pub(crate) static PUT: Script = response_script!("store");
-
-/// Lists of `Vary` names that are kept per primary key.
-const MOST_VARY_LISTS: usize = 4;
 
 /// Stores a variant of the generation, or only its new head, if it may replace what is there;
 /// whether it was. One EVALSHA.
@@ -72,6 +66,9 @@ impl Operation for Put {
                 current.map(|stored| (stored.version, stored.recency)),
             );
             let body = body.or_else(|| current.map(|stored| stored.body.clone()));
+            if current.is_none() {
+                set.variants.retain(|stored| stored.variant != self.variant);
+            }
             set.settle(now);
             let stored = match body {
                 Some(body) if allowed => self.store(set, head, body, now, room),
@@ -98,7 +95,7 @@ impl Operation for Put {
             .arg(self.recency.1)
             .millis(self.ttl)
             .arg(&*self.vary)
-            .arg(MOST_VARY_LISTS)
+            .arg(super::set::MOST_VARY_LISTS)
             .arg(self.most_variants.max(1))
             .arg(&*self.head);
         match &self.body {
@@ -130,20 +127,9 @@ impl Put {
             body,
             expires_at: now.saturating_add(self.ttl),
         };
-        let vary = MOST_VARY_LISTS * (32 + self.vary.len());
-        if new.weight() + vary > room {
+        set.variants.retain(|stored| stored.expires_at > now);
+        if !set.add(new, &self.vary, self.most_variants.max(1), room) {
             return Err(StoreError::NoRoom);
-        }
-        set.variants
-            .retain(|stored| stored.variant != self.variant && stored.expires_at > now);
-        let surplus = (set.variants.len() + 1).saturating_sub(self.most_variants.max(1));
-        set.variants.drain(..surplus.min(set.variants.len()));
-        set.vary.retain(|list| *list != self.vary);
-        set.vary.insert(0, self.vary.clone());
-        set.vary.truncate(MOST_VARY_LISTS);
-        set.variants.push(new);
-        while set.weight() > room && set.variants.len() > 1 {
-            set.variants.remove(0);
         }
         Ok(true)
     }

@@ -11,6 +11,9 @@ use crate::store::{
     memory::{Live, Weigh, heap},
 };
 
+/// Lists of `Vary` names that are kept per primary key.
+pub(super) const MOST_VARY_LISTS: usize = 4;
+
 /// All that is stored under one primary cache key.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseSet {
@@ -38,8 +41,9 @@ pub(super) struct StoredVariant {
 }
 
 impl StoredVariant {
-    pub(super) fn weight(&self) -> usize {
-        size_of::<Self>() + heap(self.variant.len()) + self.head.weight() + self.body.weight()
+    /// Beside the struct itself.
+    fn weight(&self) -> usize {
+        heap(self.variant.len()) + self.head.weight() + self.body.weight()
     }
 }
 
@@ -68,6 +72,53 @@ impl ResponseSet {
         if self.lapse <= now || self.fills == 0 {
             (self.fills, self.lapse) = (0, Timestamp::default());
         }
+    }
+
+    /// Adds a variant that is newest, with the list of names that leads to it, and lets the oldest
+    /// ones go that there is no room for. `false`, and all is as it was, if there is none even so.
+    pub(super) fn add(
+        &mut self,
+        new: StoredVariant,
+        vary: &str,
+        most_variants: usize,
+        room: usize,
+    ) -> bool {
+        let alone = Self {
+            generation: self.generation.clone(),
+            vary: vec![vary.into()],
+            variants: vec![new],
+            ..Self::default()
+        };
+        let mut left = room.saturating_sub(alone.weight());
+        if alone.weight() > room {
+            return false;
+        }
+        let mut kept = alone.variants;
+        self.variants
+            .retain(|stored| stored.variant != kept[0].variant);
+        // The newest of the others first.
+        while kept.len() < most_variants
+            && let Some(next) = self.variants.pop()
+        {
+            let weight = next.weight() + 2 * size_of::<StoredVariant>();
+            if weight > left {
+                break;
+            }
+            left -= weight;
+            kept.push(next);
+        }
+        kept.reverse();
+        self.variants = kept;
+        let mut lists = alone.vary;
+        for list in self.vary.drain(..) {
+            let weight = heap(list.len()) + 2 * size_of::<Box<str>>();
+            if *list != *vary && lists.len() < MOST_VARY_LISTS && weight <= left {
+                left -= weight;
+                lists.push(list);
+            }
+        }
+        self.vary = lists;
+        true
     }
 
     /// When the last variant and the last lease have ended.

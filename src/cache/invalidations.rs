@@ -9,8 +9,10 @@
 //! done their keys are gone to this process again. So that a process without requests notices
 //! the loss of its connection too, it asks the server for a sign of life every second of that hour.
 
+mod recent;
+
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     fmt,
     pin::Pin,
     sync::{
@@ -23,13 +25,12 @@ use std::{
 
 use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 
+use self::recent::{RECENT, Recent};
 use super::{policy::StoredHead, state::now};
 use crate::store::{Key, Store, StoreError, Timestamp, operations::response::Invalidate};
 
 /// Keys that are remembered one by one, of either kind.
 const MOST: usize = 16_384;
-/// For so long a server may come back with older data.
-const RECENT: Duration = Duration::from_secs(3600);
 /// Keys that travel together.
 const BATCH: usize = 256;
 /// The pause between attempts doubles from the first to the second of these.
@@ -77,15 +78,6 @@ pub(super) enum Hidden {
     ForNow,
     /// The store could not be told, and nothing is stored until it can.
     UntilTaken,
-}
-
-/// Taken lately, in this order.
-#[derive(Default)]
-struct Recent {
-    numbers: HashMap<Key, u64>,
-    keys: BTreeMap<u64, (Key, Timestamp)>,
-    /// When the latest was taken of those that there was no room for.
-    dropped: Option<Timestamp>,
 }
 
 /// Invalidations that are sent together, on the connection of an epoch.
@@ -295,33 +287,6 @@ impl Attempt {
 impl Keys {
     fn is_idle(&self) -> bool {
         self.pending.is_empty() && self.recent.keys.is_empty()
-    }
-}
-
-impl Recent {
-    fn push(&mut self, key: Key, number: u64, now: Timestamp) {
-        self.expire(now);
-        match self.numbers.get(&key) {
-            Some(&newer) if newer > number => return,
-            Some(older) => drop(self.keys.remove(older)),
-            None => {}
-        }
-        self.numbers.insert(key.clone(), number);
-        self.keys.insert(number, (key, now));
-        if self.keys.len() > MOST
-            && let Some((_, (key, taken))) = self.keys.pop_first()
-        {
-            self.numbers.remove(&key);
-            self.dropped = self.dropped.max(Some(taken));
-        }
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        while let Some(first) = self.keys.first_entry()
-            && now.saturating_since(first.get().1) >= RECENT
-        {
-            self.numbers.remove(&first.remove().0);
-        }
     }
 }
 

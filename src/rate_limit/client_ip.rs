@@ -77,7 +77,7 @@ impl TrustedProxies {
 
     /// The client's address, or the peer's where nothing better is to be had.
     pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
-        let mut hops = self.field.entries_from_right(headers);
+        let mut hops = self.field.hops_from_the_right(headers);
         let client = match &self.trust {
             Trust::Hops(count) => count.checked_sub(1).and_then(|index| hops.nth(index)?),
             Trust::Networks(networks) => {
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_are_counted_entries_from_right_whatever_stands_on_the_left() {
+    fn hops_are_counted_hops_from_the_right_whatever_stands_on_the_left() {
         let one = TrustedProxies::hops(1);
         for random in ["203.0.113.9", "garbage;=\"", "::1, 1.1.1.1", ""] {
             let line = format!("{random}, 192.0.2.1");
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_walked_entries_from_right_to_the_first_stranger() {
+    fn networks_are_walked_hops_from_the_right_to_the_first_stranger() {
         let internal =
             TrustedProxies::networks(["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let cases = [

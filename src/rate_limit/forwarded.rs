@@ -24,7 +24,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 impl ForwardingField {
     /// The entries of all lines of the field as one list, the last one first. An entry that does
     /// not parse is `None`, and so are `unknown`, obfuscated identifiers and an absent `for`.
-    pub(super) fn entries_from_right(
+    pub(super) fn hops_from_the_right(
         self,
         headers: &HeaderMap,
     ) -> impl Iterator<Item = Option<IpAddr>> {
@@ -165,7 +165,7 @@ mod tests {
             .iter()
             .map(|line| (name.clone(), http::HeaderValue::from_bytes(line).unwrap()));
         let headers = HeaderMap::from_iter(lines);
-        field.entries_from_right(&headers).collect()
+        field.hops_from_the_right(&headers).collect()
     }
 
     fn ip(text: &str) -> Option<IpAddr> {

@@ -20,7 +20,7 @@ use super::{
     policy::{Failure, StoredHead},
     state::now,
 };
-use crate::store::operations::response::Generation;
+use crate::store::operations::response::{Generation, Version};
 
 pub(super) struct Fill {
     /// When it was asked for, in Unix milliseconds.
@@ -31,8 +31,8 @@ pub(super) struct Fill {
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) stage: Stage,
-    /// What the store has announced it under, once it has.
-    generation: Option<Generation>,
+    /// What the store has announced it under, and will know it by; once it has.
+    announced: Option<(Generation, Version)>,
     pub(super) body: Buffer,
     /// The body is only passed on to those who read it: it has outgrown the limit or its lease.
     pub(super) passing: bool,
@@ -103,13 +103,15 @@ impl Fill {
         self.began
     }
 
-    /// It is announced.
-    pub(super) fn begun(&self, generation: Generation) {
-        self.lock().generation = Some(generation);
+    /// It is announced, and will be stored as `version`.
+    pub(super) fn begun(&self, generation: Generation, version: Version) {
+        self.lock().announced = Some((generation, version));
     }
 
     pub(super) fn generation(&self) -> Option<Generation> {
-        self.lock().generation.clone()
+        let shared = self.lock();
+        let (generation, _) = shared.announced.as_ref()?;
+        Some(generation.clone())
     }
 
     /// The head is there and the response can be shared.
@@ -226,10 +228,11 @@ impl Fill {
         match &shared.stage {
             Stage::Answered(answered) if answered.failure.is_none() => {
                 let head = answered.head.clone();
+                let version = shared.version();
                 shared.whole().map(|body| Found {
                     head,
                     body,
-                    version: None,
+                    version,
                 })
             }
             _ => None,
@@ -238,6 +241,11 @@ impl Fill {
 }
 
 impl Shared {
+    /// What the store will know the response by, if it is told.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.announced.as_ref().map(|(_, version)| *version)
+    }
+
     fn pass_on(&mut self) {
         if !self.passing {
             self.passing = true;

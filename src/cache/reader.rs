@@ -100,7 +100,7 @@ impl Fill {
                 let found = Found {
                     head,
                     body,
-                    version: None,
+                    version: shared.version(),
                 };
                 return Poll::Ready(Shareable::Complete { found, failure });
             }

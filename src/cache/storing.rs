@@ -24,6 +24,9 @@ pub(super) struct Storing {
     key: Key,
     /// `None` when the store could not be told, and once it is settled.
     generation: Option<Generation>,
+    /// What the store will know the response by. Made now, so that whoever finds the response before
+    /// the store has it can say which one it found.
+    version: Version,
     /// When it began, in Unix milliseconds.
     begun: u64,
     /// When the announcement lapses: what is not stored by then is not stored at all.
@@ -45,6 +48,7 @@ impl Storing {
             state: state.clone(),
             key: client.primary.clone(),
             generation: None,
+            version: Version::random(),
             begun: now(),
             lapses: Instant::now() + state.options.fill_lease,
             seen: None,
@@ -67,7 +71,7 @@ impl Storing {
             })
             .ok();
         if let Some(generation) = &storing.generation {
-            fill.begun(generation.clone());
+            fill.begun(generation.clone(), storing.version);
         }
         storing
     }
@@ -152,7 +156,7 @@ impl Storing {
             key: self.key.clone(),
             generation,
             variant: State::variant_of(head),
-            version: Version::random(),
+            version: self.version,
             replaces,
             recency: head.recency(),
             vary: head.vary().to_list(),

@@ -167,7 +167,7 @@ async fn a_value_that_json_cannot_hold_is_loaded_by_all_at_once(stand: Stand) {
 #[tokio::test]
 async fn memory_without_room_for_a_value_is_an_error_to_set_and_none_to_load() {
     let mut limits = MemoryLimits::default();
-    limits.values = 64 << 10;
+    limits.values = 32 << 10;
     let values = KeyValue::new(Store::memory_within(&limits), "page").unwrap();
     let large = "x".repeat(10_000);
     let error = values.set(1, &large, USER_DATA_TTL).await.unwrap_err();

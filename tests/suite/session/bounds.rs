@@ -251,7 +251,7 @@ async fn exactly_as_much_fits_as_the_bounds_say(stand: Stand) {
 async fn a_session_that_memory_has_no_room_for_is_413_and_as_it_was() {
     tokio::time::pause();
     let mut limits = tower_keep::store::MemoryLimits::default();
-    limits.sessions = 1 << 19;
+    limits.sessions = 1 << 17;
     let store = tower_keep::Store::memory_within(&limits);
     let layer = tower_keep::session::SessionLayer::new(store);
     let client = Client::of(layer.with_max_bytes(1 << 20).unwrap());

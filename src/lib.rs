@@ -41,6 +41,7 @@
 //! | [`session`] | sessions that lose no update and do not come back after logout |
 //! | [`cache`] | a shared HTTP cache by RFC 9111 |
 //! | [`key_value`] | typed cache-aside values, loaded once |
+//! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
 //! the inner service's error type. Where they stand together the order is limit, session, cache,
@@ -55,6 +56,7 @@
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
 //! | `rate-limit`, `session`, `cache`, `key-value` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
+//! | `tonic` | the peers of tonic's connections as keys of limits |
 //! | `full` | everything |
 //!
 //! # Inside
@@ -83,6 +85,9 @@ pub mod rate_limit;
 #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
 pub mod session;
 pub mod store;
+#[cfg(feature = "cache")]
+#[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
+pub mod target;
 
 #[cfg(doc)]
 #[doc = include_str!("ARCHITECTURE.md")]
@@ -99,15 +104,21 @@ pub mod architecture {}
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+#[cfg(feature = "rate-limit")]
+mod answer;
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 mod body;
+#[cfg(feature = "key-value")]
+mod collapse;
 #[cfg(feature = "rate-limit")]
 mod peer;
 #[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
 mod problem;
+#[cfg(feature = "session")]
+mod throttle;
 
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;
 #[cfg(feature = "rate-limit")]
-pub use peer::PeerAddr;
+pub use peer::{PeerAddr, WithPeerAddr};
 pub use store::{Store, StoreConfig, StoreError};

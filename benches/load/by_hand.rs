@@ -23,8 +23,11 @@ use crate::{
 };
 
 /// The layer's own, so that Redis has the same to do.
-static LIMIT: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("../../src/store/operations/limit/acquire.lua")));
+static LIMIT: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(include_str!(
+        "../../src/store/operations/limit/acquire_one.lua"
+    ))
+});
 
 /// Where each step gets its connection.
 pub(crate) trait Connections: Send + Sync + 'static {
@@ -118,20 +121,20 @@ impl<C: Connections> Server<C> {
     }
 
     /// What is left of the client's quota.
-    async fn limit(&self, request: &Request<RequestBody>) -> Result<i64, BoxError> {
+    async fn limit(&self, request: &Request<RequestBody>) -> Result<u64, BoxError> {
         let client = request.headers()[CLIENT].to_str()?;
         let mut connection = self.connections.get().await?;
-        let (left, _reset, wait): (i64, i64, i64) = LIMIT
+        let window = WINDOW.as_micros() as u64;
+        let unit = window / QUOTA;
+        let used: u64 = LIMIT
             .key(format!("limit:{client}:load"))
-            .arg(1)
-            .arg("gcra")
-            .arg(QUOTA)
-            .arg(WINDOW.as_micros() as u64 / QUOTA)
+            .arg(unit)
+            .arg(window)
             .invoke_async(&mut connection)
             .await?;
-        match wait {
-            0 => Ok(left),
-            _ => Err("the quota is used up".into()),
+        match (window - used) / unit {
+            0 => Err("the quota is used up".into()),
+            left => Ok(left - 1),
         }
     }
 

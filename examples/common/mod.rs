@@ -7,6 +7,7 @@ use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use tokio_util::sync::CancellationToken;
 use tower_keep::{Store, StoreConfig};
 
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -85,16 +86,24 @@ impl Common {
         })
     }
 
-    /// Listens, and says so on standard output once connections are taken.
-    pub async fn bind(&self) -> Result<TcpListener, Error> {
+    /// Listens, and says so on standard output once connections and signals are taken.
+    pub async fn bind(&self) -> Result<Bound, Error> {
         let listener = TcpListener::bind(self.listen)
             .await
             .map_err(|error| format!("cannot listen on {}: {error}", self.listen))?;
+        let stop = stop()?;
         let mut out = std::io::stdout();
         writeln!(out, "listening on http://{}", listener.local_addr()?)?;
         out.flush()?;
-        Ok(listener)
+        Ok(Bound { listener, stop })
     }
+}
+
+/// A server that takes connections until it is told to stop.
+pub struct Bound {
+    pub listener: TcpListener,
+    /// Cancelled by SIGTERM and SIGINT.
+    pub stop: CancellationToken,
 }
 
 /// Parses the command line. A wrong value ends the program with code 2 and one line that names
@@ -131,16 +140,20 @@ pub fn log() {
         .init();
 }
 
-/// Done when SIGTERM or SIGINT comes.
-pub async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// Cancelled by SIGTERM and SIGINT, which from here on do not end the program by themselves.
+fn stop() -> std::io::Result<CancellationToken> {
+    let (mut terminate, mut interrupt) = (
+        signal(SignalKind::terminate())?,
+        signal(SignalKind::interrupt())?,
+    );
+    let stop = CancellationToken::new();
+    let cancel = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        cancel.cancel();
+    });
+    Ok(stop)
 }

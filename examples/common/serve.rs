@@ -3,23 +3,22 @@
 use std::{future::IntoFuture as _, net::SocketAddr, time::Duration};
 
 use axum::{Router, serve::ListenerExt as _};
-use tokio::net::TcpListener;
 
-use crate::common::{Error, stopped};
+use crate::common::{Bound, Error};
 
 /// How long requests under way may take once the program is told to stop.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or SIGINT, then lets what is under way come to its end.
-pub async fn serve(listener: TcpListener, app: Router) -> Result<(), Error> {
+pub async fn serve(Bound { listener, stop }: Bound, app: Router) -> Result<(), Error> {
     let listener = listener.tap_io(|stream| {
         let _ = stream.set_nodelay(true);
     });
     // The limits need to know who is calling.
     let app = app.into_make_service_with_connect_info::<SocketAddr>();
-    let server = axum::serve(listener, app).with_graceful_shutdown(stopped());
+    let server = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
-        stopped().await;
+        stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {

@@ -1,7 +1,5 @@
 //! JSON in and out; errors as problem details (RFC 9457).
 
-use std::sync::Arc;
-
 use axum::{
     extract::{
         FromRequest, FromRequestParts,
@@ -17,6 +15,7 @@ use serde::Serialize;
 use serde_json::json;
 use tower_keep::{
     StoreError,
+    key_value::LoadError,
     session::{MissingSessionLayer, SessionError},
 };
 
@@ -104,9 +103,21 @@ impl From<NotFound> for Error {
     }
 }
 
-impl From<Arc<NotFound>> for Error {
-    fn from(error: Arc<NotFound>) -> Self {
-        Self::from(*error)
+impl From<LoadError<NotFound>> for Error {
+    fn from(error: LoadError<NotFound>) -> Self {
+        let (status, detail) = match error {
+            LoadError::Loader(error) => return Self::from(*error),
+            LoadError::TimedOut(_) => (
+                StatusCode::GATEWAY_TIMEOUT,
+                "The database gave no answer in time.",
+            ),
+            _ => (
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "The database cannot be read.",
+            ),
+        };
+        tracing::warn!(?error, "a load failed");
+        Self::new(status, detail)
     }
 }
 

@@ -52,7 +52,8 @@ fn sessions(flags: &Flags, store: &Store) -> Result<SessionLayer, SessionConfigE
     let sessions = SessionLayer::new(store.clone())
         .with_idle_timeout(flags.session_idle)?
         .with_absolute_timeout(flags.session_absolute)?
-        .with_renewal_grace(flags.session_grace)?;
+        .with_renewal_grace(flags.session_grace)?
+        .with_max_bytes(flags.session_bytes)?;
     Ok(match flags.insecure_cookies {
         true => sessions.with_insecure_cookies(),
         false => sessions,

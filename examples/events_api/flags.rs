@@ -37,9 +37,13 @@ pub struct Flags {
     #[arg(long, value_name = "SECS", default_value = "604800", value_parser = lifetime)]
     pub session_absolute: Duration,
 
-    /// Seconds for which the old id still works after a login has renewed it.
+    /// Seconds for which the old id still works when the same user has logged in again.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
     pub session_grace: Duration,
+
+    /// Bytes that the data of a session may take.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = bytes)]
+    pub session_bytes: usize,
 
     /// Milliseconds that each access to the database takes.
     #[arg(long, value_name = "N", default_value = "0", value_parser = millis)]
@@ -65,6 +69,15 @@ fn grace(text: &str) -> Result<Duration, String> {
 
 fn seconds(text: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(text.parse().ok()?).ok()
+}
+
+/// As the session layer takes them.
+fn bytes(text: &str) -> Result<usize, String> {
+    let bytes = text
+        .parse()
+        .ok()
+        .filter(|bytes| (1..=16 << 20).contains(bytes));
+    bytes.ok_or_else(|| "expected a number of bytes from 1 to 16777216".to_owned())
 }
 
 fn millis(text: &str) -> Result<Duration, String> {

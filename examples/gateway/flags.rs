@@ -1,14 +1,16 @@
 //! The command line, and the layers that it describes.
 
+use std::time::Duration;
+
 use clap::{Parser, ValueEnum};
-use http::{HeaderName, Uri};
+use http::{HeaderName, Uri, uri::Authority};
 use tower_keep::{
     Store,
     cache::{CacheLayer, SetCookie},
-    rate_limit::{Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
+    rate_limit::{ForwardingField, Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
 };
 
-use crate::{common::Common, limit::limit};
+use crate::{body::RequestBody, common::Common, forwarding, limit::limit};
 
 /// A caching, rate limiting reverse proxy.
 #[derive(Debug, Parser)]
@@ -53,9 +55,26 @@ pub struct Flags {
     #[arg(long, value_name = "POLICY", default_value = "local")]
     limit_on_store_error: OnStoreError,
 
-    /// Proxies in front of this one whose forwarding fields are believed.
+    /// Proxies in front of this one whose forwarding field is believed.
     #[arg(long, value_name = "N", default_value_t = 0)]
-    trusted_hops: usize,
+    pub trusted_hops: usize,
+
+    /// The one field that these proxies write: x-forwarded-for or forwarded.
+    #[arg(long, value_name = "FIELD", default_value = "x-forwarded-for")]
+    forwarded_field: ForwardedField,
+
+    /// How long a client or the upstream server may keep the other waiting in the middle of a
+    /// body, and a client without a request its connection; websockets may be silent.
+    #[arg(long, value_name = "SECS", default_value = "30", value_parser = seconds)]
+    pub idle: Duration,
+
+    /// How long the upstream server may take to begin its answer.
+    #[arg(long, value_name = "SECS", default_value = "60", value_parser = seconds)]
+    pub upstream_timeout: Duration,
+
+    /// How long requests and websockets under way may take once the program is told to stop.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = seconds_or_none)]
+    pub drain: Duration,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
@@ -78,6 +97,12 @@ enum OnStoreError {
     Deny,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ForwardedField {
+    XForwardedFor,
+    Forwarded,
+}
+
 #[derive(Debug, Clone)]
 enum LimitKey {
     Ip,
@@ -88,13 +113,28 @@ enum LimitKey {
 fn origin(text: &str) -> Result<Uri, String> {
     let expected = || "expected http://HOST:PORT without a path".to_owned();
     let uri: Uri = text.parse().map_err(|_| expected())?;
-    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some();
+    let no_user = |site: &Authority| !site.as_str().contains('@');
+    let plain = uri.scheme_str() == Some("http") && uri.authority().is_some_and(no_user);
     let no_path = uri.path() == "/" && uri.query().is_none();
     if plain && no_path {
         Ok(uri)
     } else {
         Err(expected())
     }
+}
+
+fn seconds_or_none(text: &str) -> Result<Duration, String> {
+    match text.parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => Err("expected a whole number of seconds".to_owned()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    seconds_or_none(text)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "expected a whole number of seconds, at least 1".to_owned())
 }
 
 fn limit_key(text: &str) -> Result<LimitKey, String> {
@@ -117,6 +157,8 @@ impl Flags {
         CacheLayer::new(store.clone())
             .with_max_body(self.max_body)
             .with_set_cookie(set_cookie)
+            .with_partition(forwarding::partition)
+            .with_empty_body(RequestBody::default)
             .with_name(&self.cache_name)
             .map_err(|error| format!("--cache-name: {error}"))
     }
@@ -124,7 +166,13 @@ impl Flags {
     pub fn limit_layer(&self, store: &Store) -> Result<Option<RateLimitLayer>, String> {
         let key = match &self.limit_key {
             LimitKey::Ip if self.trusted_hops == 0 => Key::peer_ip(),
-            LimitKey::Ip => Key::client_ip(TrustedProxies::hops(self.trusted_hops)),
+            LimitKey::Ip => {
+                let field = match self.forwarded_field {
+                    ForwardedField::XForwardedFor => ForwardingField::XForwardedFor,
+                    ForwardedField::Forwarded => ForwardingField::Forwarded,
+                };
+                Key::client_ip(TrustedProxies::hops(self.trusted_hops).reading(field))
+            }
             LimitKey::Global => Key::global(),
             LimitKey::Header(name) => Key::header(name.clone()),
         };

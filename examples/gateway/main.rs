@@ -7,24 +7,35 @@
 #![allow(unreachable_pub, reason = "nothing of a program can be reached")]
 
 mod body;
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod flags;
+mod forwarding;
+mod gateway;
+mod health;
+mod hop_by_hop;
+mod idle;
 #[path = "../common/limit.rs"]
 mod limit;
+mod max_forwards;
 mod problem;
 mod server;
+mod target;
+mod tunnel;
 mod upstream;
 
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
+use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
 use tower_keep::Store;
 
 use body::{Body, RequestBody};
 use flags::{Flags, Switch};
+use gateway::Gateway;
 use problem::problem;
-use upstream::{Upstream, UpstreamError};
+use upstream::{Patience, Upstream, UpstreamError};
 
 /// All layers together; it always has an answer.
 type Service = BoxCloneSyncService<Request<RequestBody>, Response<Body>, UpstreamError>;
@@ -37,21 +48,37 @@ async fn main() -> Result<(), common::Error> {
         .common
         .store()
         .unwrap_or_else(|error| common::fail(&error));
-    let service = service(&flags, &store).unwrap_or_else(|error| common::fail(&error));
-    server::run(flags.common.bind().await?, service, store).await;
+    let tunnels = TaskTracker::new();
+    let service = service(&flags, &store, &tunnels).unwrap_or_else(|error| common::fail(&error));
+    let upstream = flags.upstream.authority().map_or("", |site| site.as_str());
+    let gateway = Gateway {
+        service,
+        store,
+        default_site: HeaderValue::try_from(upstream)?,
+        trusted_hops: flags.trusted_hops,
+        idle: flags.idle,
+    };
+    server::run(flags.common.bind().await?, gateway, tunnels, flags.drain).await;
     Ok(())
 }
 
-/// The limit outside of the cache: a stored response shows its client's own limits.
-fn service(flags: &Flags, store: &Store) -> Result<Service, String> {
-    let upstream = Upstream::new(flags.upstream.clone(), &flags.cache_name)
-        .map_err(|error| format!("--cache-name {}: {error}", flags.cache_name))?;
+/// The limit outside of the cache: a stored response shows its client's own limits. What the
+/// gateway adds to a request is added between the two.
+fn service(flags: &Flags, store: &Store, tunnels: &TaskTracker) -> Result<Service, String> {
+    let patience = Patience {
+        head: flags.upstream_timeout,
+        idle: flags.idle,
+    };
+    let (name, origin) = (flags.cache_name.clone(), flags.upstream.clone());
+    let upstream = Upstream::new(origin, &name, patience, tunnels.clone());
+    let sign = move |request| forwarding::sign(request, &name);
     let service = match flags.cache {
         Switch::On => {
             let cache = flags.cache_layer(store)?;
-            BoxCloneSyncService::new(cache.layer(upstream).map_result(answered))
+            let cached = cache.layer(upstream).map_result(answered);
+            BoxCloneSyncService::new(cached.map_request(sign))
         }
-        Switch::Off => BoxCloneSyncService::new(upstream.map_result(answered)),
+        Switch::Off => BoxCloneSyncService::new(upstream.map_result(answered).map_request(sign)),
     };
     Ok(match flags.limit_layer(store)? {
         Some(limit) => BoxCloneSyncService::new(limit.layer(service).map_response(boxed)),
@@ -68,8 +95,15 @@ where
     Ok(match result {
         Ok(response) => boxed(response),
         Err(error) => {
-            tracing::warn!(%error, "no answer from upstream");
-            problem(error.status(), &error.to_string())
+            if error.status().is_server_error() {
+                tracing::warn!(%error, "no answer from upstream");
+            }
+            let mut response = problem(error.status(), &error.to_string());
+            if matches!(error, UpstreamError::SlowUpload) {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(header::CONNECTION, close);
+            }
+            response
         }
     })
 }

@@ -1,32 +1,27 @@
-//! Takes connections, HTTP/1.1 and h2c, until it is told to stop; answers for its own health.
+//! Takes connections, HTTP/1.1 and h2c, until it is told to stop, and gives what is under way
+//! then its time.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, pin::pin, time::Duration};
 
-use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
+    server::conn::auto,
 };
-use tokio::net::TcpListener;
-use tower::ServiceExt as _;
-use tower_keep::{PeerAddr, Store};
+use tokio::net::TcpStream;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use crate::{
-    Body, RequestBody, Service, common,
-    problem::{json_response, problem},
-    upstream::UpstreamError,
-};
+use crate::{client::Client, common::Bound, gateway::Gateway};
 
-/// How long requests under way may take once the program is told to stop.
-const GRACE: Duration = Duration::from_secs(10);
+/// How long a connection that was asked to end may take without a request.
+const FAREWELL: Duration = Duration::from_secs(1);
 
-pub async fn run(listener: TcpListener, service: Service, store: Store) {
-    let connections = GracefulShutdown::new();
-    let mut stopped = std::pin::pin!(common::stopped());
+/// `under_way` holds the tunnels, and here the connections too; they have `drain` to end once the
+/// program is told to stop.
+pub async fn run(bound: Bound, gateway: Gateway, under_way: TaskTracker, drain: Duration) {
+    let Bound { listener, stop } = bound;
     loop {
         let (stream, peer) = tokio::select! {
-            () = &mut stopped => break,
+            () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -37,72 +32,52 @@ pub async fn run(listener: TcpListener, service: Service, store: Store) {
                 }
             },
         };
-        let _ = stream.set_nodelay(true);
-        let (service, store) = (service.clone(), store.clone());
-        let service = hyper::service::service_fn(move |request| {
-            respond(service.clone(), store.clone(), peer, request)
-        });
-        let mut builder = auto::Builder::new(TokioExecutor::new());
-        builder.http1().timer(TokioTimer::new());
-        builder.http2().timer(TokioTimer::new());
-        let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
-        let connection = connections.watch(connection.into_owned());
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a connection ended early");
-            }
-        });
+        under_way.spawn(serve(stream, peer, gateway.clone(), stop.clone()));
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, connections.shutdown())
-        .await
-        .is_err()
-    {
+    under_way.close();
+    if tokio::time::timeout(drain, under_way.wait()).await.is_err() {
         tracing::warn!("stopped with requests under way");
     }
 }
 
-async fn respond(
-    service: Service,
-    store: Store,
-    peer: SocketAddr,
-    mut request: Request<Incoming>,
-) -> Result<Response<Body>, UpstreamError> {
-    if let Some(response) = health(&store, request.method(), request.uri().path()).await {
-        return Ok(response);
-    }
-    request.extensions_mut().insert(PeerAddr(peer));
-    service
-        .oneshot(request.map(|body| RequestBody(Some(body))))
-        .await
-}
-
-/// The gateway's own health, never limited and never cached.
-async fn health(store: &Store, method: &Method, path: &str) -> Option<Response<Body>> {
-    let ready = match path {
-        "/_health/live" => false,
-        "/_health/ready" => true,
-        _ => return None,
+/// Serves one connection to its end, or until its client keeps it waiting too long.
+async fn serve(stream: TcpStream, peer: SocketAddr, gateway: Gateway, stop: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let (client, idle) = (Client::new(), gateway.idle);
+    let service = {
+        let client = client.clone();
+        hyper::service::service_fn(move |request| {
+            gateway.clone().respond(request, peer, client.request())
+        })
     };
-    if !matches!(*method, Method::GET | Method::HEAD) {
-        return Some(problem(StatusCode::METHOD_NOT_ALLOWED, "health is for GET"));
-    }
-    if !ready {
-        return Some(json_response(
-            StatusCode::OK,
-            &serde_json::json!({"status": "live"}),
-        ));
-    }
-    let (status, word) = match store.ping().await {
-        Ok(()) => (StatusCode::OK, "ready"),
-        Err(error) => {
-            tracing::debug!(%error, "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(idle);
+    builder.http2().timer(TokioTimer::new());
+    let mut connection =
+        pin!(builder.serve_connection_with_upgrades(TokioIo::new(client.watch(stream)), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = connection.as_mut() => ended,
+                // hyper itself would wait for the rest of a head.
+                () = client.overdue(idle, FAREWELL) => return,
+            }
+        }
+        () = client.overdue(idle, idle) => {
+            connection.as_mut().graceful_shutdown();
+            match tokio::time::timeout(FAREWELL, connection).await {
+                Ok(ended) => ended,
+                Err(_) => return,
+            }
         }
     };
-    let json = serde_json::json!({
-        "status": word,
-        "store": format!("{:?}", store.state()).to_lowercase(),
-    });
-    Some(json_response(status, &json))
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
 }

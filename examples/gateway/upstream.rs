@@ -1,45 +1,68 @@
 //! The inner service: sends a request on to the upstream server.
 
 use std::{
+    error::Error as StdError,
+    pin::pin,
     task::{Context, Poll},
     time::Duration,
 };
 
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version, header,
-    uri::PathAndQuery,
-};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
-use hyper::body::Incoming;
+use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    client::legacy::{self, Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
 };
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
 use tower::Service;
 
-use crate::{Body, RequestBody};
+use crate::{
+    Body, RequestBody,
+    body::{Progress, UploadError},
+    common::Error,
+    forwarding, hop_by_hop,
+    idle::{Idle, IdleLimit},
+    tunnel,
+};
 
 /// Origins close idle connections, Node after 5 s for one; be quicker than they are, so that a
 /// request does not meet a closing connection.
 const POOL_IDLE: Duration = Duration::from_secs(4);
-/// How long the head of a response may take.
-const HEAD: Duration = Duration::from_secs(60);
+
+/// How long the upstream server may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// For the head of a response, once it has the request.
+    pub head: Duration,
+    /// Between two parts of a response's body.
+    pub idle: Duration,
+}
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client<HttpConnector, RequestBody>,
     origin: Uri,
-    via: HeaderName,
-    pseudonym: HeaderValue,
+    pseudonym: String,
+    patience: Patience,
+    tunnels: TaskTracker,
 }
 
-/// Why there is no response.
+/// Why there is no response, or only half of one.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
     #[error("the upstream server cannot be reached or broke off: {0}")]
-    Failed(#[from] hyper_util::client::legacy::Error),
+    Failed(legacy::Error),
     #[error("the upstream server gave no answer in time")]
     TimedOut,
+    #[error("the upstream server's response cannot be understood: {0}")]
+    Malformed(&'static str),
+    #[error("the request's body did not come in time")]
+    SlowUpload,
+    #[error("the request's body broke off")]
+    HalfUpload,
     #[error("the request's target cannot be sent on: {0}")]
     Target(#[from] http::Error),
 }
@@ -47,16 +70,34 @@ pub enum UpstreamError {
 impl UpstreamError {
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Failed(_) => StatusCode::BAD_GATEWAY,
+            Self::Failed(_) | Self::Malformed(_) => StatusCode::BAD_GATEWAY,
             Self::TimedOut => StatusCode::GATEWAY_TIMEOUT,
-            Self::Target(_) => StatusCode::BAD_REQUEST,
+            Self::SlowUpload => StatusCode::REQUEST_TIMEOUT,
+            Self::HalfUpload | Self::Target(_) => StatusCode::BAD_REQUEST,
         }
     }
 }
 
+impl From<legacy::Error> for UpstreamError {
+    /// What the client does wrong is not the upstream server's failure.
+    fn from(error: legacy::Error) -> Self {
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            if let Some(upload) = inner.downcast_ref::<UploadError>() {
+                return match upload.is_idle() {
+                    true => Self::SlowUpload,
+                    false => Self::HalfUpload,
+                };
+            }
+            cause = inner.source();
+        }
+        Self::Failed(error)
+    }
+}
+
 impl Upstream {
-    /// `origin` has a scheme and an authority.
-    pub fn new(origin: Uri, pseudonym: &str) -> Result<Self, http::Error> {
+    /// `origin` has a scheme and an authority. `tunnels` holds the websockets under way.
+    pub fn new(origin: Uri, pseudonym: &str, patience: Patience, tunnels: TaskTracker) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.set_connect_timeout(Some(Duration::from_secs(5)));
@@ -64,20 +105,53 @@ impl Upstream {
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        let pseudonym = HeaderValue::try_from(format!("1.1 {pseudonym}"))?;
-        Ok(Self {
+        Self {
             client,
             origin,
-            via: header::VIA,
-            pseudonym,
-        })
+            pseudonym: pseudonym.to_owned(),
+            patience,
+            tunnels,
+        }
     }
 
     fn target(&self, uri: &Uri) -> Result<Uri, http::Error> {
         let mut parts = self.origin.clone().into_parts();
-        let root = || PathAndQuery::from_static("/");
-        parts.path_and_query = Some(uri.path_and_query().cloned().unwrap_or_else(root));
+        parts.path_and_query = uri.path_and_query().cloned();
         Ok(Uri::from_parts(parts)?)
+    }
+
+    /// The response as it goes on. Its end is told in one way (RFC 9112 §6.3), so that what this
+    /// gateway has read to its end is what its client reads.
+    fn received(
+        &self,
+        mut response: Response<Incoming>,
+        client_side: Option<OnUpgrade>,
+    ) -> Result<Response<Body>, UpstreamError> {
+        let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+        if switches {
+            let client_side = client_side
+                .filter(|_| tunnel::is_named(response.headers()))
+                .ok_or(UpstreamError::Malformed(
+                    "it switches to an unknown protocol",
+                ))?;
+            let upstream_side = hyper::upgrade::on(&mut response);
+            self.tunnels.spawn(tunnel::run(client_side, upstream_side));
+        }
+        let received = forwarding::received(response.version());
+        let headers = response.headers_mut();
+        settle_length(headers)?;
+        hop_by_hop::remove(headers);
+        if switches {
+            headers.insert(header::UPGRADE, tunnel::WEBSOCKET);
+        }
+        name_connection_fields(headers);
+        forwarding::add_via(headers, received, &self.pseudonym);
+        *response.version_mut() = Version::HTTP_11;
+        Ok(response.map(|body| {
+            IdleLimit::new(body, self.patience.idle)
+                .map_err(timed_out)
+                .boxed_unsync()
+        }))
     }
 }
 
@@ -94,112 +168,87 @@ impl Service<Request<RequestBody>> for Upstream {
     fn call(&mut self, mut request: Request<RequestBody>) -> Self::Future {
         let this = self.clone();
         Box::pin(async move {
-            let target = this.target(request.uri())?;
-            let host = request
-                .uri()
-                .authority()
-                .map(|authority| authority.as_str().to_owned());
-            *request.uri_mut() = target;
+            *request.uri_mut() = this.target(request.uri())?;
             *request.version_mut() = Version::HTTP_11;
-            // The target of an HTTP/2 request names the host; HTTP/1.1 wants the field.
-            if let (Some(host), false) = (host, request.headers().contains_key(header::HOST)) {
-                request.headers_mut().insert(
-                    header::HOST,
-                    HeaderValue::try_from(host).map_err(http::Error::from)?,
-                );
+            let websocket = request.headers().contains_key(header::UPGRADE);
+            let client_side = websocket.then(|| hyper::upgrade::on(&mut request));
+            name_connection_fields(request.headers_mut());
+            let body = request.body();
+            if !body.is_end_stream() && body.size_hint().exact().is_none() {
+                // Else hyper takes a GET for one without a body.
+                let chunked = HeaderValue::from_static("chunked");
+                request
+                    .headers_mut()
+                    .insert(header::TRANSFER_ENCODING, chunked);
             }
-            let upgrade = upgrade_of(request.headers());
-            let client_side = upgrade.is_some().then(|| hyper::upgrade::on(&mut request));
-            forwardable(request.headers_mut(), upgrade.as_ref());
-            request
-                .headers_mut()
-                .append(&this.via, this.pseudonym.clone());
-
-            let response = tokio::time::timeout(HEAD, this.client.request(request))
-                .await
-                .map_err(|_| UpstreamError::TimedOut)??;
-            Ok(this.received(response, client_side))
+            let progress = request.body().progress();
+            let head = this.client.request(request);
+            let response = within(this.patience.head, &progress, head).await??;
+            this.received(response, client_side)
         })
     }
 }
 
-impl Upstream {
-    fn received(
-        &self,
-        mut response: Response<Incoming>,
-        client_side: Option<hyper::upgrade::OnUpgrade>,
-    ) -> Response<Body> {
-        let mut upgrade = None;
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            upgrade = upgrade_of(response.headers());
-            if let Some(client_side) = client_side {
-                let upstream_side = hyper::upgrade::on(&mut response);
-                tokio::spawn(tunnel(client_side, upstream_side));
-            }
+/// Waits for the head of a response as long as `limit` after the last progress of the request.
+async fn within<T>(
+    limit: Duration,
+    progress: &Progress,
+    head: impl Future<Output = T>,
+) -> Result<T, UpstreamError> {
+    let (mut head, begun) = (pin!(head), Instant::now());
+    let deadline = || match progress.last() {
+        Some(last) => last.max(begun) + limit,
+        // It is the client that is waited for.
+        None => Instant::now() + limit,
+    };
+    loop {
+        match timeout_at(deadline(), &mut head).await {
+            Ok(head) => return Ok(head),
+            Err(_) if deadline() > Instant::now() => {}
+            Err(_) => return Err(UpstreamError::TimedOut),
         }
-        forwardable(response.headers_mut(), upgrade.as_ref());
-        response
-            .headers_mut()
-            .append(&self.via, self.pseudonym.clone());
-        *response.version_mut() = Version::HTTP_11;
-        response.map(|body| body.map_err(Into::into).boxed_unsync())
     }
 }
 
-/// The protocol that a message wants to switch to.
-fn upgrade_of(headers: &HeaderMap) -> Option<HeaderValue> {
-    let listed = connection_options(headers).any(|option| option.eq_ignore_ascii_case("upgrade"));
-    headers.get(header::UPGRADE).filter(|_| listed).cloned()
+fn timed_out(error: Error) -> Error {
+    if error.is::<Idle>() {
+        tracing::warn!(%error, "the upstream server stopped in the middle of a response");
+        return UpstreamError::TimedOut.into();
+    }
+    error
 }
 
-fn connection_options(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(header::CONNECTION)
+/// A connection's fields have to be named by `Connection`.
+fn name_connection_fields(headers: &mut HeaderMap) {
+    let te = headers.contains_key(header::TE);
+    let upgrade = headers.contains_key(header::UPGRADE);
+    let options = match (te, upgrade) {
+        (true, true) => "te, upgrade",
+        (true, false) => "te",
+        (false, true) => "upgrade",
+        (false, false) => return,
+    };
+    headers.insert(header::CONNECTION, HeaderValue::from_static(options));
+}
+
+/// `Transfer-Encoding` overrides `Content-Length`; equal lengths are one; unequal ones are none.
+fn settle_length(headers: &mut HeaderMap) -> Result<(), UpstreamError> {
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let mut lengths = headers
+        .get_all(header::CONTENT_LENGTH)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-}
-
-/// Takes out the fields of the connection that a message came on (RFC 9110 §7.6.1); an upgrade
-/// is asked for again on the next one.
-fn forwardable(headers: &mut HeaderMap, upgrade: Option<&HeaderValue>) {
-    let listed: Vec<HeaderName> = connection_options(headers)
-        .filter_map(|option| option.parse().ok())
-        .collect();
-    let trailers = headers.get(header::TE).is_some_and(|te| te == "trailers");
-    for name in listed {
-        headers.remove(name);
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii);
+    let Some(length) = lengths.next() else {
+        return Ok(());
+    };
+    let is_number = !length.is_empty() && length.iter().all(u8::is_ascii_digit);
+    if !is_number || lengths.any(|other| other != length) {
+        return Err(UpstreamError::Malformed("its Content-Length is no length"));
     }
-    for name in [
-        header::CONNECTION,
-        header::PROXY_AUTHENTICATE,
-        header::PROXY_AUTHORIZATION,
-        header::TE,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ] {
-        headers.remove(name);
-    }
-    if trailers {
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-    }
-    if let Some(protocol) = upgrade {
-        headers.insert(header::UPGRADE, protocol.clone());
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    }
-}
-
-/// Copies both ways until one side closes.
-async fn tunnel(client: hyper::upgrade::OnUpgrade, upstream: hyper::upgrade::OnUpgrade) {
-    match tokio::try_join!(client, upstream) {
-        Ok((client, upstream)) => {
-            let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
-            // An end without a farewell is an end all the same.
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
-        }
-        Err(error) => tracing::debug!(%error, "an upgrade failed"),
-    }
+    let length = HeaderValue::from_bytes(length).map_err(http::Error::from)?;
+    headers.insert(header::CONTENT_LENGTH, length);
+    Ok(())
 }

@@ -1,8 +1,8 @@
 //! The response body of the cache layer.
 
 use std::{
+    fmt,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -11,14 +11,13 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::fill::Fill;
+use super::reader::Reader;
 
 /// The error of a body: the inner one's own, or that a shared response broke off.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pin_project! {
     /// The inner service's own body, a stored one, or one that is being stored while it arrives.
-    #[derive(Debug)]
     pub struct CacheBody<B> {
         #[pin]
         kind: Kind<B>,
@@ -26,24 +25,12 @@ pin_project! {
 }
 
 pin_project! {
-    #[derive(Debug)]
     #[project = KindProjection]
     enum Kind<B> {
         Inner { #[pin] body: B },
         Stored { #[pin] body: Full<Bytes> },
         Arriving { reader: Reader },
     }
-}
-
-/// A reader of a fill.
-#[derive(Debug)]
-struct Reader {
-    fill: Arc<Fill>,
-    next: usize,
-    /// What is still to come, if the head declared it.
-    left: Option<u64>,
-    leader: bool,
-    done: bool,
 }
 
 impl<B> CacheBody<B> {
@@ -61,16 +48,8 @@ impl<B> CacheBody<B> {
         }
     }
 
-    /// The body of `fill` as it arrives; the `leader` is the one that sets the pace of a body
-    /// that outgrows the cache.
-    pub(super) fn arriving(fill: Arc<Fill>, length: Option<u64>, leader: bool) -> Self {
-        let reader = Reader {
-            fill,
-            next: 0,
-            left: length,
-            leader,
-            done: false,
-        };
+    /// A body as it arrives.
+    pub(super) fn arriving(reader: Reader) -> Self {
         Self {
             kind: Kind::Arriving { reader },
         }
@@ -102,7 +81,7 @@ where
         match &self.kind {
             Kind::Inner { body } => body.is_end_stream(),
             Kind::Stored { body } => body.is_end_stream(),
-            Kind::Arriving { reader } => reader.done,
+            Kind::Arriving { reader } => reader.is_done(),
         }
     }
 
@@ -110,41 +89,25 @@ where
         match &self.kind {
             Kind::Inner { body } => body.size_hint(),
             Kind::Stored { body } => body.size_hint(),
-            Kind::Arriving { reader } => {
-                reader.left.map_or_else(SizeHint::new, SizeHint::with_exact)
-            }
+            Kind::Arriving { reader } => reader
+                .left()
+                .map_or_else(SizeHint::new, SizeHint::with_exact),
         }
     }
 }
 
-impl Reader {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        if self.done {
-            return Poll::Ready(None);
-        }
-        let frame = match std::task::ready!(self.fill.poll_chunk(self.next, self.leader, cx)) {
-            Some(Ok(chunk)) => {
-                self.next += 1;
-                self.left = self
-                    .left
-                    .map(|left| left.saturating_sub(chunk.len() as u64));
-                return Poll::Ready(Some(Ok(Frame::data(chunk))));
+impl<B> fmt::Debug for CacheBody<B> {
+    /// Which kind of body it is, without its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut body = f.debug_struct("CacheBody");
+        match &self.kind {
+            Kind::Inner { .. } => body.field("kind", &"inner"),
+            Kind::Stored { body: stored } => {
+                let length = Body::size_hint(stored).exact();
+                body.field("kind", &"stored").field("length", &length)
             }
-            Some(Err(error)) => Some(Err(BoxError::from(error.to_string()))),
-            None => self
-                .fill
-                .trailers_of_end()
-                .map(|trailers| Ok(Frame::trailers(trailers))),
+            Kind::Arriving { reader } => body.field("kind", &"arriving").field("reader", reader),
         };
-        self.done = true;
-        Poll::Ready(frame)
-    }
-}
-
-impl Drop for Reader {
-    fn drop(&mut self) {
-        if self.leader {
-            self.fill.leader_gone();
-        }
+        body.finish_non_exhaustive()
     }
 }

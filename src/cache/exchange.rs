@@ -1,8 +1,11 @@
 //! One call of the inner service, and again if its answer does not fit what is stored.
 
+use std::{future::poll_fn, pin::pin, task::Poll};
+
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
+use tokio::time::{sleep, timeout};
 use tower_service::Service;
 use tracing::Instrument as _;
 
@@ -27,11 +30,23 @@ pub(super) enum Mode {
     Complete(Found),
 }
 
+/// Whom the answer is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Its own client: the conditions of that reach the inner service, and so does a 304 back.
+    Own,
+    /// Others too: it has to have a body, whatever this client has.
+    Others,
+}
+
 pub(super) struct Exchange<S, B> {
     pub(super) inner: S,
-    /// Taken by the first call; it was empty, so that another call can do without.
+    /// Taken by the first call.
     pub(super) body: Option<B>,
     pub(super) mode: Mode,
+    pub(super) purpose: Purpose,
+    /// Whether the store is told that a response is on its way.
+    pub(super) announces: bool,
     pub(super) verdict: Verdict,
 }
 
@@ -40,23 +55,30 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    ReqBody: Default + Send + 'static,
+    ReqBody: Send + 'static,
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Into<BoxError>,
 {
     /// In a task of its own, so that those who share it do not depend on this client staying.
     pub(super) async fn shared(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
-        let (answer, answered) = tokio::sync::oneshot::channel();
+        let (mut answer, answered) = tokio::sync::oneshot::channel();
+        let lease = self.verdict.state.options.fill_lease;
         let task = async move {
-            match self.run().await {
-                Ok((response, rest)) => {
+            // Once nobody else waits any longer, it depends on its client.
+            let forsaken = async {
+                sleep(lease).await;
+                answer.closed().await;
+            };
+            match unless(forsaken, self.run()).await {
+                None => {}
+                Some(Ok((response, rest))) => {
                     // A client that has gone away does not end the fill.
                     drop(answer.send(Ok(response)));
                     if let Some(rest) = rest {
                         rest.await;
                     }
                 }
-                Err(error) => drop(answer.send(Err(error))),
+                Some(Err(error)) => drop(answer.send(Err(error))),
             }
         };
         let task = tokio::spawn(task.in_current_span());
@@ -81,28 +103,42 @@ where
 
     /// No client waits for the response.
     pub(super) async fn unattended(self) {
-        if let Ok((response, Some(rest))) = self.run().await {
+        let lease = self.verdict.state.options.fill_lease;
+        if let Ok(Ok((response, Some(rest)))) = timeout(lease, self.run()).await {
             drop(response);
             rest.await;
         }
     }
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
+        let state = self.verdict.state.clone();
+        let lease = state.options.fill_lease;
         loop {
-            let Verdict {
-                state,
-                client,
-                lead,
-                ..
-            } = &self.verdict;
-            // A HEAD is stored by nobody; at most it is news of what is stored.
-            let nothing = client.parts.method == Method::HEAD && matches!(self.mode, Mode::Plain);
-            let storing = match nothing {
-                true => Storing::nothing(state, client),
-                false => Storing::begin(state, client, lead.fill()).await,
+            let Some(body) = self
+                .body
+                .take()
+                .or_else(|| state.options.request_bodies.empty())
+            else {
+                return Ok(self.verdict.contradicted().await);
             };
+            let Verdict { client, lead, .. } = &self.verdict;
+            let mut storing = match self.announces {
+                false => Storing::nothing(&state, client),
+                true => Storing::begin(&state, client, lead.fill()).await,
+            };
+            if let Mode::Validate(found) | Mode::Complete(found) = &self.mode {
+                storing.saw(found);
+            }
             let asked = now();
-            let result = self.call().await;
+            let mut call = pin!(ready_and_call(self.inner.clone(), self.request(body)));
+            let result = match timeout(lease, call.as_mut()).await {
+                Ok(result) => result,
+                Err(_) => {
+                    storing = Storing::nothing(&state, &self.verdict.client);
+                    self.verdict.lapse();
+                    call.await
+                }
+            };
             let times = Times {
                 asked,
                 answered: now(),
@@ -114,12 +150,14 @@ where
             };
             let response = match result {
                 Err(error) => {
+                    self.verdict.lead.failed(Failure::Disconnected);
                     return stale(Failure::Disconnected, None).ok_or(error);
                 }
                 Ok(response) => response,
             };
             let status = response.status();
             if let Some(outcome) = stale(Failure::Status(status), Some(status)) {
+                self.verdict.lead.failed(Failure::Status(status));
                 return Ok(outcome);
             }
             let fitting = match mode {
@@ -140,19 +178,30 @@ where
         }
     }
 
-    async fn call(&mut self) -> Result<Response<ResBody>, S::Error> {
+    /// The request as it goes forward.
+    fn request(&self, body: ReqBody) -> Request<ReqBody> {
         let mut parts = self.verdict.client.parts.clone();
+        let headers = &mut parts.headers;
         let conditional = match &self.mode {
-            Mode::Plain => false,
-            Mode::Validate(found) => validation_request(&found.head, &mut parts.headers),
+            Mode::Plain => self.purpose == Purpose::Own,
+            Mode::Validate(found) => validation_request(&found.head, headers),
             Mode::Complete(found) => {
-                completion_request(&found.head, found.body.len() as u64, &mut parts.headers)
+                completion_request(&found.head, found.body.len() as u64, headers)
             }
         };
         if !conditional {
-            make_unconditional(&mut parts.headers);
+            make_unconditional(headers);
         }
-        let request = Request::from_parts(parts, self.body.take().unwrap_or_default());
-        ready_and_call(self.inner.clone(), request).await
+        Request::from_parts(parts, body)
     }
+}
+
+/// The output of `future`, unless `end` comes first.
+async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::Output> {
+    let (mut end, mut future) = (pin!(end), pin!(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(cx).map(|_| None),
+    })
+    .await
 }

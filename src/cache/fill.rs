@@ -1,121 +1,188 @@
 //! A response on its way into the store, shared by all who wait for it.
 //!
-//! The task that fetches it writes; its client and the collapsed ones read. It stays in
-//! [`in_flight`](super::in_flight) until the store has the response, so that the same process
-//! can reuse it as soon as a client has its last byte.
+//! The task that fetches it writes; its client and the collapsed ones read (see
+//! [`reader`](super::reader)). It stays in [`in_flight`](super::in_flight) until the store has the
+//! response, so that the same process can reuse it as soon as a client has its last byte.
 
 use std::{
-    collections::VecDeque,
+    collections::BTreeMap,
+    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
-use bytes::{Bytes, BytesMut};
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 
-use super::policy::StoredHead;
-use crate::store::operations::response::Generation;
+use super::{
+    buffer::Buffer,
+    lookup::Found,
+    policy::{Failure, StoredHead},
+    state::now,
+};
+use crate::store::operations::response::{Generation, Version};
 
-#[derive(Debug, Default)]
 pub(super) struct Fill {
+    /// When it was asked for, in Unix milliseconds.
+    began: u64,
     shared: Mutex<Shared>,
 }
 
-#[derive(Debug, Default)]
-struct Shared {
-    stage: Stage,
-    /// What the store has announced it under, once it has.
-    generation: Option<Generation>,
-    /// The chunks that somebody may still read, the first of them number `first`.
-    chunks: VecDeque<Bytes>,
-    first: usize,
-    received: u64,
-    /// What the first client has taken, for the pace once the body outgrew the limit.
-    taken: u64,
-    leader_gone: bool,
-    outgrown: bool,
-    /// All chunks in one, once the body has ended and somebody asked for it.
-    whole: Option<Bytes>,
-    trailers: Option<HeaderMap>,
-    end: Option<Result<(), Arc<str>>>,
-    waiting: Vec<Waker>,
+#[derive(Default)]
+pub(super) struct Shared {
+    pub(super) stage: Stage,
+    /// What the store has announced it under, and will know it by; once it has.
+    announced: Option<(Generation, Version)>,
+    pub(super) body: Buffer,
+    /// The body is only passed on to those who read it: it has outgrown the limit or its lease.
+    pub(super) passing: bool,
+    pub(super) trailers: Option<HeaderMap>,
+    pub(super) end: Option<Result<(), Arc<str>>>,
+    /// How far each reader is, by its place.
+    pub(super) readers: BTreeMap<u64, u64>,
+    /// The place of the client that it was fetched for.
+    pub(super) leader: Option<u64>,
+    /// Whom to wake, by place: who leaves takes its waker along.
+    pub(super) waiting: BTreeMap<u64, Waker>,
+    /// The task that waits for its readers.
+    pub(super) writer: Option<Waker>,
+    pub(super) places: u64,
 }
 
-#[derive(Debug, Default, Clone)]
-enum Stage {
+/// What is known of the response.
+#[derive(Default, Clone)]
+pub(super) enum Stage {
     /// The inner service has not answered yet.
     #[default]
     Asked,
-    /// It answered with something to share; `length` when its head declares one.
-    Answered {
-        head: Arc<StoredHead>,
-        length: Option<u64>,
-    },
-    /// Nothing to share: uncacheable, failed, or too long.
+    /// It answered with something to share.
+    Answered(Answered),
+    /// It failed, and its client got a stale response or the error itself.
+    Failed(Failure),
+    /// What it answered is for its own client only.
     Refused,
+    /// Whoever fetched it is gone, or took longer than the others may have to wait.
+    Gone,
 }
 
-/// What a collapsed request gets.
-#[derive(Debug, Clone)]
-pub(super) enum Shareable {
-    /// The whole response.
-    Complete { head: Arc<StoredHead>, body: Bytes },
-    /// Its head and a body of `length` bytes that is still arriving.
-    Arriving { head: Arc<StoredHead>, length: u64 },
+#[derive(Clone)]
+pub(super) struct Answered {
+    pub(super) head: Arc<StoredHead>,
+    /// When the head declares one.
+    pub(super) length: Option<u64>,
+    /// The status of a failure: it is shared by those who waited for it, and not kept.
+    pub(super) failure: Option<StatusCode>,
+}
+
+impl Default for Fill {
+    fn default() -> Self {
+        Self {
+            began: now(),
+            shared: Mutex::default(),
+        }
+    }
 }
 
 impl Fill {
-    fn lock(&self) -> MutexGuard<'_, Shared> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Lets `change` do so, and then wakes all who wait.
     fn change<R>(&self, change: impl FnOnce(&mut Shared) -> R) -> R {
         let (result, waiting) = {
             let mut shared = self.lock();
             (change(&mut shared), std::mem::take(&mut shared.waiting))
         };
-        waiting.into_iter().for_each(Waker::wake);
+        waiting.into_values().for_each(Waker::wake);
         result
     }
 
-    /// It is announced.
-    pub(super) fn begun(&self, generation: Generation) {
-        self.lock().generation = Some(generation);
+    /// When it was asked for, in Unix milliseconds.
+    pub(super) fn began(&self) -> u64 {
+        self.began
+    }
+
+    /// It is announced, and will be stored as `version`.
+    pub(super) fn begun(&self, generation: Generation, version: Version) {
+        self.lock().announced = Some((generation, version));
     }
 
     pub(super) fn generation(&self) -> Option<Generation> {
-        self.lock().generation.clone()
+        let shared = self.lock();
+        let (generation, _) = shared.announced.as_ref()?;
+        Some(generation.clone())
     }
 
     /// The head is there and the response can be shared.
-    pub(super) fn answered(&self, head: Arc<StoredHead>, length: Option<u64>) {
-        self.change(|shared| shared.stage = Stage::Answered { head, length });
+    pub(super) fn answered(&self, answered: Answered) {
+        self.change(|shared| shared.stage = Stage::Answered(answered));
     }
 
     /// The response is there as a whole (a stored body under a validated head).
-    pub(super) fn complete(&self, head: Arc<StoredHead>, body: Bytes) {
+    pub(super) fn complete(&self, found: &Found) {
         self.change(|shared| {
-            let length = body.len() as u64;
-            shared.stage = Stage::Answered {
-                head,
-                length: Some(length),
-            };
-            shared.received = length;
-            shared.chunks.push_back(body);
+            shared.stage = Stage::Answered(Answered {
+                head: found.head.clone(),
+                length: Some(found.body.len() as u64),
+                failure: None,
+            });
+            shared.body = Buffer::of(found.body.clone());
             shared.end = Some(Ok(()));
         });
     }
 
-    /// Takes in a chunk. Once more than `limit` bytes came, the body is only passed on.
-    pub(super) fn push(&self, chunk: Bytes, limit: u64) {
+    /// The inner service failed. Each who waits has its own stale response, or none.
+    pub(super) fn failed(&self, failure: Failure) {
+        self.settle(Stage::Failed(failure));
+    }
+
+    /// There is nothing to share.
+    pub(super) fn refuse(&self) {
+        self.settle(Stage::Refused);
+    }
+
+    /// Nobody waits any longer for its head.
+    pub(super) fn lapse(&self) {
+        self.settle(Stage::Gone);
+    }
+
+    /// Nobody waits for what does not come: whoever fetched it is gone.
+    pub(super) fn abandon(&self) {
+        self.lapse();
         self.change(|shared| {
-            shared.received += chunk.len() as u64;
-            shared.chunks.push_back(chunk);
-            if shared.received > limit && !shared.outgrown {
-                shared.outgrown = true;
-                shared.stage = Stage::Refused;
+            shared
+                .end
+                .get_or_insert_with(|| Err("the response was not received to its end".into()));
+        });
+    }
+
+    /// Ends the waiting for a head, unless that has ended.
+    fn settle(&self, stage: Stage) {
+        self.change(|shared| {
+            if matches!(shared.stage, Stage::Asked) {
+                shared.stage = stage;
             }
         });
+    }
+
+    /// Takes in a chunk. Once more than `limit` bytes came, the body is only passed on.
+    pub(super) fn push(&self, chunk: &[u8], limit: u64) {
+        self.change(|shared| {
+            shared.body.push(chunk);
+            if shared.body.end() > limit {
+                shared.pass_on();
+            }
+        });
+    }
+
+    /// From now on the body is only passed on to those who read it already.
+    pub(super) fn pass_on(&self) {
+        self.change(Shared::pass_on);
+    }
+
+    pub(super) fn is_passing(&self) -> bool {
+        self.lock().passing
     }
 
     pub(super) fn trailers(&self, trailers: HeaderMap) {
@@ -126,147 +193,82 @@ impl Fill {
     pub(super) fn end(&self, result: Result<(), Arc<str>>) {
         self.change(|shared| {
             if result.is_err() {
-                shared.stage = Stage::Refused;
+                shared.stage = Stage::Gone;
             }
             shared.end = Some(result);
         });
     }
 
-    /// Whether the next chunk may be fetched: always while the body is within the limit, later
-    /// only at the pace of the one client that reads it. `None` when that one is gone.
+    /// Whether the next chunk may be fetched: always while the body is kept, later only at the
+    /// pace of its own client or, when that is gone, of the fastest of the others. `None` when
+    /// nobody reads it.
     pub(super) fn poll_room(&self, limit: u64, cx: &mut Context<'_>) -> Poll<Option<()>> {
         let mut shared = self.lock();
-        if !shared.outgrown {
+        if !shared.passing {
             return Poll::Ready(Some(()));
         }
-        if shared.leader_gone {
+        let of_leader = shared.leader.and_then(|place| shared.readers.get(&place));
+        let Some(&pace) = of_leader.or_else(|| shared.readers.values().max()) else {
             return Poll::Ready(None);
-        }
-        if shared.received - shared.taken < limit.max(1) {
+        };
+        let slowest = shared.readers.values().min().copied().unwrap_or(pace);
+        shared
+            .body
+            .drop_before(slowest.max(pace.saturating_sub(limit)));
+        if shared.body.end() - pace < limit.max(1) {
             return Poll::Ready(Some(()));
         }
-        shared.wait(cx);
+        shared.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// The next piece for a reader that has had `next` chunks.
-    pub(super) fn poll_chunk(
-        &self,
-        next: usize,
-        leader: bool,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Arc<str>>>> {
+    /// The response of a fill that has ended well, to be stored: as good as found.
+    pub(super) fn found(&self) -> Option<Found> {
         let mut shared = self.lock();
-        if let Some(chunk) = next
-            .checked_sub(shared.first)
-            .and_then(|at| shared.chunks.get(at))
-        {
-            let chunk = chunk.clone();
-            if leader {
-                shared.taken += chunk.len() as u64;
-                if shared.outgrown {
-                    // Nobody else reads this body to its end, and nothing is stored of it.
-                    while shared.first <= next && shared.chunks.pop_front().is_some() {
-                        shared.first += 1;
-                    }
-                    let waiting = std::mem::take(&mut shared.waiting);
-                    drop(shared);
-                    waiting.into_iter().for_each(Waker::wake);
-                }
+        match &shared.stage {
+            Stage::Answered(answered) if answered.failure.is_none() => {
+                let head = answered.head.clone();
+                let version = shared.version();
+                shared.whole().map(|body| Found {
+                    head,
+                    body,
+                    version,
+                })
             }
-            return Poll::Ready(Some(Ok(chunk)));
+            _ => None,
         }
-        if next < shared.first {
-            return Poll::Ready(Some(Err("the response outgrew the cache".into())));
-        }
-        match &shared.end {
-            Some(Ok(())) => Poll::Ready(None),
-            Some(Err(error)) => Poll::Ready(Some(Err(error.clone()))),
-            None => {
-                shared.wait(cx);
-                Poll::Pending
-            }
-        }
-    }
-
-    pub(super) fn trailers_of_end(&self) -> Option<HeaderMap> {
-        self.lock().trailers.clone()
-    }
-
-    /// Whoever filled it is gone: nobody waits for what does not come.
-    pub(super) fn abandon(&self) {
-        self.change(|shared| {
-            if shared.end.is_none() {
-                shared.stage = Stage::Refused;
-                shared.end = Some(Err("the response was not received to its end".into()));
-            }
-        });
-    }
-
-    pub(super) fn leader_gone(&self) {
-        self.change(|shared| shared.leader_gone = true);
-    }
-
-    /// What there is to share now: `Ready(None)` for nothing, `Pending` while that is open. A
-    /// body of unknown length is shared when it has ended, since it may outgrow the limit.
-    pub(super) fn poll_shareable(
-        &self,
-        whole: bool,
-        cx: Option<&mut Context<'_>>,
-    ) -> Poll<Option<Shareable>> {
-        let mut shared = self.lock();
-        if let Stage::Answered { head, length } = &shared.stage {
-            if shared.end.is_some() {
-                let head = head.clone();
-                let body = shared.whole();
-                return Poll::Ready(Some(Shareable::Complete { head, body }));
-            }
-            if let (Some(length), false) = (*length, whole) {
-                return Poll::Ready(Some(Shareable::Arriving {
-                    head: head.clone(),
-                    length,
-                }));
-            }
-        } else if matches!(shared.stage, Stage::Refused) {
-            return Poll::Ready(None);
-        }
-        if let Some(cx) = cx {
-            shared.wait(cx);
-        }
-        Poll::Pending
-    }
-
-    /// The whole body of a fill that has ended well and within the limit.
-    pub(super) fn body(&self) -> Option<Bytes> {
-        let mut shared = self.lock();
-        let well = matches!(shared.end, Some(Ok(()))) && !shared.outgrown;
-        well.then(|| shared.whole())
     }
 }
 
 impl Shared {
-    fn wait(&mut self, cx: &Context<'_>) {
-        if !self.waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.waiting.push(cx.waker().clone());
+    /// What the store will know the response by, if it is told.
+    pub(super) fn version(&self) -> Option<Version> {
+        self.announced.as_ref().map(|(_, version)| *version)
+    }
+
+    fn pass_on(&mut self) {
+        if !self.passing {
+            self.passing = true;
+            self.stage = Stage::Refused;
         }
     }
 
-    fn whole(&mut self) -> Bytes {
-        let chunks = &self.chunks;
-        self.whole.get_or_insert_with(|| concat(chunks)).clone()
+    /// The whole body, if it has ended well and within the limit.
+    pub(super) fn whole(&mut self) -> Option<Bytes> {
+        let well = matches!(self.end, Some(Ok(()))) && !self.passing;
+        well.then(|| self.body.whole())
     }
 }
 
-fn concat(chunks: &VecDeque<Bytes>) -> Bytes {
-    match chunks.len() {
-        0 => Bytes::new(),
-        1 => chunks[0].clone(),
-        _ => {
-            let mut whole = BytesMut::with_capacity(chunks.iter().map(Bytes::len).sum());
-            chunks
-                .iter()
-                .for_each(|chunk| whole.extend_from_slice(chunk));
-            whole.freeze()
-        }
+impl fmt::Debug for Fill {
+    /// Without what it holds.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shared = self.lock();
+        f.debug_struct("Fill")
+            .field("received", &shared.body.end())
+            .field("ended", &shared.end.is_some())
+            .field("readers", &shared.readers.len())
+            .field("waiting", &shared.waiting.len())
+            .finish_non_exhaustive()
     }
 }

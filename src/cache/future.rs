@@ -1,23 +1,21 @@
 //! The future of the service: named, and unboxed where the cache only passes a request on.
 
 use std::{
+    fmt,
     future::poll_fn,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
 
-use http::{Request, Response, request};
+use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    body::CacheBody,
-    cache_status::CacheStatus,
-    policy::{Forward, RequestHead, invalidated},
-    state::State,
+    body::CacheBody, cache_status::CacheStatus, policy::Forward, state::State,
+    unsafe_call::UnsafeCall,
 };
-use crate::store::{Execute, operations::response::Invalidate};
 
 /// Readies the inner service and calls it: the very clone that was readied.
 pub(super) async fn ready_and_call<S: Service<R>, R>(
@@ -34,7 +32,6 @@ pub(super) type Boxed<B, E> =
 pin_project! {
     /// The future of [`ResponseCache`](super::ResponseCache).
     #[project = ResponseFutureProjection]
-    #[allow(missing_debug_implementations)]
     pub struct ResponseFuture<S, ReqBody, ResBody>
     where
         S: Service<Request<ReqBody>>,
@@ -53,8 +50,8 @@ pin_project! {
         Ready { inner: S, request: Option<Request<ReqBody>>, pass: Option<Pass> },
         /// Past the cache: waiting for its response.
         Call { #[pin] future: F, pass: Option<Pass> },
-        /// An unsafe request has succeeded: what it made out of date has to go first.
-        Invalidate { execute: Execute<Vec<Invalidate>>, response: Option<Response<CacheBody<ResBody>>> },
+        /// Past the cache, and what it makes out of date has to go from there.
+        Unsafe { call: UnsafeCall<ResBody, E> },
     }
 }
 
@@ -62,14 +59,18 @@ pin_project! {
 pub(super) struct Pass {
     pub(super) state: Arc<State>,
     pub(super) forward: Forward,
-    /// The head of an unsafe request, for what its success invalidates.
-    pub(super) parts: Option<request::Parts>,
 }
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody> {
     pub(super) fn serve(future: Boxed<ResBody, S::Error>) -> Self {
         Self {
             course: Course::Serve { future },
+        }
+    }
+
+    pub(super) fn of_unsafe(call: UnsafeCall<ResBody, S::Error>) -> Self {
+        Self {
+            course: Course::Unsafe { call },
         }
     }
 
@@ -81,6 +82,23 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, 
                 pass: Some(pass),
             },
         }
+    }
+}
+
+impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> fmt::Debug
+    for ResponseFuture<S, ReqBody, ResBody>
+{
+    /// Where it is, without the request and the response.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let course = match &self.course {
+            Course::Serve { .. } => "serve",
+            Course::Ready { .. } => "ready",
+            Course::Call { .. } => "call",
+            Course::Unsafe { .. } => "unsafe",
+        };
+        f.debug_struct("ResponseFuture")
+            .field("course", &course)
+            .finish_non_exhaustive()
     }
 }
 
@@ -110,23 +128,9 @@ where
                 }
                 CourseProjection::Call { future, pass } => {
                     let response = ready!(future.poll(cx))?.map(CacheBody::inner);
-                    let (response, invalidation) = pass.take().expect(DONE).finish(response);
-                    let Some(execute) = invalidation else {
-                        return Poll::Ready(Ok(response));
-                    };
-                    Course::Invalidate {
-                        execute,
-                        response: Some(response),
-                    }
+                    return Poll::Ready(Ok(pass.take().expect(DONE).finish(response)));
                 }
-                CourseProjection::Invalidate { execute, response } => {
-                    for result in ready!(Pin::new(execute).poll(cx)) {
-                        if let Err(error) = result {
-                            tracing::warn!(target: "tower_keep::cache", %error, "a stored response could not be invalidated");
-                        }
-                    }
-                    return Poll::Ready(Ok(response.take().expect(DONE)));
-                }
+                CourseProjection::Unsafe { call } => return Pin::new(call).poll(cx),
             };
             this.course.set(next);
         }
@@ -134,25 +138,13 @@ where
 }
 
 impl Pass {
-    /// The response as it is to be sent, and what has to be invalidated before.
-    fn finish<B>(
-        self,
-        mut response: Response<CacheBody<B>>,
-    ) -> (Response<CacheBody<B>>, Option<Execute<Vec<Invalidate>>>) {
+    /// The response as it is to be sent.
+    pub(super) fn finish<B>(self, mut response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
         let status = CacheStatus {
             forward_status: Some(response.status()),
             ..CacheStatus::forward(self.forward)
         };
         status.append_to(response.headers_mut(), &self.state.options.name);
-        let Some(parts) = self.parts else {
-            return (response, None);
-        };
-        let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
-        let targets = invalidated(&head, response.status(), response.headers());
-        if targets.is_empty() {
-            return (response, None);
-        }
-        let operations = self.state.invalidation(&parts, &targets);
-        (response, Some(self.state.store.execute(operations)))
+        response
     }
 }

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::fill::Fill;
+use super::{fill::Fill, policy::Failure};
 use crate::store::Key;
 
 /// The fills under way in this process, and those that the store does not have yet.
@@ -16,8 +16,10 @@ pub(super) struct InFlight {
 
 #[derive(Debug)]
 struct Entry {
-    /// Where it is found. `None`: by nobody, unless its response turns out to be one to share.
+    /// What it is found by: a guess until its head is there.
     variant: Option<Box<str>>,
+    /// Whether those who look for the variant wait for it.
+    joinable: bool,
     fill: Arc<Fill>,
 }
 
@@ -43,8 +45,9 @@ impl InFlight {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fill of the variant that a request selects, if one is under way. To tell the variant
-    /// takes a hash: it is asked for only where there is a fill.
+    /// The fill of the variant that a request selects: the newest one that has ended well, or
+    /// else the one that is under way. To tell the variant takes a hash: it is asked for only
+    /// where there is a fill.
     pub(super) fn get(
         &self,
         primary: &Key,
@@ -54,16 +57,34 @@ impl InFlight {
             return None;
         }
         let variant = variant();
-        find(self.lock().get(primary)?, &variant)
+        let fills = self.lock();
+        let entries = fills.get(primary)?;
+        let ended = entries
+            .iter()
+            .filter(|entry| entry.variant.as_ref() == Some(&variant))
+            .filter_map(|entry| Some((entry.fill.found()?.head.recency(), &entry.fill)));
+        let newest = ended.max_by_key(|(recency, _)| *recency);
+        let ended = newest.map(|(_, fill)| fill.clone());
+        ended.or_else(|| joinable(entries, &variant))
     }
 
-    /// Joins the fill of this variant, or begins one, which others join if it is `shared`.
-    pub(super) fn claim(self: &Arc<Self>, primary: &Key, variant: &str, shared: bool) -> Claim {
+    /// Joins the fill of this variant if it is one that the request `accepts`, or begins one.
+    /// Others join that if it is `shared` and they would not find another.
+    pub(super) fn claim(
+        self: &Arc<Self>,
+        primary: &Key,
+        variant: Box<str>,
+        shared: bool,
+        accepts: impl FnOnce(&Fill) -> bool,
+    ) -> Claim {
         let mut fills = self.lock();
         let entries = fills.entry(primary.clone()).or_default();
-        match find(entries, variant) {
-            Some(fill) => Claim::Follower(fill),
-            None => Claim::Leader(self.enter(entries, primary, shared.then(|| variant.into()))),
+        match joinable(entries, &variant) {
+            Some(fill) if accepts(&fill) => Claim::Follower(fill),
+            other => {
+                let joinable = shared && other.is_none();
+                Claim::Leader(self.enter(entries, primary, joinable.then_some(variant)))
+            }
         }
     }
 
@@ -82,6 +103,7 @@ impl InFlight {
     ) -> Lead {
         let fill = Arc::<Fill>::default();
         entries.push(Entry {
+            joinable: variant.is_some(),
             variant,
             fill: fill.clone(),
         });
@@ -98,10 +120,10 @@ impl InFlight {
     }
 }
 
-fn find(entries: &[Entry], variant: &str) -> Option<Arc<Fill>> {
+fn joinable(entries: &[Entry], variant: &str) -> Option<Arc<Fill>> {
     let mut entries = entries.iter();
     entries
-        .find(|entry| entry.variant.as_deref() == Some(variant))
+        .find(|entry| entry.joinable && entry.variant.as_deref() == Some(variant))
         .map(|entry| entry.fill.clone())
 }
 
@@ -110,20 +132,52 @@ impl Lead {
         &self.fill
     }
 
-    /// The response is one to share, and of this variant, whatever was guessed: those who look
-    /// for it find this fill. Not so if it was forgotten, or if they find another one.
-    pub(super) fn publish(&self, variant: &str) {
+    /// Lets `f` see the entry and those beside it, if it was not forgotten.
+    fn entries<R>(&self, f: impl FnOnce(&mut [Entry], usize) -> R) -> Option<R> {
         let mut fills = self.in_flight.lock();
-        let Some(entries) = fills.get_mut(&self.primary) else {
-            return;
-        };
-        let found = find(entries, variant);
-        let taken = found.is_some_and(|fill| !Arc::ptr_eq(&fill, &self.fill));
-        for entry in entries {
-            if Arc::ptr_eq(&entry.fill, &self.fill) {
-                entry.variant = (!taken).then(|| variant.into());
-            }
-        }
+        let entries = fills.get_mut(&self.primary)?;
+        let is_own = |entry: &Entry| Arc::ptr_eq(&entry.fill, &self.fill);
+        let own = entries.iter().position(is_own)?;
+        Some(f(entries, own))
+    }
+
+    /// The response is one to share, and of this variant, whatever was guessed: those who look
+    /// for it find this fill, unless there is another one for them to wait for.
+    pub(super) fn publish(&self, variant: &str) {
+        self.entries(|entries, own| {
+            let other = joinable(entries, variant);
+            entries[own].joinable = other.is_none_or(|fill| Arc::ptr_eq(&fill, &self.fill));
+            entries[own].variant = Some(variant.into());
+        });
+    }
+
+    /// Whether others may be waiting for it.
+    pub(super) fn is_joinable(&self) -> bool {
+        self.entries(|entries, own| entries[own].joinable)
+            .unwrap_or_default()
+    }
+
+    /// Those who wait for it go on doing so; nobody else joins them.
+    pub(super) fn close(&self) {
+        self.entries(|entries, own| entries[own].joinable = false);
+    }
+
+    /// The inner service failed, without an answer that could be shared.
+    pub(super) fn failed(&self, failure: Failure) {
+        self.close();
+        self.fill.failed(failure);
+    }
+
+    /// What was answered is for its own client only: the others do not wait any longer.
+    pub(super) fn refuse(&self) {
+        self.close();
+        self.fill.refuse();
+    }
+
+    /// It takes longer than others may have to wait.
+    pub(super) fn lapse(&self) {
+        self.close();
+        self.fill.lapse();
     }
 }
 

@@ -1,7 +1,11 @@
 //! The primary cache key (RFC 9111 §2): what of a request names a resource.
 
-use http::{HeaderMap, Uri, header::HOST, uri::PathAndQuery};
+use std::borrow::Cow;
+
+use http::{HeaderMap, Uri, uri::PathAndQuery};
 use sha2::{Digest, Sha256};
+
+use crate::target;
 
 /// 128 bits of the SHA-256 of scheme, authority, path, query and partition, in hexadecimal.
 ///
@@ -11,33 +15,38 @@ use sha2::{Digest, Sha256};
 pub(crate) struct PrimaryKey(Box<str>);
 
 impl PrimaryKey {
-    /// The key of `target` on the origin that the request named. `partition` keeps tenants or
-    /// users apart.
+    /// The key of `target`, or of the request's own, on the site that the request is for.
+    /// `partition` keeps tenants or users apart.
+    ///
+    /// `None` if that site is not certain: there is no name to file anything under. A request
+    /// that names no site at all is certain, and so is its inner service.
     pub(crate) fn new(
         uri: &Uri,
         headers: &HeaderMap,
         target: Option<&PathAndQuery>,
         partition: Option<&[u8]>,
-    ) -> Self {
-        let authority = uri.authority().map_or_else(
-            || headers.get(HOST).map_or(&b""[..], |host| host.as_bytes()),
-            |authority| authority.as_str().as_bytes(),
-        );
+    ) -> Option<Self> {
+        let authority = target::authority(uri, headers).ok()?.unwrap_or_default();
         let target = target
             .or_else(|| uri.path_and_query())
             .map_or("/", PathAndQuery::as_str);
+        // `http://a?q` and `http://a/?q` are the same (RFC 9110 §4.2.3).
+        let target = match target.starts_with('?') {
+            true => Cow::Owned(format!("/{target}")),
+            false => Cow::Borrowed(target),
+        };
         let mut digest = Sha256::new();
         let mut part = |bytes: &[u8]| {
             digest.update((bytes.len() as u64).to_le_bytes());
             digest.update(bytes);
         };
         part(uri.scheme_str().unwrap_or("http").as_bytes());
-        part(&authority.to_ascii_lowercase());
+        part(authority.to_ascii_lowercase().as_bytes());
         part(target.as_bytes());
         if let Some(partition) = partition {
             part(partition);
         }
-        Self(hex(&digest.finalize()[..16]))
+        Some(Self(hex(&digest.finalize()[..16])))
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -59,9 +68,11 @@ pub(crate) fn hex(bytes: &[u8]) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
+
     use super::*;
 
-    fn key(uri: &str, host: Option<&str>, partition: Option<&[u8]>) -> PrimaryKey {
+    fn key(uri: &str, host: Option<&str>, partition: Option<&[u8]>) -> Option<PrimaryKey> {
         let mut headers = HeaderMap::new();
         if let Some(host) = host {
             headers.insert(HOST, host.parse().unwrap());
@@ -75,6 +86,7 @@ mod tests {
             key("http://A.example/x?y", None, None),
             key("/x?y", Some("a.EXAMPLE"), None)
         );
+        assert_eq!(key("http://a?y", None, None), key("/?y", Some("a"), None));
     }
 
     #[test]
@@ -87,10 +99,19 @@ mod tests {
             key("https://a/x", None, None),
             key("/x", Some("a"), Some(b"t1")),
             key("/x", Some("a"), Some(b"t2")),
-            key("/x", Some("a/x"), None),
+            key("/x", Some("a:80"), None),
+            key("/x", None, None),
         ];
         for (n, one) in all.iter().enumerate() {
+            assert!(one.is_some(), "{n}");
             assert!(all[n + 1..].iter().all(|other| other != one), "{n}");
         }
+    }
+
+    #[test]
+    fn a_request_that_is_not_for_one_site_has_no_key() {
+        assert_eq!(key("http://a/x", Some("b"), None), None);
+        assert_eq!(key("/x", Some("a/x"), None), None);
+        assert_eq!(key("a:80", None, None), None);
     }
 }

@@ -1,16 +1,19 @@
 //! The layer and its settings.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::request;
+use http_body::Body;
 use tower_layer::Layer;
 
 use super::{
     cache_status::CacheName,
     in_flight::InFlight,
+    invalidations::Invalidations,
     lookup::VaryMemory,
-    options::{Options, SetCookie},
-    policy::Policy,
+    options::Options,
+    policy::{CachePolicy, SetCookie},
+    request_body::RequestBodies,
     service::ResponseCache,
     state::State,
     uncacheable::Uncacheable,
@@ -28,6 +31,7 @@ pub struct CacheLayer {
     in_flight: Arc<InFlight>,
     vary: Arc<VaryMemory>,
     uncacheable: Arc<Uncacheable>,
+    invalidations: Arc<Invalidations>,
 }
 
 /// A name that `Cache-Status` cannot carry.
@@ -37,9 +41,10 @@ pub struct CacheLayer {
 pub struct CacheNameError(String);
 
 impl CacheLayer {
-    /// A cache in `store`, with the default [`Policy`].
+    /// A cache in `store`, with the default [`CachePolicy`].
     pub fn new(store: Store) -> Self {
         Self {
+            invalidations: Invalidations::new(store.clone()),
             store,
             options: Options::default(),
             in_flight: Arc::default(),
@@ -50,8 +55,9 @@ impl CacheLayer {
 
     /// Sets how RFC 9111 is applied where it leaves a choice.
     #[must_use]
-    pub fn with_policy(mut self, policy: Policy) -> Self {
-        self.options.policy = policy;
+    pub fn with_policy(mut self, policy: CachePolicy) -> Self {
+        let set_cookie = self.options.policy.set_cookie();
+        self.options.policy = policy.with_set_cookie(set_cookie);
         self
     }
 
@@ -85,7 +91,33 @@ impl CacheLayer {
     /// Sets what becomes of responses with `Set-Cookie`. Default [`SetCookie::Refuse`].
     #[must_use]
     pub fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
-        self.options.set_cookie = set_cookie;
+        self.options.policy = self.options.policy.with_set_cookie(set_cookie);
+        self
+    }
+
+    /// Sets how long nothing may come of a body that is being stored. After that it is an error
+    /// to all who read it, and nothing is stored. Default 30 seconds. A body that is not stored
+    /// may pause for as long as it likes.
+    #[must_use]
+    pub fn with_body_idle(mut self, idle: Duration) -> Self {
+        self.options.body_idle = idle;
+        self
+    }
+
+    /// Says how an empty body of a request is made, for the one case in which the cache makes a
+    /// request of its own: when a 304 or a 206 does not fit the response that it is about, the
+    /// inner service is asked again. Without it the client gets a 502 then, and what was stored
+    /// goes. It also lets the cache see whether a GET has content where HTTP/2 does not say so in
+    /// its fields; such a request is not answered from the cache.
+    ///
+    /// axum's `Body`, `http_body_util`'s `Empty<Bytes>` and `Full<Bytes>`, and `String` are known
+    /// without this. Of several calls the last one counts.
+    #[must_use]
+    pub fn with_empty_body<B: Body + 'static>(
+        mut self,
+        empty: impl Fn() -> B + Send + Sync + 'static,
+    ) -> Self {
+        self.options.request_bodies = RequestBodies::new(empty);
         self
     }
 
@@ -121,6 +153,7 @@ impl<S> Layer<S> for CacheLayer {
             in_flight: self.in_flight.clone(),
             vary: self.vary.clone(),
             uncacheable: self.uncacheable.clone(),
+            invalidations: self.invalidations.clone(),
         };
         ResponseCache {
             inner,

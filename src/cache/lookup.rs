@@ -1,29 +1,61 @@
 //! Finding the stored response that a request selects, in one round trip as a rule.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::HeaderMap;
 
 use super::{
+    invalidations::Hidden,
     key::hex,
     policy::{Forward, StoredHead, VaryNames},
     state::{Client, State},
 };
 use crate::store::{
-    Key, StoreError, Table, Timestamp, Weigh,
-    operations::response::{Generation, Lookup, Stored},
+    Key, RefusalKind, StoreError, Table, Timestamp, Weigh,
+    operations::response::{Discard, Generation, Lookup, Stored, StoredVariants, Version},
     replace,
 };
 
 /// The version of the encoded head: another one is a miss.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 
 /// A stored response.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Found {
     pub(super) head: Arc<StoredHead>,
     pub(super) body: Bytes,
+    /// What the store knows it by; `None` for one that the store may not have.
+    pub(super) version: Option<Version>,
+}
+
+/// Why nothing was looked up.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoLookup {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What is stored is out of date, and the store does not know yet.
+    #[error("an invalidation of it is pending")]
+    InvalidationPending,
+}
+
+impl NoLookup {
+    /// For `Cache-Status`.
+    pub(super) fn detail(&self) -> &'static str {
+        match self {
+            Self::Store(_) => "store-unavailable",
+            Self::InvalidationPending => "invalidation-pending",
+        }
+    }
+}
+
+impl fmt::Debug for Found {
+    /// Without what is stored.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Found")
+            .field("length", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// The lists of names that `Vary` had for a primary key, newest first, from which the variants
@@ -98,7 +130,7 @@ impl State {
     pub(super) async fn lookup(
         &self,
         client: &Client,
-    ) -> Result<(Result<Found, Forward>, Option<Generation>), StoreError> {
+    ) -> Result<(Result<Found, Forward>, Option<Generation>), NoLookup> {
         let key = &client.primary;
         let headers = &client.parts.headers;
         let mut asked: Vec<Box<str>> = Vec::new();
@@ -109,12 +141,8 @@ impl State {
                 .filter_map(|list| variant(list, headers))
                 .filter(|variant| !asked.contains(variant))
                 .collect();
-            let lookup = Lookup {
-                key: key.clone(),
-                variants: variants.clone(),
-            };
-            let reply = self.store.execute(lookup).await?;
-            if let Some(found) = reply.variants.iter().flatten().find_map(decode) {
+            let reply = self.read(key, variants.clone()).await?;
+            if let Some(found) = self.readable(key, &variants, &reply).await {
                 return Ok((Ok(found), reply.generation));
             }
             if reply.vary.is_empty() {
@@ -133,12 +161,71 @@ impl State {
             lists = reply.vary;
         }
     }
+
+    /// What the store has of these variants, unless an invalidation of it is pending.
+    async fn read(&self, key: &Key, variants: Vec<Box<str>>) -> Result<StoredVariants, NoLookup> {
+        let hidden = || self.invalidations.hidden(key);
+        if hidden() == Some(Hidden::UntilTaken) {
+            return Err(NoLookup::InvalidationPending);
+        }
+        let lookup = Lookup {
+            key: key.clone(),
+            variants,
+        };
+        let reply = match self.store.execute(lookup).await {
+            // Somebody else's data: a fill replaces them.
+            Err(StoreError::Refused {
+                kind: RefusalKind::WrongType,
+                ..
+            }) => StoredVariants::default(),
+            reply => reply?,
+        };
+        // Asked after the reply: it may have become out of date, or be that of another server.
+        match hidden() {
+            None => Ok(reply),
+            Some(Hidden::ForNow) => Ok(StoredVariants {
+                generation: reply.generation,
+                ..StoredVariants::default()
+            }),
+            Some(Hidden::UntilTaken) => Err(NoLookup::InvalidationPending),
+        }
+    }
+
+    /// The first of the variants that can be read. Those that cannot are discarded, so that
+    /// whatever is stored next may take their place.
+    async fn readable(
+        &self,
+        key: &Key,
+        variants: &[Box<str>],
+        reply: &StoredVariants,
+    ) -> Option<Found> {
+        let mut damaged = Vec::new();
+        for (variant, stored) in variants.iter().zip(&reply.variants) {
+            let Some(stored) = stored else { continue };
+            match decode(stored) {
+                Some(found) if self.invalidations.is_over(&found.head) => {}
+                Some(found) => return Some(found),
+                None => damaged.push(variant.clone()),
+            }
+        }
+        if !damaged.is_empty() {
+            let discard = Discard {
+                key: key.clone(),
+                variants: damaged,
+            };
+            if let Err(error) = self.store.execute(discard).await {
+                tracing::debug!(target: "tower_keep::cache", %error, "a response that cannot be read was not discarded");
+            }
+        }
+        None
+    }
 }
 
-/// Encodes a head for the store.
-pub(super) fn encode(head: &StoredHead) -> Option<Bytes> {
-    match postcard::to_extend(head, vec![FORMAT]) {
-        Ok(encoded) => Some(encoded.into()),
+/// Encodes a head for the store, with the length of the body that it is about.
+pub(super) fn encode(head: &StoredHead, length: u64) -> Option<Bytes> {
+    match postcard::to_extend(&(length, head), vec![FORMAT]) {
+        // Of exactly its length: what a vector has room for beside stays in memory with it.
+        Ok(encoded) => Some(encoded.into_boxed_slice().into()),
         Err(error) => {
             tracing::error!(target: "tower_keep::cache", %error, "a response cannot be encoded");
             None
@@ -146,16 +233,23 @@ pub(super) fn encode(head: &StoredHead) -> Option<Bytes> {
     }
 }
 
-/// What another version wrote, or what is corrupt, is a miss.
+/// What another version wrote, what is corrupt, and a head without its own body, is a miss.
 fn decode(stored: &Stored) -> Option<Found> {
-    let (&FORMAT, head) = stored.head.split_first()? else {
+    let version = stored.version?;
+    let (&FORMAT, encoded) = stored.head.split_first()? else {
         return None;
     };
-    match postcard::from_bytes(head) {
-        Ok(head) => Some(Found {
+    let actual = stored.body.len() as u64;
+    match postcard::from_bytes::<(u64, StoredHead)>(encoded) {
+        Ok((length, head)) if length == actual && head.declares(actual) => Some(Found {
             head: Arc::new(head),
             body: stored.body.clone(),
+            version: Some(version),
         }),
+        Ok(_) => {
+            tracing::warn!(target: "tower_keep::cache", "a stored body is not as long as its head says");
+            None
+        }
         Err(error) => {
             tracing::warn!(target: "tower_keep::cache", %error, "a stored response cannot be read");
             None
@@ -168,7 +262,7 @@ mod tests {
     use http::{Method, StatusCode, Uri};
 
     use super::*;
-    use crate::cache::policy::{Policy, RequestHead, ResponseHead};
+    use crate::cache::policy::{CachePolicy, RequestHead, ResponseHead};
 
     fn head() -> StoredHead {
         let mut headers = HeaderMap::new();
@@ -190,18 +284,37 @@ mod tests {
         };
         let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
         let request = RequestHead::new(&Method::GET, &uri, &fields);
-        Policy::default()
+        CachePolicy::default()
             .storable(&request, &response, |_| {})
             .unwrap()
+    }
+
+    fn stored(head: Bytes, body: &'static [u8]) -> Stored {
+        Stored {
+            version: Some(Version::random()),
+            head,
+            body: Bytes::from_static(body),
+        }
+    }
+
+    #[test]
+    fn a_body_of_another_length_is_a_miss() {
+        let stored = |body| stored(encode(&head(), 4).unwrap(), body);
+        assert!(decode(&stored(b"body")).is_some());
+        for body in [&b""[..], b"bod", b"body "] {
+            assert!(decode(&stored(body)).is_none(), "{body:?}");
+        }
+        let unknown = Stored {
+            version: None,
+            ..stored(b"body")
+        };
+        assert!(decode(&unknown).is_none());
     }
 
     #[test]
     fn a_head_with_several_lines_of_a_field_survives_the_store() {
         let head = head();
-        let stored = Stored {
-            head: encode(&head).unwrap(),
-            body: Bytes::from_static(b"body"),
-        };
+        let stored = stored(encode(&head, 4).unwrap(), b"body");
         let found = decode(&stored).unwrap();
         assert_eq!((&*found.head, &found.body[..]), (&head, &b"body"[..]));
         assert_eq!(&*found.head.vary().to_list(), "a,b,c");
@@ -209,11 +322,8 @@ mod tests {
 
     #[test]
     fn another_format_and_damaged_bytes_are_a_miss() {
-        let encoded = encode(&head()).unwrap();
-        let decoded = |head: Bytes| {
-            let body = Bytes::new();
-            decode(&Stored { head, body }).is_some()
-        };
+        let encoded = encode(&head(), 0).unwrap();
+        let decoded = |head: Bytes| decode(&stored(head, b"")).is_some();
         assert!(decoded(encoded.clone()));
         let mut other = encoded.to_vec();
         other[0] = FORMAT + 1;

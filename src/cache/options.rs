@@ -1,24 +1,10 @@
-//! What the deployer sets, beside the [`Policy`].
+//! What the deployer sets, beside the [`CachePolicy`].
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use http::{HeaderName, header, request};
+use http::request;
 
-use super::{cache_status::CacheName, policy::Policy};
-
-/// What becomes of a response that sets cookies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SetCookie {
-    /// It is not stored, whatever its directives say. The default: a stored cookie would be
-    /// handed to everyone.
-    #[default]
-    Refuse,
-    /// It is stored without its `Set-Cookie` fields.
-    Strip,
-    /// It is stored as it is, for origins whose cookies are no secrets.
-    Store,
-}
+use super::{cache_status::CacheName, policy::CachePolicy, request_body::RequestBodies};
 
 /// Keeps what is stored for different tenants or users apart; the same bytes share.
 pub(super) type Partition = Arc<dyn Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync>;
@@ -27,56 +13,33 @@ pub(super) type Bypass = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct Options {
-    pub(super) policy: Policy,
+    pub(super) policy: CachePolicy,
     pub(super) name: CacheName,
     pub(super) max_body: u64,
     pub(super) max_variants: usize,
-    pub(super) set_cookie: SetCookie,
-    pub(super) not_replayed: Vec<HeaderName>,
     pub(super) partition: Option<Partition>,
     pub(super) bypass: Option<Bypass>,
     /// How long a fill may take before its announcement lapses and it is not stored.
     pub(super) fill_lease: Duration,
+    /// How long nothing of a body that is stored may come.
+    pub(super) body_idle: Duration,
+    pub(super) request_bodies: RequestBodies,
 }
 
 impl Default for Options {
     fn default() -> Self {
         Self {
-            policy: Policy::default(),
+            policy: CachePolicy::default(),
             name: CacheName::new("tower-keep").expect("it is a token"),
             max_body: 1 << 20,
             max_variants: 32,
-            set_cookie: SetCookie::default(),
-            not_replayed: not_replayed().collect(),
             partition: None,
             bypass: None,
             fill_lease: Duration::from_secs(60),
+            body_idle: Duration::from_secs(30),
+            request_bodies: RequestBodies::default(),
         }
     }
-}
-
-/// Fields about one exchange, which would be false of the next: the caller's rate limits,
-/// request ids and traces.
-fn not_replayed() -> impl Iterator<Item = HeaderName> {
-    [
-        "ratelimit",
-        "ratelimit-policy",
-        "ratelimit-limit",
-        "ratelimit-remaining",
-        "ratelimit-reset",
-        "x-ratelimit-limit",
-        "x-ratelimit-remaining",
-        "x-ratelimit-reset",
-        "x-request-id",
-        "x-correlation-id",
-        "traceparent",
-        "tracestate",
-        "server-timing",
-        "cache-status",
-    ]
-    .into_iter()
-    .map(HeaderName::from_static)
-    .chain([header::RETRY_AFTER])
 }
 
 impl fmt::Debug for Options {
@@ -86,8 +49,8 @@ impl fmt::Debug for Options {
             .field("name", &self.name)
             .field("max_body", &self.max_body)
             .field("max_variants", &self.max_variants)
-            .field("set_cookie", &self.set_cookie)
             .field("fill_lease", &self.fill_lease)
+            .field("body_idle", &self.body_idle)
             .finish_non_exhaustive()
     }
 }

@@ -4,28 +4,41 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
-use http_body::Body;
+use http_body::{Body, Frame};
+use tokio::time::{Instant, timeout};
 
 use super::{
     body::BoxError,
-    fill::Fill,
     in_flight::Lead,
     policy::{Piece, StoredHead},
     storing::Storing,
 };
 
-/// The rest of a response that is to be stored.
+/// The rest of a response that is shared, and perhaps stored.
 pub(super) struct Pump<B> {
     pub(super) body: B,
     /// Held until the store has the response: until then this process finds it in flight.
     pub(super) lead: Arc<Lead>,
-    pub(super) storing: Storing,
+    /// `None` for a response that is not to be stored.
+    pub(super) storing: Option<Storing>,
     pub(super) head: Arc<StoredHead>,
     pub(super) length: Option<u64>,
+    pub(super) bounds: Bounds,
+}
+
+/// What a body may take before it is no longer kept, or no longer read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    /// The longest body that is kept.
     pub(super) limit: u64,
+    /// When the announcement lapses.
+    pub(super) lapse: Instant,
+    /// How long nothing may come.
+    pub(super) idle: Duration,
 }
 
 impl<B> Pump<B>
@@ -37,41 +50,68 @@ where
         let Self {
             body,
             lead,
-            storing,
+            mut storing,
             head,
             length,
-            limit,
+            bounds,
         } = self;
         let fill = lead.fill();
-        fill.end(receive(pin!(body), fill, length, limit).await);
-        if let Some(body) = fill.body() {
-            storing.put(&head, Some(body)).await;
+        fill.end(receive(pin!(body), &lead, &mut storing, length, bounds).await);
+        if let (Some(storing), Some(found)) = (storing, fill.found()) {
+            storing.store(&head, found.body).await;
         }
     }
 }
 
-/// Receives the body to its end, which has to be the declared one.
+/// Receives the body to its end, which has to be the declared one. Once it has outgrown its bounds
+/// it is for those only who read it already, and it is not stored.
 async fn receive<B>(
     mut body: Pin<&mut B>,
-    fill: &Fill,
+    lead: &Lead,
+    storing: &mut Option<Storing>,
     length: Option<u64>,
-    limit: u64,
+    bounds: Bounds,
 ) -> Result<(), Arc<str>>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
+    let fill = lead.fill();
     let mut received = 0_u64;
+    let mut kept = true;
     loop {
-        if poll_fn(|cx| fill.poll_room(limit, cx)).await.is_none() {
-            return Err("its client has gone away".into());
+        if kept {
+            if Instant::now() >= bounds.lapse {
+                fill.pass_on();
+            }
+            if fill.is_passing() {
+                kept = false;
+                lead.close();
+                // Dropped, it takes the announcement back.
+                *storing = None;
+            }
         }
-        match poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+        if poll_fn(|cx| fill.poll_room(bounds.limit, cx))
+            .await
+            .is_none()
+        {
+            return Err("its clients have gone away".into());
+        }
+        let patience = match kept {
+            true => bounds.idle.min(bounds.lapse.duration_since(Instant::now())),
+            false => bounds.idle,
+        };
+        let frame = match next(body.as_mut(), patience).await {
+            Ok(frame) => frame,
+            Err(_) if kept && Instant::now() >= bounds.lapse => continue,
+            Err(idle) => return Err(idle.into()),
+        };
+        match frame {
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     received += data.len() as u64;
                     if !data.is_empty() {
-                        fill.push(data, limit);
+                        fill.push(&data, bounds.limit);
                     }
                 }
                 Err(frame) => {
@@ -89,32 +129,41 @@ where
     }
 }
 
-/// The whole body, if it is not longer than `limit` and comes to its end.
-pub(super) async fn collect<B: Body<Data = Bytes>>(body: B, limit: u64) -> Option<Bytes> {
+/// The next frame, unless that takes longer than `patience`.
+async fn next<B: Body>(
+    mut body: Pin<&mut B>,
+    patience: Duration,
+) -> Result<Option<Result<Frame<B::Data>, B::Error>>, &'static str> {
+    let frame = poll_fn(|cx| body.as_mut().poll_frame(cx));
+    let frame = timeout(patience, frame).await;
+    frame.map_err(|_| "nothing of the body came for too long")
+}
+
+/// The whole body, if it keeps within the bounds and comes to its end.
+pub(super) async fn collect<B: Body<Data = Bytes>>(body: B, bounds: Bounds) -> Option<Bytes> {
     let mut body = pin!(body);
     let mut whole = BytesMut::new();
-    while let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await {
+    while let Some(frame) = next(body.as_mut(), bounds.idle).await.ok()? {
         if let Ok(data) = frame.ok()?.into_data() {
             whole.extend_from_slice(&data);
         }
-        if whole.len() as u64 > limit {
+        if whole.len() as u64 > bounds.limit || Instant::now() >= bounds.lapse {
             return None;
         }
     }
     Some(whole.freeze())
 }
 
-/// The body that the pieces of two others make.
+/// The body that the pieces of two others make, of exactly its length.
 pub(super) fn assemble(pieces: &[Piece], stored: &Bytes, new: &Bytes) -> Bytes {
-    let mut whole = BytesMut::new();
-    for piece in pieces {
-        let (body, range) = match piece {
-            Piece::Stored(range) => (stored, range),
-            Piece::New(range) => (new, range),
-        };
-        whole.extend_from_slice(&slice(body, range.clone()));
-    }
-    whole.freeze()
+    let pieces: Vec<_> = pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Stored(range) => slice(stored, range.clone()),
+            Piece::New(range) => slice(new, range.clone()),
+        })
+        .collect();
+    pieces.concat().into()
 }
 
 /// The part of `body` that is in `range`.

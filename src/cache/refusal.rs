@@ -4,8 +4,7 @@ use http::{Response, header};
 use http_body::Body;
 
 use super::{
-    options::SetCookie,
-    policy::{StoredHead, Terms},
+    policy::{StoredHead, Terms, is_about_target},
     state::{Client, State},
     verdict::Times,
 };
@@ -15,8 +14,9 @@ use super::{
 pub(super) struct Refusal {
     /// For `Cache-Status`.
     pub(super) detail: &'static str,
-    /// It is not this one request's doing, nor a failure: what is stored is superseded, and the
-    /// next response will hardly be another matter.
+    /// What is stored is not current any more.
+    pub(super) supersedes: bool,
+    /// The responses to other requests for the URI will hardly be stored either.
     pub(super) is_lasting: bool,
 }
 
@@ -43,32 +43,47 @@ impl State {
         response: &Response<B>,
         times: Times,
     ) -> Result<StoredHead, Refusal> {
+        self.storable_by(client, response, times, client.terms())
+    }
+
+    /// As [`storable`](Self::storable), on other terms.
+    pub(super) fn storable_by<B: Body>(
+        &self,
+        client: &Client,
+        response: &Response<B>,
+        times: Times,
+        terms: impl FnOnce(&mut Terms),
+    ) -> Result<StoredHead, Refusal> {
         let head = times.head(response.status(), response.headers());
         let policy = &self.options.policy;
-        let mut stored = policy
-            .storable(&client.view(), &head, client.terms())
+        let status = response.status();
+        let stored = policy
+            .storable(&client.view(), &head, terms)
             .map_err(|reason| Refusal {
                 detail: reason.as_str(),
-                is_lasting: reason.supersedes_stored(response.status()),
+                supersedes: reason.supersedes_stored(status),
+                is_lasting: reason.is_lasting(status),
             })?;
-        let refused = |detail| Refusal {
-            detail,
-            is_lasting: !response.status().is_server_error(),
+        let declared = declared_length(response);
+        let consistent = match declared {
+            Some(length) => stored.declares(length),
+            None => !response.headers().contains_key(header::CONTENT_LENGTH),
         };
-        let least = declared_length(response).unwrap_or(response.body().size_hint().lower());
-        if least > self.options.max_body.min(self.store.largest_response()) {
-            return Err(refused("too-long"));
+        if !consistent {
+            return Err(Refusal {
+                detail: "length",
+                supersedes: false,
+                is_lasting: false,
+            });
         }
-        let headers = stored.headers_mut();
-        if headers.contains_key(header::SET_COOKIE) {
-            match self.options.set_cookie {
-                SetCookie::Refuse => return Err(refused("set-cookie")),
-                SetCookie::Strip => drop(headers.remove(header::SET_COOKIE)),
-                SetCookie::Store => {}
-            }
-        }
-        for name in &self.options.not_replayed {
-            headers.remove(name);
+        let least = declared.unwrap_or(response.body().size_hint().lower());
+        if least > self.largest_body(&stored) {
+            let about_target = is_about_target(status);
+            return Err(Refusal {
+                detail: "too-long",
+                supersedes: about_target,
+                is_lasting: about_target,
+            });
         }
         Ok(stored)
     }

@@ -15,7 +15,8 @@ use super::{
     future::{Pass, ResponseFuture},
     policy::{Admission, Forward, RequestHead},
     serve::Serve,
-    state::State,
+    state::{Client, State},
+    unsafe_call::UnsafeCall,
 };
 
 /// Answers from stored responses and stores those of the inner service.
@@ -33,7 +34,7 @@ where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone + Send + 'static,
     S::Future: Send,
     S::Error: Send,
-    ReqBody: Body + Default + Send + 'static,
+    ReqBody: Send + 'static,
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Into<BoxError>,
 {
@@ -47,37 +48,41 @@ where
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
         let (inner, state) = (self.inner.clone(), self.state.clone());
-        let has_body = !request.body().is_end_stream();
+        let bodies = &state.options.request_bodies;
+        let has_content = bodies.has_content(request.headers(), request.body());
         let (parts, body) = request.into_parts();
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let forward = match state.options.policy.admit(&head) {
             Admission::Forward(forward) => forward,
-            Admission::Lookup if is_beyond(&parts, has_body) || state.bypasses(&parts) => {
+            Admission::Lookup if is_beyond(&parts, has_content) || state.bypasses(&parts) => {
                 Forward::Bypass
             }
-            Admission::Lookup => {
-                let client = state.client(parts);
-                let serve = Serve {
-                    state,
-                    inner,
-                    client,
-                    body,
-                };
-                return ResponseFuture::serve(Box::pin(serve.run()));
-            }
+            Admission::Lookup => match state.primary_key(&parts, None) {
+                Some(primary) => {
+                    let serve = Serve {
+                        state,
+                        inner,
+                        client: Client { parts, primary },
+                        body,
+                    };
+                    return ResponseFuture::serve(Box::pin(serve.run()));
+                }
+                // It is not certain which site it is for.
+                None => Forward::Bypass,
+            },
         };
-        let unsafe_parts = (!parts.method.is_safe()).then(|| parts.clone());
-        let pass = Pass {
-            state,
-            forward,
-            parts: unsafe_parts,
-        };
-        ResponseFuture::pass(inner, Request::from_parts(parts, body), pass)
+        let is_safe = parts.method.is_safe();
+        let request = Request::from_parts(parts, body);
+        let pass = Pass { state, forward };
+        if is_safe {
+            return ResponseFuture::pass(inner, request, pass);
+        }
+        ResponseFuture::of_unsafe(UnsafeCall::new(inner, request, pass))
     }
 }
 
 /// Whether the cache has nothing to do with a request, whatever its method.
-fn is_beyond(parts: &request::Parts, has_body: bool) -> bool {
-    // A body would have to be part of the key; an upgrade is no representation.
-    has_body || parts.headers.contains_key(UPGRADE)
+fn is_beyond(parts: &request::Parts, has_content: bool) -> bool {
+    // Content would have to be part of the key; an upgrade is no representation.
+    has_content || parts.headers.contains_key(UPGRADE)
 }

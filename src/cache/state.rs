@@ -7,13 +7,14 @@ use http::{Method, header, request, uri::PathAndQuery};
 use super::{
     fill::Fill,
     in_flight::InFlight,
+    invalidations::{Invalidating, Invalidations},
     key::{PrimaryKey, hex},
     lookup::VaryMemory,
     options::Options,
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Key, Store, Timestamp, operations::response::Invalidate};
+use crate::store::{Key, Store, Timestamp};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -22,6 +23,7 @@ pub(super) struct State {
     pub(super) in_flight: Arc<InFlight>,
     pub(super) vary: Arc<VaryMemory>,
     pub(super) uncacheable: Arc<Uncacheable>,
+    pub(super) invalidations: Arc<Invalidations>,
 }
 
 /// The client's request without its body, kept while the inner service has a copy of it.
@@ -46,21 +48,25 @@ impl Client {
 }
 
 impl State {
-    pub(super) fn client(&self, parts: request::Parts) -> Client {
-        Client {
-            primary: self.primary_key(&parts, None),
-            parts,
-        }
+    /// The primary cache key of the request's own URI.
+    pub(super) fn own_key(&self, parts: &request::Parts) -> Option<Key> {
+        self.primary_key(parts, None)
     }
 
-    fn primary_key(&self, parts: &request::Parts, target: Option<&PathAndQuery>) -> Key {
+    /// The key of `target`, or of the request's own. `None` if the request is not for one site
+    /// for certain.
+    pub(super) fn primary_key(
+        &self,
+        parts: &request::Parts,
+        target: Option<&PathAndQuery>,
+    ) -> Option<Key> {
         let partition = self
             .options
             .partition
             .as_ref()
             .and_then(|partition| partition(parts));
-        let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref());
-        self.store.names().cache(primary.as_str())
+        let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())?;
+        Some(self.store.names().cache(primary.as_str()))
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
@@ -92,22 +98,39 @@ impl State {
         hex(&head.variant().0)
     }
 
-    /// The operations that take `targets` on the request's origin out of the store; in this
-    /// process they are gone at once.
-    pub(super) fn invalidation(
+    /// The longest body that may be stored under `head`: the store counts both, and has room for
+    /// so much and no more.
+    pub(super) fn largest_body(&self, head: &StoredHead) -> u64 {
+        /// The store's own bytes about a response, and the parts of a head beside its fields.
+        const BESIDE: u64 = 1 << 10;
+        let room = self.store.largest_response();
+        self.options
+            .max_body
+            .min(room.saturating_sub(head.size() as u64 + BESIDE))
+    }
+
+    /// Takes what is stored of `targets` on the request's origin out of the store.
+    pub(super) fn invalidate_targets(
         &self,
         parts: &request::Parts,
         targets: &[PathAndQuery],
-    ) -> Vec<Invalidate> {
+    ) -> Invalidating {
         let primaries = targets
             .iter()
-            .map(|target| self.primary_key(parts, Some(target)));
-        primaries
-            .map(|primary| {
-                self.in_flight.forget(&primary);
-                Invalidate(primary)
-            })
-            .collect()
+            .filter_map(|target| self.primary_key(parts, Some(target)));
+        self.invalidate(primaries)
+    }
+
+    /// Takes all variants of these keys out of the store; in this process they are gone at once,
+    /// and whatever happens to the answer.
+    pub(super) fn invalidate(&self, primaries: impl IntoIterator<Item = Key>) -> Invalidating {
+        let primaries: Vec<_> = primaries.into_iter().collect();
+        // Noted first: whoever finds no fill to join finds nothing stored either.
+        let invalidating = self.invalidations.invalidate(primaries.clone());
+        for primary in &primaries {
+            self.in_flight.forget(primary);
+        }
+        invalidating
     }
 }
 

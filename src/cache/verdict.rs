@@ -1,18 +1,23 @@
 //! What an answer of the inner service means for the client and for what is stored.
 
-use std::{pin::Pin, sync::Arc};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
 use http_body::Body;
+use tokio::time::Instant;
 
 use super::{
     body::{BoxError, CacheBody},
     cache_status::CacheStatus,
+    fill::Answered,
     in_flight::Lead,
     lookup::Found,
-    policy::{Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, not_modified},
-    pump::{Pump, assemble, collect},
+    policy::{
+        Failure, Forward, Freshened, HeadEffect, NotStorable, ResponseHead, StoredHead,
+        is_about_target, not_modified,
+    },
+    pump::{Bounds, Pump, assemble, collect},
     refusal::{Refusal, declared_length},
     state::{Client, State, now},
     storing::Storing,
@@ -39,9 +44,17 @@ pub(super) struct Verdict {
     pub(super) lead: Arc<Lead>,
     /// Whether a response was found that no longer answers this request.
     pub(super) replaces: bool,
+    /// Why a response that may be stored is not, when it is not announced.
+    pub(super) unstored: &'static str,
 }
 
 impl Verdict {
+    /// The call takes longer than an announcement stands, or others may have to wait.
+    pub(super) fn lapse(&mut self) {
+        self.unstored = "lease-expired";
+        self.lead.lapse();
+    }
+
     fn status(&self, forward_status: Option<StatusCode>) -> CacheStatus {
         CacheStatus {
             forward_status,
@@ -81,26 +94,30 @@ impl Verdict {
         let policy = &self.state.options.policy;
         let head = times.head(response.status(), response.headers());
         let adjust = self.client.terms();
-        let (head, refused) = match policy.freshen(&self.client.view(), &found.head, &head, adjust)
-        {
-            Freshened::Updated(head) => (head, None),
-            Freshened::Once(head, reason) => (head, Some(reason)),
+        let freshened = policy.freshen(&self.client.view(), &found.head, &head, adjust);
+        let (head, own, refused) = match freshened {
+            Freshened::Updated(head, own) => (head, own, None),
+            Freshened::Once(head, own, reason) => (head, own, Some(reason)),
             Freshened::NotSelected => return None,
         };
         let found = Found {
             head: Arc::new(head),
-            body: found.body,
+            ..found
         };
         let status = CacheStatus {
-            stored: refused.is_none(),
+            stored: refused.is_none() && storing.is_announced(),
             detail: refused.map(NotStorable::as_str),
             ..self.status(Some(response.status()))
         };
-        let answer = self.state.answer(&self.client, &found, &status);
+        let mut answer = self.state.answer(&self.client, &found, &status);
+        own.add_to(answer.headers_mut());
         let rest: Option<Rest> = match refused {
             None => Some(Box::pin(self.store(found, None, storing))),
-            Some(reason) if reason.is_about_request() => None,
-            Some(_) => Some(Box::pin(storing.invalidate())),
+            Some(reason) => {
+                self.lead.refuse();
+                let invalidate = || -> Rest { Box::pin(storing.invalidate()) };
+                (!reason.is_about_request()).then(invalidate)
+            }
         };
         Some((answer, rest))
     }
@@ -122,7 +139,7 @@ impl Verdict {
         };
         match effect {
             HeadEffect::Keep => {}
-            HeadEffect::Update(head) => storing.put(&head, None).await,
+            HeadEffect::Update(head) => storing.freshen(&head).await,
             HeadEffect::Invalidate => storing.invalidate().await,
         }
         self.passed(response, None)
@@ -140,7 +157,8 @@ impl Verdict {
         B: Body<Data = Bytes>,
     {
         let (parts, body) = response.into_parts();
-        let rest = collect(body, self.state.options.max_body).await;
+        let bounds = self.bounds(times, self.state.options.max_body);
+        let rest = collect(body, bounds).await;
         let combined = rest.and_then(|rest| {
             let head = times.head(parts.status, &parts.headers);
             let (stored, new) = (found.body.len() as u64, rest.len() as u64);
@@ -148,17 +166,20 @@ impl Verdict {
             let (request, adjust) = (self.client.view(), self.client.terms());
             let combined = policy.combine(&request, &found.head, stored, &head, new, adjust)?;
             let body = assemble(&combined.body, &found.body, &rest);
-            Some(Found {
+            let found = Found {
                 head: Arc::new(combined.head),
                 body,
-            })
+                version: None,
+            };
+            Some((found, combined.own))
         });
-        let found = combined?;
+        let (found, own) = combined?;
         let status = CacheStatus {
             stored: true,
             ..self.status(Some(parts.status))
         };
-        let answer = self.state.answer(&self.client, &found, &status);
+        let mut answer = self.state.answer(&self.client, &found, &status);
+        own.add_to(answer.headers_mut());
         let body = found.body.clone();
         Some((
             answer,
@@ -175,9 +196,12 @@ impl Verdict {
     ) -> impl Future<Output = ()> + use<> {
         let lead = self.lead.clone();
         lead.publish(&State::variant_of(&found.head));
-        lead.fill().complete(found.head.clone(), found.body);
+        lead.fill().complete(&found);
         async move {
-            storing.put(&found.head, body).await;
+            match body {
+                Some(body) => storing.complete(&found.head, body).await,
+                None => storing.freshen(&found.head).await,
+            }
             drop(lead);
         }
     }
@@ -195,59 +219,126 @@ impl Verdict {
     {
         let head = match self.state.storable(&self.client, &response, times) {
             Ok(head) => Arc::new(head),
-            Err(refusal) => return self.refused(response, refusal, storing),
+            Err(refusal) => return self.refused(response, refusal, times, storing),
         };
-        if !storing.is_announced() {
-            return self.passed(response, Some("store-unavailable"));
+        if self.forward == Forward::Request && !is_about_target(response.status()) {
+            // It is an answer to the directives and fields of this request; what is stored is
+            // fresh and stays.
+            return self.passed(response, Some("about-request"));
         }
+        let status = self.status(Some(response.status()));
+        let is_announced = storing.is_announced();
+        if !is_announced && !self.lead.is_joinable() {
+            return self.passed(response, Some(self.unstored));
+        }
+        let status = CacheStatus {
+            stored: is_announced,
+            detail: (!is_announced).then_some(self.unstored),
+            ..status
+        };
         storing.learn_vary(&head);
         self.state.uncacheable.forget(&self.client.primary);
-        let lead = self.lead.clone();
-        let length = declared_length(&response);
-        lead.publish(&State::variant_of(&head));
-        lead.fill().answered(head.clone(), length);
+        self.lead.publish(&State::variant_of(&head));
+        let storing = is_announced.then_some(storing);
+        self.share(response, head, None, times, status, storing)
+    }
 
+    /// Shares a response while it arrives; with `storing` it is stored.
+    fn share<B>(
+        &self,
+        response: Response<B>,
+        head: Arc<StoredHead>,
+        failure: Option<StatusCode>,
+        times: Times,
+        status: CacheStatus,
+        storing: Option<Storing>,
+    ) -> Outcome<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let (lead, length) = (self.lead.clone(), declared_length(&response));
+        let reader = lead.fill().leader(length);
+        lead.fill().answered(Answered {
+            head: head.clone(),
+            length,
+            failure,
+        });
         let (parts, body) = response.into_parts();
-        let client_body = CacheBody::arriving(lead.fill().clone(), length, true);
-        let mut response = Response::from_parts(parts, client_body);
+        let mut response = Response::from_parts(parts, CacheBody::arriving(reader));
         self.apply_condition(&mut response, times.answered);
-        let status = CacheStatus {
-            stored: true,
-            ..self.status(Some(response.status()))
-        };
         status.append_to(response.headers_mut(), &self.state.options.name);
-        let limit = self.state.options.max_body;
+        let bounds = self.bounds(times, self.state.largest_body(&head));
         let pump = Pump {
             body,
             lead,
             storing,
             head,
             length,
-            limit,
+            bounds,
         };
         (response, Some(Box::pin(pump.run())))
     }
 
+    fn bounds(&self, times: Times, limit: u64) -> Bounds {
+        let options = &self.state.options;
+        let passed = Duration::from_millis(times.answered.saturating_sub(times.asked));
+        Bounds {
+            limit,
+            lapse: Instant::now() + options.fill_lease.saturating_sub(passed),
+            idle: options.body_idle,
+        }
+    }
+
     /// A response that is not stored. What it supersedes goes, and those who wait for it do
-    /// not wait for that.
-    fn refused<B: Body>(
+    /// not wait for that. A failure is shared by those who waited for it.
+    fn refused<B>(
         &self,
         response: Response<B>,
         refusal: Refusal,
+        times: Times,
         storing: Storing,
-    ) -> Outcome<B> {
+    ) -> Outcome<B>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<BoxError>,
+    {
+        let failed = response.status().is_server_error() && self.lead.is_joinable();
+        if failed && let Some(head) = self.state.failure(&self.client, &response, times) {
+            self.lead.close();
+            let status = self
+                .status(Some(response.status()))
+                .with_detail(refusal.detail);
+            let failure = Some(response.status());
+            return self.share(response, Arc::new(head), failure, times, status, None);
+        }
         if refusal.is_lasting && self.client.is_shareable() {
             self.state.uncacheable.remember(&self.client.primary);
         }
         let (response, _) = self.passed(response, Some(refusal.detail));
-        if refusal.is_lasting && self.replaces {
+        if refusal.supersedes && self.replaces {
             return (response, Some(Box::pin(storing.invalidate())));
         }
         (response, None)
     }
 
+    /// The answer to a validation or a completion is about something else than what is stored,
+    /// and there is no body for another request. What is stored goes, so that the next one is
+    /// answered.
+    pub(super) async fn contradicted<B>(&self) -> Outcome<B> {
+        self.lead.refuse();
+        Storing::nothing(&self.state, &self.client)
+            .invalidate()
+            .await;
+        let detail = "the response does not fit the stored one that it is about";
+        let status = self.status(None).with_detail("contradicted");
+        let problem = self.state.problem(StatusCode::BAD_GATEWAY, detail, &status);
+        (problem, None)
+    }
+
     /// The response as it came.
     fn passed<B>(&self, response: Response<B>, detail: Option<&'static str>) -> Outcome<B> {
+        self.lead.refuse();
         let status = CacheStatus {
             detail,
             ..self.status(Some(response.status()))

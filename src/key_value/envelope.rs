@@ -38,7 +38,10 @@ pub(super) fn encode<T: Serialize + ?Sized>(
         v: schema,
         d: value,
     };
-    serde_json::to_vec(&written).map(Bytes::from)
+    let json = serde_json::to_vec(&written)?;
+    // A copy of the exact size, for embedded memory keeps these very bytes: to shrink the vector
+    // in place would leave holes between them that nothing else fits into.
+    Ok(Bytes::copy_from_slice(&json))
 }
 
 pub(super) fn decode<T: DeserializeOwned>(schema: u32, bytes: &[u8]) -> Result<T, Unreadable> {
@@ -64,6 +67,15 @@ mod tests {
         assert_eq!(decode::<String>(3, &bytes), Ok("tea".to_owned()));
         let nothing = encode(1, &None::<u8>).unwrap();
         assert_eq!(decode::<Option<u8>>(1, &nothing), Ok(None));
+    }
+
+    #[test]
+    fn what_is_written_takes_its_exact_bytes() {
+        for length in [1, 100, 1_000, 10_000] {
+            let bytes = encode(1, &vec!["x"; length]).unwrap();
+            let (length, bytes) = (bytes.len(), bytes.try_into_mut().unwrap());
+            assert_eq!(bytes.capacity(), length);
+        }
     }
 
     #[test]

@@ -4,59 +4,76 @@ use std::{any::Any, fmt::Display, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::timeout;
+use tracing::Instrument as _;
 
-use super::{
-    KeyValue, envelope,
-    flight::{Claim, Lead, Outcome},
-    service::at_least_a_millisecond,
+use super::{KeyValue, LoadError, envelope, lease::Lease};
+use crate::{
+    collapse::{CatchPanic, Claim, Flights, Lead, Lost},
+    store::{
+        Key,
+        operations::value::{Announced, Place},
+    },
 };
-use crate::store::operations::{
-    generation::Generation,
-    value::{Announce, Announced, Fill, Place},
-};
 
-/// How long a load may take. What takes longer is not stored.
-const LEASE: Duration = Duration::from_secs(60);
+/// The loads under way in this process.
+pub(super) type Loads = Flights<Key, Outcome>;
 
-/// What the leader of a flight finds before it loads.
-enum Start<T> {
-    /// Somebody else has stored a value.
-    Present(T, Bytes),
-    /// Nothing: it loads, and stores that if its load is announced under a generation.
-    Load(Option<Generation>),
+/// What a load has come to, for those who wait for it.
+#[derive(Clone)]
+pub(super) enum Outcome {
+    /// The value as it is stored.
+    Loaded(Bytes),
+    /// A value that was not stored, for it was set or deleted since the load was announced:
+    /// whoever has joined later than that must not have it.
+    Overtaken(Bytes),
+    /// A value that cannot be written as JSON: only the caller whose loader it was has it.
+    Unserializable,
+    /// The loader's error, whose type is known to the caller whose loader it was.
+    Failed(Arc<dyn Any + Send + Sync>),
+    Panicked,
+    TimedOut(Duration),
 }
 
 impl KeyValue {
     /// The value of `id`, which `loader` provides where there is none, and which is kept for
     /// `ttl` then.
     ///
-    /// Concurrent calls for one id share one load. The loader belongs to the call that runs it:
-    /// when that one is cancelled, or panics, another of them loads. A loader must not call
-    /// `get_or_load` for the same id, for it would wait for itself. `T = Option<_>` keeps the
-    /// fact that there is nothing, too.
+    /// Concurrent calls for one id share one load. It runs in a task of its own, in the current
+    /// tracing span, and so goes on when the call that began it is dropped, because its client
+    /// went away for example: the next call finds what it has stored. It ends after the
+    /// [load timeout](Self::with_load_timeout), a minute by default, and nobody waits longer
+    /// than that. A loader must not call `get_or_load` for the same id: it would wait for itself.
     ///
-    /// One `GET`, one round trip, where there is a value. Where there is none, two EVALSHA
-    /// more, a round trip each: one before the load, one after. The value is not stored when it
-    /// was set or deleted since, when it took longer than a minute, or when the store fails.
+    /// `T = Option<_>` keeps the fact that there is nothing, too.
+    ///
+    /// One `MGET`, one round trip, where there is a value. Where there is none, two EVALSHA
+    /// more, a round trip each: one before the load, one after. When the load fails, one `SREM`
+    /// that nobody waits for takes the place of the second. The value is not stored when it was
+    /// set or deleted since, or when the store fails or has no room for it.
     ///
     /// # Errors
     ///
-    /// The loader's, for all calls that waited for it. A store that fails is none: the value is
-    /// loaded.
+    /// When the load fails: the loader's error, its panic or a load that takes too long, for all
+    /// calls that waited for it. A store that fails is none: the value is loaded.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime with a timer.
     pub async fn get_or_load<T, E, F, Fut>(
         &self,
         id: impl Display,
         ttl: Duration,
         loader: F,
-    ) -> Result<T, Arc<E>>
+    ) -> Result<T, LoadError<E>>
     where
-        T: Serialize + DeserializeOwned,
+        T: Serialize + DeserializeOwned + Send + 'static,
         E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let place = self.place(id);
-        let reachable = match self.read(&place).await {
+        let key = self.key(id);
+        let reachable = match self.read(&key).await {
             Ok(Some(value)) => return Ok(value),
             Ok(None) => true,
             Err(error) => {
@@ -64,123 +81,175 @@ impl KeyValue {
                 false
             }
         };
+        let mut earlier = true;
         let lead = loop {
-            match self.flights.claim(&place.value) {
-                Claim::Leader(lead) => break lead,
-                Claim::Follower(follower) => {
-                    let outcome = follower.outcome().await;
-                    if let Some(result) = outcome.and_then(|outcome| self.shared(outcome)) {
-                        return result;
-                    }
-                }
+            match self.loads.claim(&key, self.load_timeout) {
+                Claim::Leader(lead) => break Some(lead),
+                Claim::Follower(follower) => match follower.outcome().await {
+                    // Another process may have deleted the value before this call, but after
+                    // this load began. The next load is no earlier than this call.
+                    Ok(Outcome::Overtaken(_)) if earlier => earlier = false,
+                    Ok(outcome) => match self.shared(outcome) {
+                        Some(result) => return result,
+                        // Others are in the same position: to load one after another would take
+                        // the sum of all their times.
+                        None => break None,
+                    },
+                    Err(Lost::TimedOut(limit)) => return Err(LoadError::TimedOut(limit)),
+                    // The leader's runtime was shut down.
+                    Err(Lost::Abandoned) => {}
+                },
             }
         };
-        self.load(place, ttl, reachable, loader, lead).await
+        let load = Load {
+            values: self.clone(),
+            place: Place::new(self.store.names(), key),
+            ttl,
+            reachable,
+            lead,
+        };
+        let task = tokio::spawn(load.run(loader).in_current_span());
+        match timeout(self.load_timeout, task).await {
+            Ok(Ok(result)) => result,
+            Ok(Err(error)) if error.is_panic() => Err(LoadError::Panicked),
+            Ok(Err(_)) => Err(LoadError::Cancelled),
+            Err(_) => Err(LoadError::TimedOut(self.load_timeout)),
+        }
     }
 
-    /// The leader's part.
-    async fn load<T, E, F, Fut>(
-        &self,
-        place: Place,
-        ttl: Duration,
-        reachable: bool,
-        loader: F,
-        lead: Lead,
-    ) -> Result<T, Arc<E>>
+    /// A follower's part of the outcome; `None` if it is of no use to it, for example because
+    /// its types are others than the leader's.
+    fn shared<T, E>(&self, outcome: Outcome) -> Option<Result<T, LoadError<E>>>
+    where
+        T: DeserializeOwned,
+        E: Any + Send + Sync,
+    {
+        match outcome {
+            Outcome::Loaded(stored) | Outcome::Overtaken(stored) => self.decode(&stored).map(Ok),
+            Outcome::Unserializable => None,
+            Outcome::Failed(error) => {
+                let error = error.downcast().ok()?;
+                Some(Err(LoadError::Loader(error)))
+            }
+            Outcome::Panicked => Some(Err(LoadError::Panicked)),
+            Outcome::TimedOut(limit) => Some(Err(LoadError::TimedOut(limit))),
+        }
+    }
+}
+
+/// A load as its task has it. Dropped at any point, it hangs nobody and leaves no lease behind.
+struct Load {
+    values: KeyValue,
+    place: Place,
+    ttl: Duration,
+    /// Whether the store answered a moment ago: else a second call would cost a second deadline.
+    reachable: bool,
+    /// `None`: nobody waits for it but its caller.
+    lead: Option<Lead<Key, Outcome>>,
+}
+
+/// What a load finds before it calls the loader.
+enum Start<T> {
+    /// Somebody else has stored a value.
+    Present(T, Bytes),
+    /// Nothing. With a lease, what is loaded may be stored.
+    Load(Option<Lease>),
+}
+
+impl Load {
+    async fn run<T, E, F, Fut>(mut self, loader: F) -> Result<T, LoadError<E>>
     where
         T: Serialize + DeserializeOwned,
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<T, E>>,
     {
-        let start = match reachable {
-            true => self.start(&place).await,
-            // A second call would cost a second deadline.
+        let start = match self.reachable {
+            true => self.announce().await,
             false => Start::Load(None),
         };
-        let generation = match start {
+        let lease = match start {
             Start::Present(value, stored) => {
-                lead.finish(Outcome::Loaded(stored));
+                self.finish(Outcome::Loaded(stored));
                 return Ok(value);
             }
-            Start::Load(generation) => generation,
+            Start::Load(lease) => lease,
         };
-        match loader().await {
-            Ok(value) => {
-                self.fill(place, generation, &value, ttl, lead).await;
+        let schema = self.values.schema;
+        let work = async move {
+            let value = loader().await?;
+            let stored = envelope::encode(schema, &value);
+            Ok((value, stored))
+        };
+        let limit = self.values.load_timeout;
+        match timeout(limit, CatchPanic::new(work)).await {
+            Ok(Ok(Ok((value, Ok(stored))))) => {
+                // Others get it when it is stored: a call that came before would load again.
+                let outcome = match lease {
+                    Some(lease) => self.fill(lease, stored).await,
+                    None => Outcome::Loaded(stored),
+                };
+                self.finish(outcome);
                 Ok(value)
             }
-            Err(error) => {
-                let error = Arc::new(error);
-                lead.finish(Outcome::Failed(error.clone()));
-                Err(error)
+            Ok(Ok(Ok((value, Err(error))))) => {
+                tracing::error!(target: "tower_keep::key_value", %error, "a loaded value cannot be serialized");
+                self.finish(Outcome::Unserializable);
+                Ok(value)
+            }
+            Ok(Ok(Err(error))) => {
+                let error: Arc<E> = Arc::new(error);
+                self.finish(Outcome::Failed(error.clone()));
+                Err(LoadError::Loader(error))
+            }
+            Ok(Err(_)) => {
+                self.finish(Outcome::Panicked);
+                Err(LoadError::Panicked)
+            }
+            Err(_) => {
+                self.finish(Outcome::TimedOut(limit));
+                Err(LoadError::TimedOut(limit))
             }
         }
     }
 
-    /// A follower's part of the outcome; `None` if it is of no use to it, for its types are
-    /// others than the leader's.
-    fn shared<T, E>(&self, outcome: Outcome) -> Option<Result<T, Arc<E>>>
-    where
-        T: DeserializeOwned,
-        E: Any + Send + Sync,
-    {
-        match outcome {
-            Outcome::Loaded(stored) => self.decode(&stored).map(Ok),
-            Outcome::Failed(error) => error.downcast().ok().map(Err),
-        }
-    }
-
-    async fn start<T: DeserializeOwned>(&self, place: &Place) -> Start<T> {
+    async fn announce<T: DeserializeOwned>(&self) -> Start<T> {
         let mut replace = false;
         loop {
-            let announce = Announce {
-                place: place.clone(),
-                generation: Generation::random(),
-                lease: LEASE,
-                replace,
-            };
-            match self.store.execute(announce).await {
-                Ok(Announced::Load(generation)) => return Start::Load(Some(generation)),
-                Ok(Announced::Present(stored)) => match self.decode(&stored) {
-                    Some(value) => return Start::Present(value, stored),
-                    None => replace = true,
-                },
+            let lease = Lease::new(&self.values.store, &self.place);
+            let announced = lease.announce(self.values.load_timeout, replace).await;
+            match announced {
+                Ok(Announced::Load) => return Start::Load(Some(lease)),
+                Ok(Announced::Present(stored)) => {
+                    lease.settle();
+                    match self.values.decode(&stored) {
+                        Some(value) => return Start::Present(value, stored),
+                        None => replace = true,
+                    }
+                }
                 Err(error) => {
-                    self.report(&error, "loading a value that will not be stored");
+                    let consequence = "loading a value that will not be stored";
+                    self.values.report(&error, consequence);
                     return Start::Load(None);
                 }
             }
         }
     }
 
-    async fn fill<T: Serialize>(
-        &self,
-        place: Place,
-        generation: Option<Generation>,
-        value: &T,
-        ttl: Duration,
-        lead: Lead,
-    ) {
-        let value = match envelope::encode(self.schema, value) {
-            Ok(value) => value,
+    async fn fill(&self, lease: Lease, value: Bytes) -> Outcome {
+        match lease.fill(value.clone(), self.ttl).await {
+            Ok(true) => Outcome::Loaded(value),
+            Ok(false) => Outcome::Overtaken(value),
             Err(error) => {
-                tracing::error!(target: "tower_keep::key_value", %error, "a loaded value cannot be serialized");
-                return;
-            }
-        };
-        if let Some(generation) = generation {
-            let fill = Fill {
-                place,
-                generation,
-                value: value.clone(),
-                ttl: at_least_a_millisecond(ttl),
-            };
-            if let Err(error) = self.store.execute(fill).await {
-                self.report(&error, "a loaded value is not stored");
+                self.values.report(&error, "a loaded value is not stored");
+                Outcome::Loaded(value)
             }
         }
-        // Not before it is stored: a call that comes now would load again.
-        lead.finish(Outcome::Loaded(value));
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(lead) = self.lead.take() {
+            lead.finish(outcome);
+        }
     }
 }

@@ -34,8 +34,10 @@
 //! 2. **Unreadable is absent.** A value of another [schema](KeyValue::with_schema), or one that
 //!    does not read as the type asked for, is a miss and is overwritten; it is never an error.
 //! 3. **One load per process.** Concurrent [`get_or_load`](KeyValue::get_or_load) calls for one
-//!    key on clones of one [`KeyValue`] call one loader. Its error reaches all of them and is
-//!    not stored; when it panics or its caller is cancelled, the next of them loads.
+//!    key on clones of one [`KeyValue`] call one loader, in a task of its own. It goes on when
+//!    its callers leave, and nobody waits for it longer than the
+//!    [load timeout](KeyValue::with_load_timeout). Its error, and its panic as an error, reach
+//!    all who wait and are not stored.
 //! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set) or [`del`](KeyValue::del)
 //!    while a load runs, in whichever process, ends it: its callers get what it found, the store
 //!    does not.
@@ -49,20 +51,27 @@
 //! # Keys
 //!
 //! `{namespace}:{prefix}:{id}`, and while a value is being loaded
-//! `{namespace}:lease:{…}` beside it, for at most a minute. Ids are visible in the store: an id
-//! that is a secret has to be hashed before. The prefixes of the crate's other data are
+//! `{namespace}:lease:{…}` beside it, for at most the load timeout. Any text is an id, of any
+//! length: `%`, `:`, `{` and `}` are percent-encoded, and an id of more than 128 bytes stands in
+//! the key as `%sha256=` and its SHA-256. Other ids are visible in the store: one that is a
+//! secret has to be hashed before. The prefixes of the crate's other data are
 //! [refused](PrefixError::Reserved).
+//!
+//! Who can make a server load can make it load for up to the load timeout, without staying: a
+//! loader whose source is slow, or an id that anybody may invent, wants a rate limit in front.
 
 mod envelope;
-mod flight;
+mod error;
+mod lease;
 mod load;
 mod prefix;
 mod service;
 
 use std::time::Duration;
 
+pub use error::{LoadError, SetError};
 pub use prefix::PrefixError;
-pub use service::{KeyValue, SetError};
+pub use service::KeyValue;
 
 /// How long to keep what describes one thing, a user for example: 1 hour.
 pub const USER_DATA_TTL: Duration = Duration::from_secs(3600);

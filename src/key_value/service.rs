@@ -9,14 +9,17 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    PrefixError,
+    PrefixError, SetError,
     envelope::{self, Unreadable},
-    flight::Flights,
+    load::Loads,
     prefix,
 };
 use crate::{
     Store, StoreError,
-    store::operations::value::{Del, Exists, Get, Place, Set},
+    store::{
+        Key,
+        operations::value::{self, Del, Exists, Get, Place, Set},
+    },
 };
 
 /// Values of one kind, under one prefix. Clones are cheap and share their loads.
@@ -27,22 +30,15 @@ pub struct KeyValue {
     pub(super) store: Store,
     prefix: Arc<str>,
     pub(super) schema: u32,
-    pub(super) flights: Arc<Flights>,
-}
-
-/// Why a value was not set.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SetError {
-    /// It cannot be written as JSON: a map whose keys are no strings, or a failing `Serialize`.
-    #[error("the value cannot be serialized: {0}")]
-    Serialize(#[source] serde_json::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
+    pub(super) load_timeout: Duration,
+    pub(super) loads: Arc<Loads>,
 }
 
 impl KeyValue {
+    /// How long a load may take unless [`with_load_timeout`](Self::with_load_timeout) says
+    /// otherwise: a minute.
+    pub const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(60);
+
     /// Values whose keys start with `prefix`, `user` for example, in `store`. The schema is 1.
     ///
     /// # Errors
@@ -55,7 +51,8 @@ impl KeyValue {
             store,
             prefix: prefix.into(),
             schema: 1,
-            flights: Arc::default(),
+            load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
+            loads: Arc::default(),
         })
     }
 
@@ -66,7 +63,19 @@ impl KeyValue {
         Self { schema, ..self }
     }
 
-    /// The value of `id`, if there is one that reads as a `T`. One `GET`, one round trip.
+    /// Sets how long [`get_or_load`](Self::get_or_load) may take to load a value, from calling
+    /// the loader to its end: then the loader is dropped, and all calls that wait for it get
+    /// [`LoadError::TimedOut`](super::LoadError::TimedOut). A minute by default.
+    #[must_use]
+    pub fn with_load_timeout(self, load_timeout: Duration) -> Self {
+        Self {
+            load_timeout,
+            ..self
+        }
+    }
+
+    /// The value of `id`, if there is one that reads as a `T`. One `MGET` of one key, one round
+    /// trip.
     ///
     /// # Errors
     ///
@@ -75,14 +84,14 @@ impl KeyValue {
         &self,
         id: impl Display,
     ) -> Result<Option<T>, StoreError> {
-        self.read(&self.place(id)).await
+        self.read(&self.key(id)).await
     }
 
     /// Sets the value of `id` for `ttl`, at least a millisecond. One EVALSHA, one round trip.
     ///
     /// # Errors
     ///
-    /// When the value cannot be written as JSON, or the store fails.
+    /// When the value cannot be written as JSON, or the store fails or has no room for it.
     pub async fn set<T: Serialize + ?Sized>(
         &self,
         id: impl Display,
@@ -91,7 +100,7 @@ impl KeyValue {
     ) -> Result<(), SetError> {
         let value = envelope::encode(self.schema, value).map_err(SetError::Serialize)?;
         let place = self.place(id);
-        self.flights.forget(&place.value);
+        self.loads.forget(&place.value);
         let ttl = at_least_a_millisecond(ttl);
         Ok(self.store.execute(Set { place, value, ttl }).await?)
     }
@@ -103,7 +112,7 @@ impl KeyValue {
     /// When the store fails: the value may still be there.
     pub async fn del(&self, id: impl Display) -> Result<bool, StoreError> {
         let place = self.place(id);
-        self.flights.forget(&place.value);
+        self.loads.forget(&place.value);
         self.store.execute(Del(place)).await
     }
 
@@ -113,18 +122,22 @@ impl KeyValue {
     ///
     /// When the store fails.
     pub async fn exists(&self, id: impl Display) -> Result<bool, StoreError> {
-        self.store.execute(Exists(self.place(id).value)).await
+        self.store.execute(Exists(self.key(id))).await
     }
 
-    pub(super) fn place(&self, id: impl Display) -> Place {
-        Place::new(self.store.names(), &format!("{}:{id}", self.prefix))
+    pub(super) fn key(&self, id: impl Display) -> Key {
+        value::key(self.store.names(), &self.prefix, id)
+    }
+
+    fn place(&self, id: impl Display) -> Place {
+        Place::new(self.store.names(), self.key(id))
     }
 
     pub(super) async fn read<T: DeserializeOwned>(
         &self,
-        place: &Place,
+        key: &Key,
     ) -> Result<Option<T>, StoreError> {
-        let stored = self.store.execute(Get(place.value.clone())).await?;
+        let stored = self.store.execute(Get(key.clone())).await?;
         Ok(stored.and_then(|bytes| self.decode(&bytes)))
     }
 
@@ -159,6 +172,7 @@ impl fmt::Debug for KeyValue {
             .field("store", &self.store)
             .field("prefix", &self.prefix)
             .field("schema", &self.schema)
+            .field("load_timeout", &self.load_timeout)
             .finish_non_exhaustive()
     }
 }

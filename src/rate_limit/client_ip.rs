@@ -8,28 +8,31 @@ use std::{
 use http::HeaderMap;
 use ipnet::IpNet;
 
-use super::forwarded::{forwarded, x_forwarded_for};
+use super::forwarded::ForwardingField;
 
 /// Which proxies are trusted to say where a request came from.
 ///
-/// Proxies append to `Forwarded` (RFC 7239) or `X-Forwarded-For` the address that they were
-/// called from, so the list is read from the right: its left part is the client's own word.
-/// `Forwarded` is read where it is present and well-formed, else `X-Forwarded-For`; see
-/// [`reading`](Self::reading) to tie it to one of them. Several lines of one field are one list.
-/// Where the address in question is missing or does not parse, it is the connection's peer.
+/// Each proxy appends the address that it was called from to `X-Forwarded-For`, or to `Forwarded`
+/// (RFC 7239). So the list is read from the right, several lines as one; what stands on the left
+/// of the trusted entries is the client's own word and changes nothing. Where the entry in
+/// question is missing or is no address, the client is the connection's peer.
+///
+/// One field is read, `X-Forwarded-For` unless [`reading`](Self::reading) says `Forwarded`; the
+/// other is ignored.
 ///
 /// # Security
 ///
-/// A field that your proxies neither write nor remove is the client's to choose. If they write
-/// only `X-Forwarded-For` and let a client's `Forwarded` through, use `reading`.
+/// The trusted proxies must write this field: what they let through unchanged is the client's to
+/// choose.
 ///
 /// ```
 /// use tower_keep::rate_limit::{ForwardingField, TrustedProxies};
 ///
-/// // One load balancer: the last address of the list is the one that it saw.
-/// let one = TrustedProxies::hops(1).reading(ForwardingField::XForwardedFor);
-/// // Any number of proxies in these networks.
-/// let internal = TrustedProxies::networks(["10.0.0.0/8".parse()?, "fd00::/8".parse()?]);
+/// // One load balancer: the last address of X-Forwarded-For is the one that it saw.
+/// let one = TrustedProxies::hops(1);
+/// // Any number of proxies in these networks, which write Forwarded.
+/// let internal = TrustedProxies::networks(["10.0.0.0/8".parse()?, "fd00::/8".parse()?])
+///     .reading(ForwardingField::Forwarded);
 /// # Ok::<(), ipnet::AddrParseError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -42,19 +45,6 @@ pub struct TrustedProxies {
 enum Trust {
     Hops(usize),
     Networks(Arc<[IpNet]>),
-}
-
-/// The field that trusted proxies write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum ForwardingField {
-    /// `Forwarded` where it is present and well-formed, else `X-Forwarded-For`.
-    #[default]
-    Either,
-    /// `Forwarded` (RFC 7239) only.
-    Forwarded,
-    /// `X-Forwarded-For` only.
-    XForwardedFor,
 }
 
 impl TrustedProxies {
@@ -79,7 +69,7 @@ impl TrustedProxies {
         }
     }
 
-    /// Reads only this field. Default: [`Either`](ForwardingField::Either).
+    /// Reads this field and no other. Default: [`XForwardedFor`](ForwardingField::XForwardedFor).
     #[must_use]
     pub fn reading(self, field: ForwardingField) -> Self {
         Self { field, ..self }
@@ -87,43 +77,43 @@ impl TrustedProxies {
 
     /// The client's address, or the peer's where nothing better is to be had.
     pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+        let mut hops = self.field.hops_from_the_right(headers);
         let client = match &self.trust {
-            Trust::Hops(0) => None,
-            Trust::Hops(count) => self.hops_of(headers).and_then(|hops| {
-                let index = hops.len().checked_sub(*count)?;
-                hops[index]
-            }),
+            Trust::Hops(count) => count.checked_sub(1).and_then(|index| hops.nth(index)?),
             Trust::Networks(networks) => {
                 let trusted = |address: &IpAddr| {
                     let address = address.to_canonical();
                     networks.iter().any(|network| network.contains(&address))
                 };
-                peer.filter(trusted)
-                    .and_then(|_| self.hops_of(headers))
-                    .and_then(|hops| {
-                        let foreign = |hop: &&Option<IpAddr>| !hop.as_ref().is_some_and(trusted);
-                        *hops.iter().rev().find(foreign).or(hops.first())?
-                    })
+                let mut client = peer;
+                while client.as_ref().is_some_and(trusted)
+                    && let Some(hop) = hops.next()
+                {
+                    client = hop;
+                }
+                client
             }
         };
         client.or(peer)
     }
-
-    fn hops_of(&self, headers: &HeaderMap) -> Option<Vec<Option<IpAddr>>> {
-        match self.field {
-            ForwardingField::Either => forwarded(headers).or_else(|| x_forwarded_for(headers)),
-            ForwardingField::Forwarded => forwarded(headers),
-            ForwardingField::XForwardedFor => x_forwarded_for(headers),
-        }
-    }
 }
 
-/// The bytes that stand for an address: all of IPv4, mapped into IPv6 or not, and the /64 of
-/// IPv6, which is what one customer gets.
-pub(super) fn network(address: IpAddr) -> Ipv6Addr {
+/// The bytes that stand for an address: all of IPv4, mapped into IPv6 or not, and the first
+/// `prefix` bits of IPv6 with their number.
+pub(super) fn network(address: IpAddr, prefix: u8) -> ([u8; 17], usize) {
+    let mut bytes = [0; 17];
     match address.to_canonical() {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)),
+        IpAddr::V4(v4) => {
+            bytes[..4].copy_from_slice(&v4.octets());
+            (bytes, 4)
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128 - u32::from(prefix)).unwrap_or(0);
+            let network = Ipv6Addr::from_bits(v6.to_bits() & mask);
+            bytes[..16].copy_from_slice(&network.octets());
+            bytes[16] = prefix;
+            (bytes, 17)
+        }
     }
 }
 
@@ -157,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn hops_are_counted_from_the_right_whatever_stands_on_the_left() {
+    fn hops_are_counted_hops_from_the_right_whatever_stands_on_the_left() {
         let one = TrustedProxies::hops(1);
         for random in ["203.0.113.9", "garbage;=\"", "::1, 1.1.1.1", ""] {
             let line = format!("{random}, 192.0.2.1");
@@ -191,29 +181,28 @@ mod tests {
     }
 
     #[test]
-    fn forwarded_wins_where_it_is_well_formed() {
+    fn one_field_is_read_and_the_other_is_ignored() {
         let one = TrustedProxies::hops(1);
+        let other = one.clone().reading(ForwardingField::Forwarded);
         let both = |forwarded| [(FORWARDED.as_str(), forwarded), (XFF, "192.0.2.2")];
+        for forwarded in ["for=192.0.2.1", "for=unknown", "for=\"192.0.2.1", ""] {
+            assert_eq!(client(&one, "10.0.0.1", &both(forwarded)), "192.0.2.2");
+        }
         assert_eq!(
-            client(&one, "10.0.0.1", &both("for=\"[2001:db8::1]:80\"")),
+            client(&other, "10.0.0.1", &both("for=\"[2001:db8::1]:80\"")),
             "2001:db8::1"
         );
-        assert_eq!(client(&one, "10.0.0.1", &both("for=unknown")), "10.0.0.1");
+        for forwarded in ["for=unknown", "for=\"192.0.2.1", ""] {
+            assert_eq!(client(&other, "10.0.0.1", &both(forwarded)), "10.0.0.1");
+        }
         assert_eq!(
-            client(&one, "10.0.0.1", &both("for=\"192.0.2.1")),
-            "192.0.2.2"
+            client(&other, "10.0.0.1", &[(XFF, "192.0.2.2")]),
+            "10.0.0.1"
         );
-        let xff = one.clone().reading(ForwardingField::XForwardedFor);
-        assert_eq!(
-            client(&xff, "10.0.0.1", &both("for=192.0.2.1")),
-            "192.0.2.2"
-        );
-        let only = one.reading(ForwardingField::Forwarded);
-        assert_eq!(client(&only, "10.0.0.1", &[(XFF, "192.0.2.2")]), "10.0.0.1");
     }
 
     #[test]
-    fn networks_are_walked_from_the_right_to_the_first_stranger() {
+    fn networks_are_walked_hops_from_the_right_to_the_first_stranger() {
         let internal =
             TrustedProxies::networks(["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
         let cases = [
@@ -229,11 +218,16 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_is_grouped_by_64_bits_and_mapped_ipv4_is_ipv4() {
-        let network = |text: &str| network(text.parse().unwrap());
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2::"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    fn ipv6_is_grouped_by_its_prefix_and_mapped_ipv4_is_ipv4() {
+        let network = |text: &str, prefix| network(text.parse().unwrap(), prefix);
+        let (a, b) = ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
+        assert_eq!(network(a, 64), network(b, 64));
+        assert_ne!(network(a, 128), network(b, 128));
+        assert_ne!(network(b, 64), network(b, 128));
+        let (c, d) = ("2001:db8:1:2::1", "2001:db8:1:3::1");
+        assert_ne!(network(c, 64), network(d, 64));
+        assert_eq!(network(c, 48), network(d, 48));
+        assert_eq!(network("::ffff:192.0.2.1", 64), network("192.0.2.1", 48));
+        assert_ne!(network("192.0.2.1", 64), network("192.0.2.2", 64));
     }
 }

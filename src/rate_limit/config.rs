@@ -1,6 +1,6 @@
 //! What a layer was told, shared by all its services.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, request::Parts};
@@ -8,13 +8,14 @@ use http::{HeaderMap, HeaderValue, Response, request::Parts};
 use super::{
     decision::RateLimitDecision,
     denial::{Denial, DenialReason, forbid_storing},
-    denials::Denials,
     failure::{Fallback, StoreFailure},
     headers::HeaderDialect,
     key::{Key, MissingKey},
+    local_denials::{LocalDenials, RECHECK},
     policy::Policy,
+    subject::SubjectKey,
 };
-use crate::store::Store;
+use crate::store::{Store, operations::limit::NamedLimit};
 
 type Cost = Arc<dyn Fn(&Parts) -> u64 + Send + Sync>;
 type Skip = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
@@ -24,7 +25,10 @@ type Factory = Arc<dyn Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Sen
 pub(super) struct Config {
     pub(super) store: Store,
     pub(super) policies: Arc<[Policy]>,
+    /// The policies as the store counts them.
+    pub(super) limits: Arc<[NamedLimit]>,
     pub(super) key: Key,
+    pub(super) subject_key: SubjectKey,
     pub(super) missing_key: MissingKey,
     pub(super) cost: Option<Cost>,
     pub(super) skip: Option<Skip>,
@@ -33,7 +37,8 @@ pub(super) struct Config {
     pub(super) factory: Option<Factory>,
     /// Only there with [`StoreFailure::Local`].
     pub(super) fallback: Option<Fallback>,
-    pub(super) denials: Arc<Denials>,
+    pub(super) denial_recheck: Duration,
+    pub(super) local_denials: Arc<LocalDenials>,
     policy_field: Option<HeaderValue>,
     fallback_field: Option<HeaderValue>,
 }
@@ -41,7 +46,9 @@ pub(super) struct Config {
 impl Config {
     pub(super) fn new(store: Store, policy: Policy) -> Self {
         let mut config = Self {
+            subject_key: SubjectKey::of_namespace(store.namespace()),
             store,
+            limits: Arc::new([policy.limit()]),
             policies: Arc::new([policy]),
             key: Key::default(),
             missing_key: MissingKey::default(),
@@ -51,7 +58,8 @@ impl Config {
             dialect: HeaderDialect::default(),
             factory: None,
             fallback: None,
-            denials: Arc::default(),
+            denial_recheck: RECHECK,
+            local_denials: Arc::new(LocalDenials::new(RECHECK)),
             policy_field: None,
             fallback_field: None,
         };
@@ -66,7 +74,8 @@ impl Config {
             StoreFailure::Local { share } => Some(Fallback::new(&self.policies, share)),
             StoreFailure::Allow | StoreFailure::Deny => None,
         };
-        self.denials = Arc::default();
+        self.limits = self.policies.iter().map(Policy::limit).collect();
+        self.local_denials = Arc::new(LocalDenials::new(self.denial_recheck));
         self.policy_field = self.dialect.policy_field(&self.policies);
         let fallback = self.fallback.as_ref();
         self.fallback_field =
@@ -128,6 +137,7 @@ impl fmt::Debug for Config {
             .field("missing_key", &self.missing_key)
             .field("on_store_error", &self.on_store_error)
             .field("dialect", &self.dialect)
+            .field("denial_recheck", &self.denial_recheck)
             .finish_non_exhaustive()
     }
 }

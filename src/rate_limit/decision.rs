@@ -2,10 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    algorithm::{Verdict, Wait},
-    policy::Policy,
-};
+use super::policy::Policy;
+use crate::store::operations::limit::{Outcome, Wait};
 
 /// What every policy said to a request.
 ///
@@ -33,17 +31,17 @@ pub struct RateLimitDecision {
 #[derive(Debug, Clone)]
 pub struct PolicyDecision {
     policy: Policy,
-    verdict: Verdict,
+    outcome: Outcome,
 }
 
 impl RateLimitDecision {
-    pub(super) fn new(policies: &[Policy], verdicts: Vec<Verdict>, degraded: bool) -> Self {
-        let decision = |(policy, verdict): (&Policy, Verdict)| PolicyDecision {
+    pub(super) fn new(policies: &[Policy], outcomes: Vec<Outcome>, degraded: bool) -> Self {
+        let decision = |(policy, outcome): (&Policy, Outcome)| PolicyDecision {
             policy: policy.clone(),
-            verdict,
+            outcome,
         };
         Self {
-            policies: policies.iter().zip(verdicts).map(decision).collect(),
+            policies: policies.iter().zip(outcomes).map(decision).collect(),
             degraded,
         }
     }
@@ -83,7 +81,7 @@ impl RateLimitDecision {
     /// When a denied request can be sent again: after the longest wait of its policies. `None`
     /// for an admitted request, and for one that costs more than a policy's whole quota.
     pub fn retry_after(&self) -> Option<Duration> {
-        if self.iter().any(|p| p.verdict.wait == Wait::Forever) {
+        if self.iter().any(|p| p.outcome.wait == Wait::Forever) {
             return None;
         }
         self.iter().filter_map(PolicyDecision::retry_after).max()
@@ -117,31 +115,30 @@ impl PolicyDecision {
 
     /// The units left after this request.
     pub fn remaining(&self) -> u64 {
-        self.verdict.remaining
+        self.outcome.remaining
     }
 
     /// The time until the whole quota is available again.
     pub fn reset_after(&self) -> Duration {
-        Duration::from_micros(self.verdict.reset_after)
+        Duration::from_micros(self.outcome.reset_after)
     }
 
     /// The time until more of the quota is available than [`remaining`](Self::remaining): one
     /// unit, or for a denied request as much as it needs. Zero when all of it is.
     pub fn more_after(&self) -> Duration {
-        self.retry_after().unwrap_or_else(|| {
-            Duration::from_micros(self.policy.limit().next_unit_after(&self.verdict))
-        })
+        self.retry_after()
+            .unwrap_or_else(|| Duration::from_micros(self.outcome.more_after))
     }
 
     /// Whether the request costs more than this policy had left.
     pub fn is_violated(&self) -> bool {
-        self.verdict.wait != Wait::None
+        self.outcome.wait != Wait::None
     }
 
     /// The time until this policy has enough for the request that it denied. `None` where it
     /// denied nothing, and where the request costs more than the whole quota.
     pub fn retry_after(&self) -> Option<Duration> {
-        match self.verdict.wait {
+        match self.outcome.wait {
             Wait::Micros(micros) => Some(Duration::from_micros(micros)),
             Wait::None | Wait::Forever => None,
         }

@@ -82,41 +82,46 @@ impl<'a> Denial<'a> {
         }
     }
 
-    /// Problem details (RFC 9457) of the types that the draft registers, with `Retry-After` in
-    /// whole seconds, rounded up, and never to be stored.
+    /// Problem details (RFC 9457) of the types that the draft registers, or the status that says
+    /// the same to a gRPC call, with `Retry-After` in whole seconds, rounded up, and never to be
+    /// stored.
     pub(super) fn response(&self) -> Response<Bytes> {
         let mut response = match self.reason {
-            DenialReason::QuotaExceeded => Problem {
-                kind: "https://iana.org/assignments/http-problem-types#quota-exceeded",
-                title: "Request cannot be satisfied as assigned quota has been exceeded",
-                detail: None,
-                extension: Violated {
-                    policies: self.violated(),
-                },
-            }
-            .into_response(StatusCode::TOO_MANY_REQUESTS),
-            DenialReason::StoreUnavailable => Problem {
-                kind: "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-                title: "Request cannot be satisfied due to temporary server capacity constraints",
-                detail: None,
-                extension: Violated {
-                    policies: self.violated(),
-                },
-            }
-            .into_response(StatusCode::SERVICE_UNAVAILABLE),
+            DenialReason::QuotaExceeded => self.answer(
+                StatusCode::TOO_MANY_REQUESTS,
+                "https://iana.org/assignments/http-problem-types#quota-exceeded",
+                "Request cannot be satisfied as assigned quota has been exceeded",
+            ),
+            DenialReason::StoreUnavailable => self.answer(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+                "Request cannot be satisfied due to temporary server capacity constraints",
+            ),
             DenialReason::MissingKey => Problem {
                 kind: "about:blank",
                 title: "Bad Request",
                 detail: Some("The request lacks what its rate limit is counted by."),
                 extension: Plain {},
             }
-            .into_response(StatusCode::BAD_REQUEST),
+            .answer(StatusCode::BAD_REQUEST, &self.request.headers),
         };
         if let Some(retry_after) = self.retry_after() {
             let seconds = ceil_seconds(retry_after).max(1);
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
         response
+    }
+
+    fn answer(&self, status: StatusCode, kind: &str, title: &str) -> Response<Bytes> {
+        let problem = Problem {
+            kind,
+            title,
+            detail: None,
+            extension: Violated {
+                policies: self.violated(),
+            },
+        };
+        problem.answer(status, &self.request.headers)
     }
 
     fn violated(&self) -> Vec<&'a str> {

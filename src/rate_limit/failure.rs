@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::policy::Policy;
-use crate::store::Store;
+use crate::store::{Store, operations::limit::NamedLimit};
 
-/// What happens to requests while the store does not answer within its deadline.
+/// What happens to requests while the store does not keep count of them: it does not answer
+/// within its deadline, it refuses, or embedded memory has no room for the state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
 pub enum StoreFailure {
@@ -35,13 +36,16 @@ impl Default for StoreFailure {
 pub(super) struct Fallback {
     pub(super) store: Store,
     pub(super) policies: Arc<[Policy]>,
+    pub(super) limits: Arc<[NamedLimit]>,
 }
 
 impl Fallback {
     pub(super) fn new(policies: &[Policy], share: f64) -> Self {
+        let policies: Arc<[_]> = policies.iter().map(|policy| policy.share(share)).collect();
         Self {
             store: Store::memory(),
-            policies: policies.iter().map(|policy| policy.share(share)).collect(),
+            limits: policies.iter().map(Policy::limit).collect(),
+            policies,
         }
     }
 }

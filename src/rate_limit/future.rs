@@ -14,12 +14,17 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{
-    algorithm::Wait, config::Config, decision::RateLimitDecision, denial::DenialReason,
-    failure::StoreFailure, subject::Subject,
+    config::Config,
+    decision::RateLimitDecision,
+    denial::DenialReason,
+    failure::{Fallback, StoreFailure},
 };
 use crate::{
     body::ResponseBody,
-    store::{Execute, operations::limit::Acquire},
+    store::{
+        Execute, Store,
+        operations::limit::{Acquire, NamedLimit, Outcome, Subject, Wait},
+    },
 };
 
 pin_project! {
@@ -140,6 +145,8 @@ pub(super) struct Question {
     cost: u64,
     sent_at: Instant,
     execute: Execute<Acquire>,
+    /// The answer decides about a denial that the process knows.
+    recheck: bool,
     /// The store has failed and the fallback was asked.
     degraded: bool,
 }
@@ -151,19 +158,21 @@ enum Answer {
 
 impl Question {
     /// `now` is a moment before anything is sent.
-    pub(super) fn new(config: Arc<Config>, subject: Subject, cost: u64, now: Instant) -> Self {
-        let execute = config.store.execute(Acquire {
-            names: config.store.names().clone(),
-            subject,
-            policies: config.policies.clone(),
-            cost,
-        });
+    pub(super) fn new(
+        config: Arc<Config>,
+        subject: Subject,
+        cost: u64,
+        now: Instant,
+        recheck: bool,
+    ) -> Self {
+        let execute = ask(&config.store, &config.limits, subject, cost);
         Self {
             config,
             subject,
             cost,
             sent_at: now,
             execute,
+            recheck,
             degraded: false,
         }
     }
@@ -171,49 +180,66 @@ impl Question {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         loop {
             let config = &self.config;
-            let verdicts = match ready!(Pin::new(&mut self.execute).poll(cx)) {
-                Ok(verdicts) => verdicts,
+            let outcomes = match ready!(Pin::new(&mut self.execute).poll(cx)) {
+                Ok(outcomes) => outcomes,
                 Err(error) => {
                     tracing::debug!(target: "tower_keep::rate_limit", %error, policy = ?config.on_store_error, "the limits are not known");
                     match (&config.fallback, config.on_store_error) {
                         (Some(fallback), _) if !self.degraded => {
+                            let Fallback { store, limits, .. } = fallback;
+                            self.execute = ask(store, limits, self.subject, self.cost);
                             self.degraded = true;
-                            self.execute = fallback.store.execute(Acquire {
-                                names: fallback.store.names().clone(),
-                                subject: self.subject,
-                                policies: fallback.policies.clone(),
-                                cost: self.cost,
-                            });
                             continue;
                         }
-                        (_, StoreFailure::Deny) => {
+                        (_, StoreFailure::Allow) => return Poll::Ready(Answer::Admitted(None)),
+                        // The fallback too has no room: nothing passes uncounted by accident.
+                        (_, StoreFailure::Deny | StoreFailure::Local { .. }) => {
                             let reason = DenialReason::StoreUnavailable;
                             return Poll::Ready(Answer::Denied(reason, None));
                         }
-                        _ => return Poll::Ready(Answer::Admitted(None)),
                     }
                 }
             };
-            let admitted = verdicts.iter().all(|verdict| verdict.wait == Wait::None);
+            let admitted = outcomes.iter().all(|outcome| outcome.wait == Wait::None);
             let policies = match (&config.fallback, self.degraded) {
                 (Some(fallback), true) => &fallback.policies,
                 _ => {
-                    if !admitted {
-                        let sent_at = self.sent_at;
-                        config
-                            .denials
-                            .put(self.subject, self.cost, &verdicts, sent_at);
-                    }
+                    self.remember(&outcomes, admitted);
                     &config.policies
                 }
             };
-            let decision = RateLimitDecision::new(policies, verdicts, self.degraded);
+            let decision = RateLimitDecision::new(policies, outcomes, self.degraded);
             return Poll::Ready(match admitted {
                 true => Answer::Admitted(Some(decision)),
                 false => Answer::Denied(DenialReason::QuotaExceeded, Some(decision)),
             });
         }
     }
+
+    /// Keeps the process's own denials in step with the store's answer.
+    fn remember(&self, outcomes: &[Outcome], admitted: bool) {
+        let denials = &self.config.local_denials;
+        match admitted {
+            true if self.recheck => denials.end(self.subject),
+            true => {}
+            false => denials.put(
+                self.subject,
+                self.cost,
+                outcomes,
+                self.sent_at,
+                self.recheck,
+            ),
+        }
+    }
+}
+
+fn ask(store: &Store, limits: &Arc<[NamedLimit]>, subject: Subject, cost: u64) -> Execute<Acquire> {
+    store.execute(Acquire {
+        names: store.names().clone(),
+        subject,
+        limits: limits.clone(),
+        cost,
+    })
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

@@ -2,17 +2,18 @@
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use http::{HeaderName, Method, request::Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header::COOKIE, request::Parts};
 
 use super::{
     client_ip::{TrustedProxies, network},
-    subject::{Subject, SubjectHasher},
+    subject::{SubjectHasher, SubjectKey},
 };
-use crate::peer::peer_addr;
+use crate::{peer::peer_addr, store::operations::limit::Subject};
 
 /// What requests are counted by: each value of the key has its own budget.
 ///
-/// Values reach the store only as SHA-256 digests of 128 bits, never as they are. Keys combine:
+/// Values reach the store only as keyed hashes of 128 bits, never as they are; see
+/// [`with_secret`](super::RateLimitLayer::with_secret). Keys combine:
 ///
 /// ```
 /// use http::HeaderName;
@@ -25,9 +26,22 @@ use crate::peer::peer_addr;
 /// });
 /// ```
 ///
-/// What happens to a request that has no such key says [`MissingKey`].
+/// [`MissingKey`] decides what happens to a request that has no such key.
 #[derive(Clone)]
-pub struct Key(Arc<[Part]>);
+pub struct Key {
+    parts: Arc<[Part]>,
+    /// Bits of an IPv6 address that count.
+    ipv6_prefix: u8,
+}
+
+/// A key that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A length of IPv6 prefixes that would make one client of thousands, or is none.
+    #[error("an IPv6 prefix of {0} bits: expected 48 to 128, as in 64")]
+    Ipv6Prefix(u8),
+}
 
 #[derive(Clone)]
 enum Part {
@@ -58,15 +72,18 @@ pub enum MissingKey {
     Skip,
 }
 
+const IPV6_PREFIX: u8 = 64;
+
 impl Key {
     /// One budget for all requests.
     #[must_use]
     pub fn global() -> Self {
-        Self(Arc::new([]))
+        Self::of_parts(Arc::new([]))
     }
 
-    /// The address at the other end of the connection, IPv6 by /64: [`PeerAddr`](crate::PeerAddr)
-    /// or axum's `ConnectInfo<SocketAddr>` in the request's extensions.
+    /// The address at the other end of the connection, IPv6 by /64. axum's and tonic's servers
+    /// tell it with the features of their names; [`PeerAddr`](crate::PeerAddr) tells it on hyper
+    /// and any other.
     #[must_use]
     pub fn peer_ip() -> Self {
         Self::of(Part::PeerIp)
@@ -79,8 +96,8 @@ impl Key {
         Self::of(Part::ClientIp(proxies))
     }
 
-    /// A request header's value. A header that stands there twice is missing: which of the two
-    /// the application believes is not known here.
+    /// The value of a header field. Its lines are one value, as RFC 9110 joins them (`Cookie` by
+    /// semicolons, as RFC 9113 does), so that it does not matter how a client splits it.
     #[must_use]
     pub fn header(name: HeaderName) -> Self {
         Self::of(Part::Header(name))
@@ -118,22 +135,54 @@ impl Key {
         })
     }
 
-    /// Counts by both: each pair of values has its own budget.
+    /// Groups IPv6 addresses by their first `bits`, from 48 (a whole site) to 128 (each address
+    /// by itself). The default is 64, the least that one customer gets. IPv4 addresses count one
+    /// by one.
+    ///
+    /// # Errors
+    ///
+    /// When `bits` is not from 48 to 128.
+    pub fn with_ipv6_prefix(self, bits: u8) -> Result<Self, KeyError> {
+        match bits {
+            48..=128 => Ok(Self {
+                ipv6_prefix: bits,
+                ..self
+            }),
+            _ => Err(KeyError::Ipv6Prefix(bits)),
+        }
+    }
+
+    /// Counts by both: each pair of values has its own budget. An IPv6 prefix that either of them
+    /// has set is that of both, this one's before the other's.
     #[must_use]
     #[allow(clippy::needless_pass_by_value)] // a builder reads better without a borrow
     pub fn and(self, other: Self) -> Self {
-        Self(self.0.iter().chain(&*other.0).cloned().collect())
+        let ipv6_prefix = match self.ipv6_prefix {
+            IPV6_PREFIX => other.ipv6_prefix,
+            set => set,
+        };
+        Self {
+            parts: self.parts.iter().chain(&*other.parts).cloned().collect(),
+            ipv6_prefix,
+        }
     }
 
     fn of(part: Part) -> Self {
-        Self(Arc::new([part]))
+        Self::of_parts(Arc::new([part]))
+    }
+
+    fn of_parts(parts: Arc<[Part]>) -> Self {
+        Self {
+            parts,
+            ipv6_prefix: IPV6_PREFIX,
+        }
     }
 
     /// The request's subject, and whether the request has all parts of the key. One hash.
-    pub(super) fn subject(&self, request: &Parts) -> (Subject, bool) {
-        let mut hasher = SubjectHasher::new();
-        for part in &*self.0 {
-            part.hash(request, &mut hasher);
+    pub(super) fn subject(&self, key: &SubjectKey, request: &Parts) -> (Subject, bool) {
+        let mut hasher = SubjectHasher::new(key);
+        for part in &*self.parts {
+            part.hash(request, self.ipv6_prefix, &mut hasher);
         }
         hasher.finish()
     }
@@ -147,22 +196,19 @@ impl Default for Key {
 }
 
 impl Part {
-    fn hash(&self, request: &Parts, hasher: &mut SubjectHasher) {
+    fn hash(&self, request: &Parts, ipv6_prefix: u8, hasher: &mut SubjectHasher) {
         let peer = || peer_addr(&request.extensions).map(|peer| peer.ip());
         let mut ip = |address| {
-            let network = Option::map(address, |address| network(address).octets());
-            hasher.part("ip", "", network.as_ref().map(<[u8; 16]>::as_slice));
+            let network = Option::map(address, |address| network(address, ipv6_prefix));
+            let bytes = network.as_ref().map(|(bytes, len)| &bytes[..*len]);
+            hasher.part("ip", "", bytes);
         };
         match self {
             Self::PeerIp => ip(peer()),
             Self::ClientIp(proxies) => ip(proxies.client(peer(), &request.headers)),
             Self::Header(name) => {
-                let mut lines = request.headers.get_all(name).iter();
-                let value = match (lines.next(), lines.next()) {
-                    (Some(value), None) => Some(value.as_bytes()),
-                    _ => None,
-                };
-                hasher.part("header", name.as_str(), value);
+                let value = joined(&request.headers, name);
+                hasher.part("header", name.as_str(), value.as_deref());
             }
             Self::Method => hasher.part("method", "", Some(standard(&request.method).as_bytes())),
             #[cfg(feature = "axum")]
@@ -173,6 +219,19 @@ impl Part {
             Self::Custom { name, f } => f(request, &mut |value| hasher.part("fn", name, value)),
         }
     }
+}
+
+/// All lines of a field as one value; `None` without any.
+fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
+    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let first = Cow::Borrowed(lines.next()?);
+    let separator: &[u8] = if *name == COOKIE { b"; " } else { b", " };
+    Some(lines.fold(first, |joined, line| {
+        let mut joined = joined.into_owned();
+        joined.extend_from_slice(separator);
+        joined.extend_from_slice(line);
+        Cow::Owned(joined)
+    }))
 }
 
 fn standard(method: &Method) -> &str {
@@ -192,7 +251,7 @@ fn standard(method: &Method) -> &str {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(&*self.0).finish()
+        f.debug_set().entries(&*self.parts).finish()
     }
 }
 

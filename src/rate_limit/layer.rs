@@ -1,6 +1,6 @@
 //! The layer: what is limited, by what, and what happens then.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Response, request::Parts};
@@ -14,6 +14,7 @@ use super::{
     key::{Key, MissingKey},
     policy::{Policy, PolicyError},
     service::RateLimit,
+    subject::SubjectKey,
 };
 use crate::store::Store;
 
@@ -27,7 +28,9 @@ use crate::store::Store;
 /// | [`with_skip`](Self::with_skip) | no request is skipped |
 /// | [`on_store_error`](Self::on_store_error) | a limiter in this process takes over |
 /// | [`with_headers`](Self::with_headers) | draft 10 of the RateLimit fields |
-/// | [`with_response`](Self::with_response) | problem details |
+/// | [`with_response`](Self::with_response) | problem details, to gRPC calls a status |
+/// | [`with_denial_recheck`](Self::with_denial_recheck) | 5 s |
+/// | [`with_secret`](Self::with_secret) | the store's namespace |
 ///
 /// All services that one layer makes share what it remembers.
 #[derive(Debug, Clone)]
@@ -60,7 +63,7 @@ impl RateLimitLayer {
         self.set(|config| config.key = key)
     }
 
-    /// Says what is done with requests that do not have the key.
+    /// Decides what is done with requests that do not have the key.
     #[must_use]
     pub fn on_missing_key(self, missing_key: MissingKey) -> Self {
         self.set(|config| config.missing_key = missing_key)
@@ -80,7 +83,7 @@ impl RateLimitLayer {
         self.set(|config| config.skip = Some(Arc::new(skip)))
     }
 
-    /// Says what happens while the store does not answer.
+    /// Decides what happens while the store does not answer, refuses or has no room.
     #[must_use]
     pub fn on_store_error(self, failure: StoreFailure) -> Self {
         self.set(|config| config.on_store_error = failure)
@@ -101,6 +104,29 @@ impl RateLimitLayer {
         factory: impl Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
         self.set(|config| config.factory = Some(Arc::new(factory)))
+    }
+
+    /// After a denial, repeats of the request are denied in this process, without the store, until
+    /// the time that the client was told. Every `interval` one of them asks the store
+    /// nevertheless, so that a reset, a raised quota or a flush is seen. Default 5 s; zero asks
+    /// for each request.
+    #[must_use]
+    pub fn with_denial_recheck(self, interval: Duration) -> Self {
+        self.set(|config| config.denial_recheck = interval)
+    }
+
+    /// Hashes what requests are counted by under `secret`.
+    ///
+    /// Addresses, API keys and other values of the [`Key`] reach the store as BLAKE3 keyed
+    /// hashes of 128 bits. By default the hash's key is derived from the store's namespace. That
+    /// keeps tables made for other applications from being of use; but whoever reads the keys in
+    /// the store and knows the namespace, which stands in them, can try out values, and there
+    /// are only 2^32 IPv4 addresses. Under a secret that the store does not hold, of at least
+    /// 16 random bytes, they learn nothing. All processes, and all layers that are to share a
+    /// budget, need the same secret; with a new one all counts begin anew.
+    #[must_use]
+    pub fn with_secret(self, secret: impl AsRef<[u8]>) -> Self {
+        self.set(|config| config.subject_key = SubjectKey::of_secret(secret.as_ref()))
     }
 
     fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {

@@ -25,35 +25,42 @@
 //! # What a request goes through
 //!
 //! 1. A request that [`with_skip`](RateLimitLayer::with_skip) names passes without a limit.
-//! 2. The [`Key`] makes the request's subject. What happens without one says [`MissingKey`].
+//! 2. The [`Key`] makes the request's subject. [`MissingKey`] decides what happens without one.
 //! 3. If the subject was denied before and the time that it was told is not over, the request is
-//!    denied in the process: no command reaches the store.
+//!    denied in the process: no command reaches the store. Every five seconds
+//!    ([`with_denial_recheck`](RateLimitLayer::with_denial_recheck)) one request asks again.
 //! 4. The store checks all policies of the layer and takes the request's cost of all or of none,
 //!    in one step. A denied request has consumed nothing.
-//! 5. If the store does not answer within its deadline, [`StoreFailure`] says what follows.
+//! 5. If the store does not answer within its deadline, refuses or has no room, [`StoreFailure`]
+//!    decides what follows.
 //! 6. An admitted request goes to the inner service with the [`RateLimitDecision`] in its
 //!    extensions, and the response gets the fields and the decision.
 //!
 //! # Cost
 //!
 //! One `EVALSHA` and so one round trip for an admitted request, whatever the number of
-//! policies; none for a repeated denial. Redis holds one small string a subject and policy, which
-//! expires when the limit has replenished. Time is the Redis server's own.
+//! policies; none for a repeated denial. Redis holds one small hash a subject and policy, which
+//! expires when the limit has replenished or soon after. Time is the Redis server's own.
 //!
 //! # Denials
 //!
 //! By default problem details (RFC 9457), never to be stored by a cache; see
 //! [`with_response`](RateLimitLayer::with_response) to change them.
 //!
-//! | | Status | Type | `Retry-After` |
-//! |---|---|---|---|
-//! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds |
-//! | it costs more than a whole quota | 429 | `quota-exceeded` | none |
-//! | the store failed, with [`StoreFailure::Deny`] | 503 | `temporary-reduced-capacity` | 1 |
-//! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none |
+//! | | Status | Type | `Retry-After` | gRPC |
+//! |---|---|---|---|---|
+//! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds | 8 |
+//! | it costs more than a whole quota | 429 | `quota-exceeded` | none | 8 |
+//! | the store failed, with [`StoreFailure::Deny`] | 503 | `temporary-reduced-capacity` | 1 | 14 |
+//! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none | 3 |
+//!
+//! A gRPC call (`content-type: application/grpc…`) is answered by HTTP 200 and trailers alone,
+//! with the status of the last column.
 //!
 //! # Deployment
 //!
+//! - axum's and tonic's servers tell the peer, with the features of their names; on hyper and any
+//!   other put [`PeerAddr`](crate::PeerAddr) around each connection's service.
 //! - Behind a proxy the peer is the proxy: use [`Key::client_ip`], and read the caveat of
 //!   [`TrustedProxies`].
 //! - Stacked layers each add their fields. Where an outer one admits and an inner one denies, the
@@ -62,31 +69,31 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-pub(crate) mod algorithm;
 mod client_ip;
 mod config;
 mod decision;
 mod denial;
-mod denials;
 mod failure;
 mod forwarded;
 mod future;
 mod headers;
 mod key;
 mod layer;
+mod local_denials;
 mod policy;
 mod quota;
 mod service;
-pub(crate) mod subject;
+mod subject;
 
-pub use algorithm::Algorithm;
-pub use client_ip::{ForwardingField, TrustedProxies};
+pub use crate::store::operations::limit::Algorithm;
+pub use client_ip::TrustedProxies;
 pub use decision::{PolicyDecision, RateLimitDecision};
 pub use denial::{Denial, DenialReason};
 pub use failure::StoreFailure;
+pub use forwarded::ForwardingField;
 pub use future::ResponseFuture;
 pub use headers::HeaderDialect;
-pub use key::{Key, MissingKey};
+pub use key::{Key, KeyError, MissingKey};
 pub use layer::RateLimitLayer;
 pub use policy::{Policy, PolicyError};
 pub use quota::{Quota, QuotaError};

@@ -4,10 +4,8 @@ use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 
 use sfv::{BareItem, Item, ItemSerializer, KeyRef, Parser, StringRef, TokenRef};
 
-use super::{
-    algorithm::{Algorithm, Limit},
-    quota::{Quota, QuotaError},
-};
+use super::quota::{Quota, QuotaError};
+use crate::store::operations::limit::{Algorithm, NamedLimit};
 
 /// A quota policy: a name, a [`Quota`] and the [`Algorithm`] that enforces it.
 ///
@@ -27,18 +25,20 @@ use super::{
 /// # Ok::<(), tower_keep::rate_limit::PolicyError>(())
 /// ```
 ///
-/// The name is part of the key in the store: two layers with the same policy name and the same
-/// kind of [`Key`](super::Key) draw from one budget. A policy whose quota is changed between
-/// deployments keeps its state.
+/// What is consumed goes by the name, the algorithm and the window: two layers with the same of
+/// these and the same kind of [`Key`](super::Key) draw from one budget, and policies that differ
+/// in one of them know nothing of each other. When a deployment changes the quota, everybody
+/// keeps the fraction of it that they have used.
+///
+/// Every quota is enforced exactly: never more of it is admitted, and in the long run no less.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Policy(Arc<Inner>);
 
 #[derive(PartialEq, Eq)]
 struct Inner {
     name: Box<str>,
-    key_name: Box<str>,
     quota: Quota,
-    limit: Limit,
+    algorithm: Algorithm,
 }
 
 /// A policy that cannot be used.
@@ -88,8 +88,7 @@ impl Policy {
     ///
     /// # Errors
     ///
-    /// When the name is no structured-field String of 1 to 100 characters, or the quota would
-    /// come out more than 1 % stricter (above 10,000 units a second some do).
+    /// When the name is no structured-field String of 1 to 100 characters.
     pub fn gcra(name: &str, quota: Quota) -> Result<Self, PolicyError> {
         Self::new(name, quota, Algorithm::Gcra)
     }
@@ -107,30 +106,20 @@ impl Policy {
         if !(1..=MAX_NAME).contains(&name.len()) || StringRef::from_str(name).is_err() {
             return Err(PolicyError::Name(name.chars().take(MAX_NAME).collect()));
         }
-        let limit = quota.under(algorithm).map_err(|error| PolicyError::Quota {
-            name: name.to_owned(),
-            error,
-        })?;
-        Ok(Self::with_limit(name, quota, limit))
-    }
-
-    fn with_limit(name: &str, quota: Quota, limit: Limit) -> Self {
-        Self(Arc::new(Inner {
+        Ok(Self(Arc::new(Inner {
             name: name.into(),
-            key_name: key_name(name).into(),
             quota,
-            limit,
-        }))
+            algorithm,
+        })))
     }
 
-    /// The same policy with a share of the quota. A smaller quota has a longer emission
-    /// interval, so it is at least as exact.
+    /// The same policy with a share of the quota.
     pub(super) fn share(&self, share: f64) -> Self {
-        let quota = self.0.quota.share(share);
-        match quota.under(self.algorithm()) {
-            Ok(limit) => Self::with_limit(self.name(), quota, limit),
-            Err(_) => self.clone(),
-        }
+        Self(Arc::new(Inner {
+            name: self.0.name.clone(),
+            quota: self.0.quota.share(share),
+            algorithm: self.0.algorithm,
+        }))
     }
 
     /// The name that clients see.
@@ -145,17 +134,13 @@ impl Policy {
 
     /// How the quota is enforced.
     pub fn algorithm(&self) -> Algorithm {
-        self.0.limit.algorithm
+        self.0.algorithm
     }
 
-    pub(crate) fn limit(&self) -> Limit {
-        self.0.limit
-    }
-
-    /// The name as a part of a key.
-    #[cfg_attr(not(feature = "redis"), allow(dead_code))]
-    pub(crate) fn key_name(&self) -> &str {
-        &self.0.key_name
+    /// The limit to ask the store for.
+    pub(super) fn limit(&self) -> NamedLimit {
+        let limit = self.0.quota.under(self.0.algorithm);
+        NamedLimit::new(&key_name(&self.0.name), limit)
     }
 
     /// The item as clients are told: without `alg`, which is nobody else's business.
@@ -291,8 +276,7 @@ mod tests {
 
     #[test]
     fn a_name_is_safe_in_a_key() {
-        let policy = parse(r#""{a} *:%1";q=1;w=1"#).unwrap();
-        assert_eq!(policy.key_name(), "%7Ba%7D%20%2A%3A%251");
+        assert_eq!(key_name("{a} *:%1"), "%7Ba%7D%20%2A%3A%251");
     }
 
     #[test]
@@ -343,7 +327,10 @@ mod tests {
                 r#""burst";q=5;w=999999999999"#,
                 "expected whole seconds from 1",
             ),
-            (r#""burst";q=300000;w=1"#, "use 250000 or alg=fixed"),
+            (
+                r#""burst";q=1000000000001;w=1"#,
+                "a quota of 1000000000001 units: expected 1 to 1000000000000",
+            ),
             (
                 r#""";q=5;w=10"#,
                 "expected 1 to 100 printable ASCII characters",

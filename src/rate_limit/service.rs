@@ -16,6 +16,7 @@ use super::{
     denial::DenialReason,
     future::{Question, ResponseFuture},
     key::MissingKey,
+    local_denials::Known,
 };
 use crate::body::ResponseBody;
 
@@ -54,7 +55,7 @@ where
         if config.skips(&parts) {
             return ResponseFuture::unlimited(inner.call(Request::from_parts(parts, body)));
         }
-        let (subject, complete) = config.key.subject(&parts);
+        let (subject, complete) = config.key.subject(&config.subject_key, &parts);
         if !complete {
             warn_once(config);
             match config.missing_key {
@@ -73,15 +74,20 @@ where
         }
         let cost = config.cost(&parts);
         let now = Instant::now();
-        if let Some(verdicts) = config.denials.get(subject, cost, &config.policies, now) {
-            let decision = RateLimitDecision::new(&config.policies, verdicts, false);
-            return ResponseFuture::refused(config.deny(
-                DenialReason::QuotaExceeded,
-                Some(&decision),
-                &parts,
-            ));
-        }
-        let question = Question::new(config.clone(), subject, cost, now);
+        let known = config.local_denials.get(subject, cost, &config.limits, now);
+        let recheck = match known {
+            Known::Nothing => false,
+            Known::Recheck => true,
+            Known::Denied(outcomes) => {
+                let decision = RateLimitDecision::new(&config.policies, outcomes, false);
+                return ResponseFuture::refused(config.deny(
+                    DenialReason::QuotaExceeded,
+                    Some(&decision),
+                    &parts,
+                ));
+            }
+        };
+        let question = Question::new(config.clone(), subject, cost, now, recheck);
         ResponseFuture::asking(question, inner, Request::from_parts(parts, body))
     }
 }

@@ -1,25 +1,36 @@
-//! Who is limited, as a digest: no address and no API key ever reaches the store.
+//! What requests are counted by, hashed.
 
-use std::fmt;
+use crate::store::operations::limit::Subject;
 
-use base64::{display::Base64Display, prelude::BASE64_URL_SAFE_NO_PAD};
-use sha2::{Digest, Sha256};
+/// What subjects are hashed under, so that a digest says nothing to those who do not have it:
+/// the whole of IPv4 is hashed in minutes.
+#[derive(Clone)]
+pub(super) struct SubjectKey([u8; 32]);
 
-/// The first 128 bits of a SHA-256 over the parts of a key. Displayed as base64url.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Subject([u8; 16]);
+impl SubjectKey {
+    /// The key of a namespace: as secret as that is.
+    pub(super) fn of_namespace(namespace: &str) -> Self {
+        const CONTEXT: &str = "tower-keep 2026-11-24 rate limit subjects of a namespace";
+        Self(blake3::derive_key(CONTEXT, namespace.as_bytes()))
+    }
 
-/// Collects the parts, each with its kind and its length, so that no two lists of parts
+    pub(super) fn of_secret(secret: &[u8]) -> Self {
+        const CONTEXT: &str = "tower-keep 2026-11-24 rate limit subjects under a secret";
+        Self(blake3::derive_key(CONTEXT, secret))
+    }
+}
+
+/// Collects the parts of a key, each with its kind and its length, so that no two lists of parts
 /// read the same.
 pub(super) struct SubjectHasher {
-    sha: Sha256,
+    hasher: blake3::Hasher,
     incomplete: bool,
 }
 
 impl SubjectHasher {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(key: &SubjectKey) -> Self {
         Self {
-            sha: Sha256::new(),
+            hasher: blake3::Hasher::new_keyed(&key.0),
             incomplete: false,
         }
     }
@@ -30,45 +41,26 @@ impl SubjectHasher {
         self.bytes(name.as_bytes());
         match value {
             Some(value) => {
-                self.sha.update([1]);
+                self.hasher.update(&[1]);
                 self.bytes(value);
             }
             None => {
-                self.sha.update([0]);
+                self.hasher.update(&[0]);
                 self.incomplete = true;
             }
         }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.sha.update((bytes.len() as u64).to_le_bytes());
-        self.sha.update(bytes);
+        self.hasher.update(&(bytes.len() as u64).to_le_bytes());
+        self.hasher.update(bytes);
     }
 
     /// The subject, and whether the request had all the parts.
     pub(super) fn finish(self) -> (Subject, bool) {
-        let digest = self.sha.finalize();
-        let mut first = [0; 16];
-        first.copy_from_slice(&digest[..16]);
-        (Subject(first), !self.incomplete)
-    }
-}
-
-impl Subject {
-    pub(super) fn first_byte(&self) -> u8 {
-        self.0[0]
-    }
-}
-
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Base64Display::new(&self.0, &BASE64_URL_SAFE_NO_PAD).fmt(f)
-    }
-}
-
-impl fmt::Debug for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Subject({self})")
+        let mut digest = [0; 16];
+        self.hasher.finalize_xof().fill(&mut digest);
+        (Subject::new(digest), !self.incomplete)
     }
 }
 
@@ -76,8 +68,8 @@ impl fmt::Debug for Subject {
 mod tests {
     use super::*;
 
-    fn subject(parts: &[(&str, Option<&str>)]) -> String {
-        let mut hasher = SubjectHasher::new();
+    fn subject(key: &SubjectKey, parts: &[(&str, Option<&str>)]) -> String {
+        let mut hasher = SubjectHasher::new(key);
         for (kind, value) in parts {
             hasher.part("kind", kind, value.map(str::as_bytes));
         }
@@ -95,14 +87,30 @@ mod tests {
             &[("a", Some("b")), ("a", Some("b"))],
             &[("a", Some("ba")), ("a", Some(""))],
         ];
+        let key = SubjectKey::of_namespace("keep");
         let subjects: std::collections::HashSet<_> =
-            lists.iter().map(|list| subject(list)).collect();
+            lists.iter().map(|list| subject(&key, list)).collect();
         assert_eq!(subjects.len(), lists.len());
     }
 
     #[test]
+    fn another_namespace_or_secret_makes_another_subject_of_the_same_parts() {
+        let keys = [
+            SubjectKey::of_namespace("keep"),
+            SubjectKey::of_namespace("shop"),
+            SubjectKey::of_secret(b"keep"),
+            SubjectKey::of_secret(b"shop"),
+        ];
+        let parts = [("ip", Some("192.0.2.1"))];
+        let subjects: std::collections::HashSet<_> =
+            keys.iter().map(|key| subject(key, &parts)).collect();
+        assert_eq!(subjects.len(), keys.len());
+    }
+
+    #[test]
     fn it_is_128_bits_that_a_key_can_hold() {
-        let subject = subject(&[("ip", Some("192.0.2.1"))]);
+        let key = SubjectKey::of_namespace("keep");
+        let subject = subject(&key, &[("ip", Some("192.0.2.1"))]);
         assert_eq!(subject.len(), 22);
         assert!(
             subject

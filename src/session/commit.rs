@@ -7,10 +7,17 @@ use http::StatusCode;
 use super::{
     Session, SessionError, StoreFailure,
     head::CookieChange,
-    id::{self, LogId, SessionId},
+    id::{self, LogId, Place, SessionId},
+    report,
     state::{Stored, Target},
+    stored::Found,
 };
-use crate::store::operations::session::{Changes, CommitSession, CreateSession, Renewal};
+use crate::store::{
+    StoreError,
+    operations::session::{
+        Changes, CommitSession, Committed, CreateSession, Follower, Renewal, Via,
+    },
+};
 
 /// How a request's session ends.
 #[derive(Debug)]
@@ -27,16 +34,10 @@ pub(super) enum Ending {
 pub(super) struct Plan {
     target: Option<Target>,
     changes: Arc<Changes>,
-    renew: Renew,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Renew {
-    No,
-    /// The id has reached its age: once is enough, so not if another request has done it.
-    Due,
-    /// The handler has asked for it.
-    Asked,
+    /// Whether to ask for a new id.
+    renews: bool,
+    /// Who logs in. It comes with a new id.
+    login: Option<Arc<str>>,
 }
 
 impl Session {
@@ -47,25 +48,26 @@ impl Session {
         state.closed = true;
         let changes = state.take_changes();
         let changed = !changes.is_empty() || state.renew;
-        if state.failed.is_some() && (changed || config.on_store_error == StoreFailure::Unavailable)
-        {
-            return Ending::Unavailable;
+        if let Some(error) = &state.failed {
+            report::unavailable(error);
+            if changed || config.on_store_error == StoreFailure::Unavailable {
+                return Ending::Unavailable;
+            }
         }
-        let dropped = status.is_server_error() && !config.commit_on_server_error;
-        let due = |interval| {
-            let live = state.live();
-            live.is_some_and(|live| live.id_age >= interval && !live.place.moved)
-        };
-        let renew = match (state.renew, config.renewal) {
-            (true, _) => Renew::Asked,
-            (false, Some(interval)) if due(interval) => Renew::Due,
-            (false, _) => Renew::No,
-        };
+        let dropped = status.is_server_error() && !config.commit_on_server_error
+            || status == StatusCode::PAYLOAD_TOO_LARGE && state.too_large;
+        let due = |interval| state.live().is_some_and(|live| live.age.id >= interval);
+        let renews = state.renew || config.renewal.is_some_and(due);
         let target = self.target(&state.stored);
+        let login = state.login.clone();
         let commits = match &state.stored {
             _ if dropped => false,
-            Stored::Unknown | Stored::Live(_) => !changes.is_empty() || renew != Renew::No,
-            Stored::Absent => changes.fields.values().any(Option::is_some),
+            // An id that a pointer led to is renewed by a login as another user alone.
+            Stored::Live(live) if login.is_none() && live.place.via != Via::Presented => {
+                !changes.is_empty()
+            }
+            Stored::Unknown | Stored::Live(_) => !changes.is_empty() || renews,
+            Stored::Absent => login.is_some() || changes.fields.values().any(Option::is_some),
             Stored::Ended(lineage) => {
                 if changed {
                     report_dropped(lineage);
@@ -77,7 +79,8 @@ impl Session {
             return Ending::Commit(Plan {
                 target,
                 changes: Arc::new(changes),
-                renew,
+                renews,
+                login,
             });
         }
         Ending::Done(if state.destroyed {
@@ -88,53 +91,60 @@ impl Session {
     }
 
     /// Commits, and says what the client is to do with its cookie. One round trip; two when the
-    /// request has changed a session without reading it and it is not there, and one more for
-    /// every renewal by another request meanwhile.
+    /// request has changed a session without reading it and it is not there or its id is new, and
+    /// one more for every renewal by another request meanwhile.
     pub(super) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
         if let Some(target) = &plan.target {
-            if let Some(change) = self.commit_to(target, &plan).await? {
-                return Ok(change);
-            }
-            if let Some(lineage) = &target.lineage {
-                report_dropped(lineage);
-                return Ok(CookieChange::Keep);
+            match self.commit_to(target, &plan).await? {
+                Found::Here(_, change) => return Ok(change),
+                // Whoever logs in gets a session of their own.
+                Found::Another => {}
+                Found::Nowhere => {
+                    if let Some(lineage) = &target.lineage {
+                        report_dropped(lineage);
+                        return Ok(CookieChange::Keep);
+                    }
+                }
             }
         }
         self.create(&plan).await
     }
 
-    /// Commits to a session that is there; `None` if it is not.
+    /// Commits to a session that is there.
     async fn commit_to(
         &self,
         target: &Target,
         plan: &Plan,
-    ) -> Result<Option<CookieChange>, SessionError> {
-        let new_id = match plan.renew {
-            Renew::No => None,
-            Renew::Due | Renew::Asked => Some(SessionId::renewed(&target.place)?),
+    ) -> Result<Found<CookieChange>, SessionError> {
+        let new_id = match plan.renews {
+            true => Some(SessionId::renewed(&target.place)?),
+            false => None,
         };
-        let new_id = |moved: bool| {
-            new_id
-                .as_ref()
-                .filter(|_| !moved || plan.renew == Renew::Asked)
-        };
-        let renewal = |id: &SessionId| {
-            let new = id.place();
-            Renewal {
+        let renewal = |place: &Place| {
+            let new = new_id.as_ref()?.place();
+            // Through an old id only a login asks for a new one.
+            let asks = plan.login.is_some() || place.via == Via::Presented;
+            asks.then(|| Renewal {
+                user: plan.login.clone(),
+                old_hash: place.id_hash().into(),
                 key: new.key(self.0.store.names()),
                 id_hash: new.id_hash().into(),
                 grace: self.0.config.grace,
-            }
+            })
         };
-        let commit = |access, moved| CommitSession {
+        let commit = |access, place: &Place| CommitSession {
             access,
             changes: plan.changes.clone(),
-            renewal: new_id(moved).map(renewal),
+            renewal: renewal(place),
         };
-        let reached = self.reach(target.clone(), commit).await?;
-        Ok(reached.map(|(place, remaining)| match new_id(place.moved) {
-            Some(id) => CookieChange::Issue(id.clone(), remaining),
-            None => CookieChange::Keep,
+        let follower = match plan.login {
+            Some(_) => Follower::Login,
+            None => Follower::Request,
+        };
+        let found = self.reach(target.clone(), follower, commit).await?;
+        Ok(found.map(|committed| match (committed, new_id) {
+            (Committed::NewId(remaining), Some(id)) => CookieChange::Issue(id, remaining),
+            _ => CookieChange::Keep,
         }))
     }
 
@@ -144,19 +154,23 @@ impl Session {
         let fields = (plan.changes.fields.iter())
             .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
             .collect::<BTreeMap<_, _>>();
-        if fields.is_empty() {
+        if fields.is_empty() && plan.login.is_none() {
             return Ok(CookieChange::Keep);
         }
         let id = SessionId::random()?;
-        let timeouts = self.0.config.timeouts();
+        let rules = self.rules();
         let create = CreateSession {
             key: id.place().key(self.0.store.names()),
-            timeouts,
+            ttl: rules.idle.min(rules.absolute),
             lineage: id::lineage()?,
+            user: plan.login.clone(),
             fields: Arc::new(fields),
         };
-        self.0.store.execute(create).await?;
-        Ok(CookieChange::Issue(id, timeouts.absolute))
+        match self.0.store.execute(create).await {
+            Ok(()) => Ok(CookieChange::Issue(id, rules.absolute)),
+            Err(StoreError::NoRoom) => Err(SessionError::TooLarge),
+            Err(error) => Err(error.into()),
+        }
     }
 }
 

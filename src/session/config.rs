@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::cookie::CookieSettings;
-use crate::store::operations::session::Timeouts;
+use crate::store::operations::session::Rules;
 
 /// A setting that cannot be used: its name, its value and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +38,8 @@ pub(super) struct Config {
     pub(super) grace: Duration,
     pub(super) on_store_error: StoreFailure,
     pub(super) commit_on_server_error: bool,
+    pub(super) max_bytes: usize,
+    pub(super) max_keys: usize,
 }
 
 const HOUR: u64 = 3600;
@@ -53,16 +55,20 @@ impl Default for Config {
             grace: Duration::from_secs(10),
             on_store_error: StoreFailure::default(),
             commit_on_server_error: false,
+            max_bytes: 64 << 10,
+            max_keys: 128,
         }
     }
 }
 
 impl Config {
-    pub(super) fn timeouts(&self) -> Timeouts {
-        Timeouts {
+    pub(super) fn rules(&self) -> Rules {
+        Rules {
             idle: self.idle,
             absolute: self.absolute,
             touch_every: self.idle.mul_f64(self.touch_fraction),
+            max_bytes: self.max_bytes,
+            max_keys: self.max_keys,
         }
     }
 }
@@ -81,6 +87,24 @@ pub(super) fn duration(
         Err(SessionConfigError {
             name,
             value: format!("{value:?}"),
+            expected,
+        })
+    }
+}
+
+/// A number from one to `most`.
+pub(super) fn bound(
+    name: &'static str,
+    value: usize,
+    most: usize,
+    expected: &'static str,
+) -> Result<usize, SessionConfigError> {
+    if (1..=most).contains(&value) {
+        Ok(value)
+    } else {
+        Err(SessionConfigError {
+            name,
+            value: value.to_string(),
             expected,
         })
     }

@@ -4,6 +4,10 @@ use http::StatusCode;
 
 use crate::store::StoreError;
 
+/// What a client is told.
+pub(super) const UNAVAILABLE: &str = "The session store is unavailable.";
+pub(super) const TOO_LARGE: &str = "The session would hold too much.";
+
 /// Why a session could not be read or changed.
 ///
 /// With the feature `axum` it is a response (`IntoResponse`), with [`status`](Self::status) and
@@ -45,6 +49,17 @@ pub enum SessionError {
     #[error("the session value {0:?} is changed by too many at once")]
     Contended(Box<str>),
 
+    /// The session would hold more than its layer allows, in
+    /// [bytes](super::SessionLayer::with_max_bytes) or in
+    /// [keys](super::SessionLayer::with_max_keys). It is as it was, and where a handler answers
+    /// with this status, nothing else of the request is committed either.
+    #[error("the session would grow over its bounds")]
+    TooLarge,
+
+    /// [`login`](super::Session::login) takes a user of 1 to 256 bytes.
+    #[error("a session's user is 1 to 256 bytes")]
+    InvalidUser,
+
     /// The operating system gave no random bytes for a new id.
     #[error("the operating system gave no random bytes")]
     NoEntropy,
@@ -52,13 +67,16 @@ pub enum SessionError {
 
 impl SessionError {
     /// The status that says this to a client: 503 where it is about the store, 401 for a
-    /// session that has ended, 500 for what only the application can mend.
+    /// session that has ended, 413 for one that would grow over its bounds, 422 for a user that
+    /// cannot log in, 500 for what only the application can mend.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unavailable(_) | Self::Contended(_) | Self::NoEntropy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::Ended => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::InvalidUser => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -39,8 +39,10 @@ impl IntoResponse for MissingSessionLayer {
 impl IntoResponse for SessionError {
     fn into_response(self) -> Response {
         let detail = match &self {
-            Self::Unavailable(_) => "The session store is unavailable.",
+            Self::Unavailable(_) => super::error::UNAVAILABLE,
             Self::Ended => "The session has ended.",
+            Self::TooLarge => super::error::TOO_LARGE,
+            Self::InvalidUser => "The name of the user is empty or too long.",
             Self::Contended(_) => "The session is changed by too many at once.",
             Self::NoEntropy => "No session can be made.",
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {

@@ -11,7 +11,9 @@ use pin_project_lite::pin_project;
 use super::{
     Session, SessionError,
     commit::Ending,
+    error::{TOO_LARGE, UNAVAILABLE},
     head::{self, CookieChange},
+    report,
 };
 use crate::{ResponseBody, problem};
 
@@ -76,7 +78,9 @@ where
                     Ending::Done(change) => {
                         return Poll::Ready(Ok(finish(session, response, change)));
                     }
-                    Ending::Unavailable => return Poll::Ready(Ok(unavailable(response))),
+                    Ending::Unavailable => {
+                        return Poll::Ready(Ok(refuse(response, &SERVICE_UNAVAILABLE)));
+                    }
                     Ending::Commit(plan) => Box::pin(session.clone().commit(plan)),
                 };
                 this.commit.insert(Committing {
@@ -90,9 +94,15 @@ where
             (committing.response.take()).expect("a future is not polled after it is done");
         Poll::Ready(Ok(match committed {
             Ok(change) => finish(session, response, change),
+            Err(SessionError::TooLarge) => refuse(response, &PAYLOAD_TOO_LARGE),
             Err(error) => {
-                tracing::warn!(target: "tower_keep::session", %error, "a session could not be committed");
-                unavailable(response)
+                match &error {
+                    SessionError::Unavailable(error) => report::unavailable(error),
+                    error => {
+                        tracing::warn!(target: "tower_keep::session", %error, "a session could not be committed");
+                    }
+                }
+                refuse(response, &SERVICE_UNAVAILABLE)
             }
         }))
     }
@@ -109,17 +119,24 @@ fn finish<B>(
     response.map(ResponseBody::inner)
 }
 
-/// The store failed: the handler's answer, which may rest on a session that was not to be had
-/// or tell of changes that were not stored, does not go out. A 503 of its own may.
-fn unavailable<B>(response: Response<B>) -> Response<ResponseBody<B>> {
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+/// Nothing was committed: the handler's answer, which may rest on a session that was not to be
+/// had or tell of changes that were not stored, does not go out. One of its own with this status
+/// may.
+fn refuse<B>(
+    response: Response<B>,
+    (status, detail): &(StatusCode, &'static str),
+) -> Response<ResponseBody<B>> {
+    if response.status() == *status {
         return response.map(ResponseBody::inner);
     }
     let problem = problem::Problem {
         kind: "about:blank",
-        title: "Service Unavailable",
-        detail: Some("The session store is unavailable."),
+        title: status.canonical_reason().unwrap_or("Error"),
+        detail: Some(detail),
         extension: problem::Plain {},
     };
-    (problem.into_response(StatusCode::SERVICE_UNAVAILABLE)).map(ResponseBody::own)
+    problem.into_response(*status).map(ResponseBody::own)
 }
+
+const SERVICE_UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);
+const PAYLOAD_TOO_LARGE: (StatusCode, &str) = (StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);

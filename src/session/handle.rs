@@ -14,18 +14,25 @@ use super::{
     id::{LogId, SessionId},
     state::State,
 };
-use crate::{Store, store::operations::session::Changes};
+use crate::{
+    Store,
+    store::operations::session::{Changes, Rules},
+};
 
 /// The session of a request, out of its extensions or (feature `axum`) as an extractor.
 ///
 /// Nothing is asked of the store before a method needs it, and one load serves the whole
 /// request, however many tasks wait for it. Values are JSON, each stored on its own.
 ///
-/// [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear) and
-/// [`renew`](Self::renew) are remembered and committed together, atomically, before the
+/// [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear),
+/// [`login`](Self::login) and [`renew`](Self::renew) are remembered and committed together, atomically, before the
 /// response begins, and dropped when it is a 5xx. [`increment`](Self::increment),
 /// [`update`](Self::update) and [`destroy`](Self::destroy) act on a stored session at once, so
 /// that concurrent requests see them, and stay whatever the response is.
+///
+/// A session holds 64 KiB and 128 keys unless the layer says otherwise, names and values as JSON
+/// counted. A change over that is [`SessionError::TooLarge`], at the call where it can be known
+/// there. If only the commit finds out, the response becomes a 413 and nothing is committed.
 ///
 /// Clones are the same session.
 #[derive(Clone)]
@@ -79,14 +86,14 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`SessionError::Serialize`], [`SessionError::Committed`], [`SessionError::Ended`], and
-    /// [`SessionError::Unavailable`] after the store has failed this request.
+    /// [`SessionError::Serialize`], [`SessionError::TooLarge`], [`SessionError::Committed`],
+    /// [`SessionError::Ended`], and [`SessionError::Unavailable`] after the store has failed this
+    /// request.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
         let value = encode(key, value)?;
         let mut state = self.used();
         state.writable()?;
-        state.change(key, Some(value));
-        Ok(())
+        state.change(key, value, &self.rules())
     }
 
     /// Removes `key` at the commit.
@@ -97,7 +104,7 @@ impl Session {
     pub fn remove(&self, key: &str) -> Result<(), SessionError> {
         let mut state = self.used();
         state.writable()?;
-        state.change(key, None);
+        state.changes.fields.insert(key.into(), None);
         Ok(())
     }
 
@@ -116,15 +123,60 @@ impl Session {
         Ok(())
     }
 
-    /// Gives the session a new id at the commit, in one step with the other changes. Call it at
-    /// every login and change of privileges (OWASP: session fixation).
+    /// Logs `user` in, at the commit and in one step with the other changes: the session is
+    /// theirs from then on and gets a new id (OWASP: session fixation). Call it at every login,
+    /// after the password or whatever else was checked. `user` is what the application knows
+    /// them by, 1 to 256 bytes.
     ///
-    /// The data stay. The old id leads to the session for the grace time, so that requests
-    /// under way stay logged in, and is dead then; it never learns the new one.
+    /// When nobody was logged in, or somebody else, the old id is anonymous at once. An anonymous
+    /// session's data stay, those of another user go; what this request has set stays. When the
+    /// same user was logged in, this is a [`renew`](Self::renew). Where there is no session yet,
+    /// there is one then.
     ///
     /// # Errors
     ///
-    /// As of [`insert`](Self::insert).
+    /// [`SessionError::InvalidUser`], and those of [`renew`](Self::renew).
+    pub fn login(&self, user: &str) -> Result<(), SessionError> {
+        const MOST: usize = 256;
+        let mut state = self.used();
+        state.writable()?;
+        if user.is_empty() || user.len() > MOST {
+            return Err(SessionError::InvalidUser);
+        }
+        state.login = Some(user.into());
+        state.renew = true;
+        Ok(())
+    }
+
+    /// Who is logged in, as [`login`](Self::login) has named them. One round trip if nothing was
+    /// loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn user(&self) -> Result<Option<Arc<str>>, SessionError> {
+        let login = self.used().login.clone();
+        if login.is_some() {
+            return Ok(login);
+        }
+        self.load().await?;
+        Ok(self.state().live().and_then(|live| live.user.clone()))
+    }
+
+    /// Gives the session a new id at the commit, in one step with the other changes, for instance
+    /// when the user's privileges change. Data and user stay. For a login there is
+    /// [`login`](Self::login): after it the old id does not lead to the user's session.
+    ///
+    /// After a renewal the old id leads to the session until the new one was used, since its
+    /// client may never have got the response; and for the
+    /// [grace](super::SessionLayer::with_renewal_grace) in any case, so that requests under way
+    /// stay logged in. A request that comes by an old id commits its changes, but gets no
+    /// new id.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Committed`], [`SessionError::Ended`], and [`SessionError::Unavailable`]
+    /// after the store has failed this request.
     pub fn renew(&self) -> Result<(), SessionError> {
         let mut state = self.used();
         state.writable()?;
@@ -169,6 +221,10 @@ impl Session {
 
     pub(super) fn cookie(&self) -> &CookieSettings {
         &self.0.config.cookie
+    }
+
+    pub(super) fn rules(&self) -> Rules {
+        self.0.config.rules()
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {

@@ -6,7 +6,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
 use super::SessionError;
-use crate::store::{Key, Namespace};
+use crate::store::{
+    Key, Namespace,
+    operations::session::{Follower, Pointer, Via},
+};
 
 /// Characters of an id.
 const LENGTH: usize = 48;
@@ -26,8 +29,8 @@ pub(super) struct SessionId([u8; LENGTH]);
 pub(super) struct Place {
     slot: [u8; SLOT],
     id_hash: Box<str>,
-    /// Whether a pointer led here: the id that the client has sent is an old one.
-    pub(super) moved: bool,
+    /// Whether the client has sent this id, or an old one that led here.
+    pub(super) via: Via,
 }
 
 impl SessionId {
@@ -63,7 +66,7 @@ impl SessionId {
         Place {
             slot,
             id_hash: BASE64.encode(Sha256::digest(self.0)).into(),
-            moved: false,
+            via: Via::Presented,
         }
     }
 }
@@ -84,16 +87,29 @@ impl Place {
         &self.id_hash
     }
 
-    /// Where the pointer with `id_hash` leads.
-    pub(super) fn follow(&mut self, id_hash: Box<str>) {
-        self.id_hash = id_hash;
-        self.moved = true;
+    /// Where `pointer` leads.
+    pub(super) fn follow(&mut self, pointer: Pointer) {
+        self.id_hash = pointer.id_hash;
+        self.via = match (self.via, pointer.leads) {
+            (Via::Presented | Via::Old, Follower::Request) => Via::Old,
+            _ => Via::Closed,
+        };
+    }
+
+    /// The place of another id of the same session.
+    pub(super) fn of_hash(&self, id_hash: Box<str>) -> Self {
+        Self {
+            slot: self.slot,
+            id_hash,
+            via: Via::Old,
+        }
     }
 }
 
-/// A new session's lineage: 128 random bits, public, the same under every id it gets.
+/// A new session's lineage: 96 random bits as 16 characters, public, the same under every id it
+/// gets.
 pub(super) fn lineage() -> Result<std::sync::Arc<str>, SessionError> {
-    random_text::<16>().map(Into::into)
+    random_text::<12>().map(Into::into)
 }
 
 fn random_text<const BYTES: usize>() -> Result<String, SessionError> {

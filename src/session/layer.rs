@@ -6,7 +6,7 @@ use tower_layer::Layer;
 
 use super::{
     SameSite, SessionConfigError, SessionService, StoreFailure,
-    config::{Config, duration},
+    config::{Config, bound, duration},
     cookie::CookieSettings,
 };
 use crate::Store;
@@ -20,6 +20,7 @@ use crate::Store;
 /// | absolute timeout | 7 days |
 /// | renewal of the id by age | off |
 /// | grace of a renewed id | 10 s |
+/// | data of a session | 64 KiB, 128 keys |
 /// | store failure | 503 |
 /// | changes of a request that ends in a 5xx | dropped |
 ///
@@ -161,7 +162,11 @@ impl SessionLayer {
     }
 
     /// For how long a renewed session's old id still leads to it, so that requests under way
-    /// stay logged in. Default 10 s; zero kills the old id at once.
+    /// stay logged in. Default 10 s.
+    ///
+    /// It leads there longer as long as the new id was never used, in case the response with it
+    /// was lost; and not at all when somebody else has logged in. Zero ends the old id at once,
+    /// so that a client whose response is lost is logged out.
     ///
     /// # Errors
     ///
@@ -175,6 +180,28 @@ impl SessionLayer {
             });
         }
         Ok(self.set(|config| config.grace = grace))
+    }
+
+    /// How many bytes the keys and values (as JSON) of a session may take. Default 64 KiB. A
+    /// change over it is [`SessionError::TooLarge`](super::SessionError::TooLarge).
+    ///
+    /// # Errors
+    ///
+    /// When it is less than 1 or more than 16 MiB.
+    pub fn with_max_bytes(self, max_bytes: usize) -> Result<Self, SessionConfigError> {
+        let max_bytes = bound("maximum of bytes", max_bytes, 16 << 20, "1 to 16777216")?;
+        Ok(self.set(|config| config.max_bytes = max_bytes))
+    }
+
+    /// How many keys a session may have. Default 128. One more is
+    /// [`SessionError::TooLarge`](super::SessionError::TooLarge).
+    ///
+    /// # Errors
+    ///
+    /// When it is less than 1 or more than 1024.
+    pub fn with_max_keys(self, max_keys: usize) -> Result<Self, SessionConfigError> {
+        let max_keys = bound("maximum of keys", max_keys, 1024, "1 to 1024")?;
+        Ok(self.set(|config| config.max_keys = max_keys))
     }
 
     /// What a request gets whose session the store does not give. Default 503.

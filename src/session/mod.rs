@@ -40,8 +40,7 @@
 //!
 //! async fn login(session: Session) -> Result<StatusCode, SessionError> {
 //!     // … after the password was checked:
-//!     session.renew()?;
-//!     session.insert("user", "ada")?;
+//!     session.login("ada")?;
 //!     Ok(StatusCode::NO_CONTENT)
 //! }
 //!
@@ -67,17 +66,26 @@
 //!    [`update`](Session::update) and [`increment`](Session::increment) are for the same key.
 //! 4. **No resurrection.** A commit changes only a session that still exists. Changes that a
 //!    logout has overtaken are dropped, with an event at level `info`.
-//! 5. **Renewal.** The old id leads to the session for the grace time, also for whoever else knows
-//!    it. Where that is worse than a request under way that finds itself logged out, set the
-//!    [grace](SessionLayer::with_renewal_grace) to zero.
-//! 6. **Commit before the response.** A client that follows a redirect at once finds the session
+//! 5. **Login.** [`login`](Session::login) gives the session a new id. When nobody was logged in,
+//!    or somebody else, the old id is anonymous at once, and another user's data are gone: an id
+//!    that was planted or stolen before leads nobody to the session. Of two logins at once with
+//!    one cookie, as the same user, either new cookie is logged in.
+//! 6. **Renewal.** When the user stays, the old id leads to the session until the new one was used,
+//!    and for the [grace](SessionLayer::with_renewal_grace): a client that never gets the response
+//!    is not logged out, nor are requests under way. A request that comes by an old id gets no new
+//!    one. A grace of zero ends the old id at once.
+//! 7. **Bounds.** A session holds [64 KiB](SessionLayer::with_max_bytes) and
+//!    [128 keys](SessionLayer::with_max_keys). What would make it larger is an error, and 413 at the
+//!    commit; the session is as it was.
+//! 8. **Commit before the response.** A client that follows a redirect at once finds the session
 //!    as the response left it. When the store fails, no success goes out; whether
 //!    the changes were stored is then not known.
-//! 7. **5xx and panics** drop what was to be committed, unless
+//! 9. **5xx and panics** drop what was to be committed, unless
 //!    [`commit_on_server_error`](SessionLayer::commit_on_server_error) says otherwise.
-//! 8. **Timeouts** are checked by the store's clock; no activity extends the absolute one.
-//! 9. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
-//!    the session is `private` unless it says `public`. Both vary by `Cookie`.
+//! 10. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one. That
+//!     activity could not be noted does not cost a request its session.
+//! 11. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
+//!     the session is `private` unless it says `public`. Both vary by `Cookie`.
 //!
 //! # Events
 //!
@@ -95,6 +103,7 @@ mod handle;
 mod head;
 mod id;
 mod layer;
+mod report;
 mod service;
 mod state;
 mod stored;

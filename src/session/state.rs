@@ -3,11 +3,12 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::{SessionError, StoreFailure, id::Place};
 use crate::store::{
     StoreError,
-    operations::session::{Changes, Fields, LoadedSession},
+    operations::session::{Age, Changes, Fields, LoadedSession, Rules, Size},
 };
 
 /// The session of one request.
@@ -18,8 +19,12 @@ pub(super) struct State {
     pub(super) changes: Changes,
     /// The handler has asked for a new id.
     pub(super) renew: bool,
+    /// The handler has logged this user in. It has asked for a new id with it.
+    pub(super) login: Option<Arc<str>>,
     /// The session that the client named was destroyed: its cookie is to go.
     pub(super) destroyed: bool,
+    /// A change was refused because it would have made the session too large.
+    pub(super) too_large: bool,
     /// The handler has used the session.
     pub(super) accessed: bool,
     /// The first store call that failed. None is made after it.
@@ -45,15 +50,28 @@ pub(super) enum Stored {
 pub(super) struct Target {
     pub(super) place: Place,
     pub(super) lineage: Option<Arc<str>>,
+    /// Whether activity may have to be noted.
+    pub(super) touch: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct LiveSession {
     pub(super) place: Place,
     pub(super) lineage: Arc<str>,
-    pub(super) id_age: Duration,
+    /// Who is logged in.
+    pub(super) user: Option<Arc<str>>,
+    /// At the load, after the touch that was due then.
+    pub(super) age: Age,
+    loaded_at: Instant,
     /// As of the load, and with this request's own immediate changes.
     pub(super) fields: Fields,
+}
+
+impl LiveSession {
+    /// Whether activity has to be noted again since the load.
+    pub(super) fn touch_due(&self, rules: &Rules) -> bool {
+        self.age.touch_due(rules, self.loaded_at.elapsed())
+    }
 }
 
 impl State {
@@ -66,7 +84,9 @@ impl State {
             },
             changes: Changes::default(),
             renew: false,
+            login: None,
             destroyed: false,
+            too_large: false,
             accessed: false,
             failed: None,
             closed: false,
@@ -104,26 +124,79 @@ impl State {
         }
     }
 
+    /// The stored data, unless the commit is to drop them: what one user has left is not for
+    /// the next who logs in.
+    fn kept_fields(&self) -> Option<&Fields> {
+        let live = self.live()?;
+        let other = |user: &Arc<str>| self.login.as_ref().is_some_and(|login| login != user);
+        let drops = self.changes.cleared || live.user.as_ref().is_some_and(other);
+        (!drops).then_some(&live.fields)
+    }
+
     /// Whether this request alone decides on the value of `key` until the commit.
     pub(super) fn is_local(&self, key: &str) -> bool {
-        matches!(self.stored, Stored::Absent)
-            || self.changes.cleared
+        self.changes.cleared
             || self.changes.fields.contains_key(key)
+            || match self.stored {
+                Stored::Absent => true,
+                Stored::Live(_) => self.kept_fields().is_none(),
+                Stored::Unknown | Stored::Ended(_) => false,
+            }
     }
 
     /// The value of `key` as this request sees it.
     pub(super) fn value(&self, key: &str) -> Option<Bytes> {
-        if let Some(changed) = self.changes.fields.get(key) {
-            return changed.clone();
+        match self.changes.fields.get(key) {
+            Some(changed) => changed.clone(),
+            None => self.kept_fields()?.get(key).cloned(),
         }
-        if self.changes.cleared {
-            return None;
-        }
-        self.live()?.fields.get(key).cloned()
     }
 
-    pub(super) fn change(&mut self, key: &str, value: Option<Bytes>) {
-        self.changes.fields.insert(key.into(), value);
+    /// Sets the value of `key` at the commit, unless it is known already that the session would
+    /// grow over its bounds.
+    pub(super) fn change(
+        &mut self,
+        key: &str,
+        value: Bytes,
+        rules: &Rules,
+    ) -> Result<(), SessionError> {
+        let previous = self.changes.fields.insert(key.into(), Some(value));
+        let none = Fields::default();
+        let stored = self.kept_fields().unwrap_or(&none);
+        let before = Size::of(stored);
+        let after = self.changes.size(before, stored);
+        if !after.over(before, rules.max_bytes, rules.max_keys) {
+            return Ok(());
+        }
+        match previous {
+            Some(previous) => drop(self.changes.fields.insert(key.into(), previous)),
+            None => drop(self.changes.fields.remove(key)),
+        }
+        Err(self.too_large())
+    }
+
+    /// An error if it is known already that the session would grow over its bounds when the store
+    /// holds this value at once, and the changes of this request later.
+    pub(super) fn check(
+        &mut self,
+        key: &str,
+        value: &Bytes,
+        rules: &Rules,
+    ) -> Result<(), SessionError> {
+        let none = Fields::default();
+        let stored = self.kept_fields().unwrap_or(&none);
+        let before = Size::of(stored);
+        let changed = before.with(key, stored.get(key), Some(value));
+        let after = self.changes.size(changed, stored);
+        if after.over(before, rules.max_bytes, rules.max_keys) {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    pub(super) fn too_large(&mut self) -> SessionError {
+        self.too_large = true;
+        SessionError::TooLarge
     }
 
     /// Notes a value that the store holds now.
@@ -141,9 +214,18 @@ impl State {
         self.stored = Stored::Live(LiveSession {
             place,
             lineage: session.lineage,
-            id_age: session.id_age,
+            user: session.user,
+            age: session.age,
+            loaded_at: Instant::now(),
             fields: session.fields,
         });
+    }
+
+    /// Notes that the activity of this request was noted.
+    pub(super) fn touched(&mut self) {
+        if let Stored::Live(live) = &mut self.stored {
+            live.age.untouched = Duration::ZERO;
+        }
     }
 
     /// Notes that the store has no such session. An error if it was there before.
@@ -166,16 +248,17 @@ impl State {
         self.stored = Stored::Absent;
         self.changes = Changes::default();
         self.renew = false;
+        self.login = None;
         self.destroyed = presented;
     }
 
     /// Takes the changes that differ from what was loaded.
     pub(super) fn take_changes(&mut self) -> Changes {
         let mut changes = std::mem::take(&mut self.changes);
-        if let Stored::Live(live) = &self.stored
-            && !changes.cleared
+        if !changes.cleared
+            && let Some(fields) = self.kept_fields()
         {
-            (changes.fields).retain(|key, value| live.fields.get(key) != value.as_ref());
+            (changes.fields).retain(|key, value| fields.get(key) != value.as_ref());
         }
         changes
     }

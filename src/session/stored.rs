@@ -6,23 +6,51 @@ use super::{
     Session, SessionError,
     handle::encode,
     id::{Place, SessionId},
+    report,
     state::{Stored, Target},
 };
 use crate::store::{
-    Operation, StoreError,
+    Batch, StoreError,
     operations::session::{
-        Access, DestroySession, IncrementSession, LoadSession, Reached, Swap, SwapSession,
+        Access, DestroySession, FirstUse, Follower, IncrementSession, LoadSession, LoadedSession,
+        Reached, Swap, SwapSession, TouchSession, Via,
     },
 };
 
-/// How often an id may have been renewed within the grace for it still to lead to the session.
+/// How many steps may lead from an id to its session.
 const MAX_MOVES: usize = 16;
 /// Attempts of [`Session::update`]; each that fails means that another writer succeeded.
 const MAX_ATTEMPTS: usize = 100;
 
+/// What has become of an operation.
+pub(super) enum Found<T> {
+    Here(Place, T),
+    /// The session is of another user than the one who logs in.
+    Another,
+    Nowhere,
+}
+
+impl<T> Found<T> {
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Found<U> {
+        match self {
+            Self::Here(place, answer) => Found::Here(place, f(answer)),
+            Self::Another => Found::Another,
+            Self::Nowhere => Found::Nowhere,
+        }
+    }
+
+    fn answer(self) -> Option<T> {
+        match self {
+            Self::Here(_, answer) => Some(answer),
+            Self::Another | Self::Nowhere => None,
+        }
+    }
+}
+
 impl Session {
     /// Adds `by` to the integer under `key`, atomically, and answers the sum; an absent value,
-    /// or one that is no 64-bit integer, counts as 0. One round trip.
+    /// or one that is no 64-bit integer, counts as 0. One round trip, one more after a
+    /// [`login`](Self::login) if nothing was loaded yet.
     ///
     /// On a stored session this happens at once and is not undone by a 5xx. Where there is no
     /// session yet, or this request has a change of `key` to commit, it becomes part of that.
@@ -31,15 +59,20 @@ impl Session {
     ///
     /// [`SessionError::Overflow`], and those of [`insert`](Self::insert).
     pub async fn increment(&self, key: &str, by: i64) -> Result<i64, SessionError> {
-        drop(self.used());
+        let logs_in = self.used().login.is_some();
+        if logs_in {
+            self.load().await?;
+        }
         let _turn = self.0.turn.lock().await;
         if let Some(target) = self.target_of(key)? {
-            let increment = |access, _| IncrementSession {
+            self.check_sum(key, by)?;
+            let increment = |access, _: &Place| IncrementSession {
                 access,
                 field: key.into(),
                 by,
             };
-            if let Some((_, sum)) = self.reach(target, increment).await? {
+            let found = self.reach(target, Follower::Request, increment).await?;
+            if let Some(sum) = found.answer() {
                 let sum = sum.ok_or_else(|| SessionError::Overflow(key.into()))?;
                 self.state().learn(key, Some(sum.to_string().into()));
                 return Ok(sum);
@@ -50,7 +83,7 @@ impl Session {
         state.writable()?;
         let sum = IncrementSession::sum(state.value(key).as_ref(), by)
             .ok_or_else(|| SessionError::Overflow(key.into()))?;
-        state.change(key, Some(sum.to_string().into()));
+        state.change(key, sum.to_string().into(), &self.rules())?;
         Ok(sum)
     }
 
@@ -82,21 +115,23 @@ impl Session {
             let Some(target) = target else {
                 let mut state = self.state();
                 state.writable()?;
-                state.change(key, Some(value));
+                state.change(key, value, &self.rules())?;
                 return Ok(new);
             };
-            let swap = |access, _| SwapSession {
+            self.state().check(key, &value, &self.rules())?;
+            let swap = |access, _: &Place| SwapSession {
                 access,
                 field: key.into(),
                 expected: expected.clone(),
                 value: value.clone(),
             };
-            match self.reach(target, swap).await? {
-                Some((_, Swap::Done)) => {
+            let found = self.reach(target, Follower::Request, swap).await?;
+            match found.answer() {
+                Some(Swap::Done) => {
                     self.state().learn(key, Some(value));
                     return Ok(new);
                 }
-                Some((_, Swap::Conflict(current))) => self.state().learn(key, current),
+                Some(Swap::Conflict(current)) => self.state().learn(key, current),
                 None => self.state().gone()?,
             }
         }
@@ -105,7 +140,8 @@ impl Session {
 
     /// Ends the session, at once and for every process: a logout. What the request has changed
     /// is dropped with it, and the response takes the cookie back. What is written after it
-    /// makes a new session. One round trip; none without a session cookie.
+    /// makes a new session. One round trip; none without a session cookie, and one or two more
+    /// over an id that was renewed or is new.
     ///
     /// # Errors
     ///
@@ -123,8 +159,13 @@ impl Session {
             }
         };
         if let Some(target) = target {
-            self.reach(target, |access, _| DestroySession(access))
-                .await?;
+            let destroy = |access, place: &Place| DestroySession {
+                access,
+                presented: (self.0.presented.as_ref())
+                    .filter(|_| place.via != Via::Presented)
+                    .map(|id| id.place().key(self.0.store.names())),
+            };
+            self.reach(target, Follower::Logout, destroy).await?;
         }
         self.state().destroyed(self.0.presented.is_some());
         Ok(())
@@ -143,17 +184,71 @@ impl Session {
         let Some(target) = self.target(&Stored::Unknown) else {
             return Ok(());
         };
-        let loaded = self.reach(target, |access, _| LoadSession(access)).await;
-        let mut state = self.state();
-        match loaded {
-            Ok(Some((place, session))) => state.loaded(place, session),
-            Ok(None) => state.stored = Stored::Absent,
+        let load = |access, _: &Place| LoadSession(access);
+        match self.reach(target, Follower::Request, load).await {
+            Ok(Found::Here(place, session)) => {
+                let touched = self.touch(&place, &session).await;
+                let mut state = self.state();
+                state.loaded(place, session);
+                if touched {
+                    state.touched();
+                }
+            }
+            Ok(Found::Another | Found::Nowhere) => self.state().stored = Stored::Absent,
             // It is noted in the state by now, and an error or not as the policy says.
             Err(_) => {
-                state.readable(on_error)?;
+                self.state().readable(on_error)?;
             }
         }
         Ok(())
+    }
+
+    /// Notes the activity of a request that has read its session, and that a new id came back,
+    /// where it has to be noted. A read does not fail because this does: it is tried again at
+    /// the next one.
+    async fn touch(&self, place: &Place, session: &LoadedSession) -> bool {
+        let rules = self.rules();
+        let first_use = (session.unconfirmed.as_ref())
+            .filter(|_| place.via == Via::Presented)
+            .map(|previous| self.first_use(place, previous));
+        if first_use.is_none() && !session.age.touch_due(&rules, std::time::Duration::ZERO) {
+            return false;
+        }
+        let touch = TouchSession {
+            access: Access {
+                key: place.key(self.0.store.names()),
+                via: Via::Old,
+                rules,
+                lineage: Some(session.lineage.clone()),
+                touch: true,
+            },
+            first_use,
+        };
+        match self.0.store.execute(touch).await {
+            Ok(_) => true,
+            Err(error) => {
+                report::untouched(&error);
+                false
+            }
+        }
+    }
+
+    fn first_use(&self, place: &Place, previous: &str) -> FirstUse {
+        FirstUse {
+            key: place.of_hash(previous.into()).key(self.0.store.names()),
+            id_hash: previous.into(),
+            grace: self.0.config.grace,
+        }
+    }
+
+    /// As far as the stored number is known.
+    fn check_sum(&self, key: &str, by: i64) -> Result<(), SessionError> {
+        let mut state = self.state();
+        match IncrementSession::sum(state.value(key).as_ref(), by) {
+            Some(sum) => state.check(key, &sum.to_string().into(), &self.rules()),
+            // Another request may have changed it.
+            None => Ok(()),
+        }
     }
 
     /// Where an immediate change of `key` is to go; `None` if it is local.
@@ -170,44 +265,66 @@ impl Session {
             Stored::Unknown => Some(Target {
                 place: self.0.presented.as_ref().map(SessionId::place)?,
                 lineage: None,
+                touch: true,
             }),
             Stored::Live(live) => Some(Target {
                 place: live.place.clone(),
                 lineage: Some(live.lineage.clone()),
+                touch: live.touch_due(&self.rules()),
             }),
             Stored::Absent | Stored::Ended(_) => None,
         }
     }
 
-    /// Executes an operation where the session is, along the pointers of renewed ids; `None`
-    /// if it is nowhere. `operation` gets to know whether a pointer led there. A failure is
-    /// noted and ends the use of the session.
-    pub(super) async fn reach<O, T>(
+    /// Executes an operation where the session is, along the pointers that lead a `follower`
+    /// there. A failure is noted and ends the use of the session.
+    pub(super) async fn reach<B, T>(
         &self,
-        Target { mut place, lineage }: Target,
-        operation: impl Fn(Access, bool) -> O,
-    ) -> Result<Option<(Place, T)>, StoreError>
+        target: Target,
+        follower: Follower,
+        operation: impl Fn(Access, &Place) -> B,
+    ) -> Result<Found<T>, SessionError>
     where
-        O: Operation<Output = Reached<T>>,
+        B: Batch<Output = Result<Reached<T>, StoreError>>,
     {
         let store = &self.0.store;
+        let mut place = target.place;
         for _ in 0..=MAX_MOVES {
             let access = Access {
                 key: place.key(store.names()),
-                timeouts: self.0.config.timeouts(),
-                lineage: lineage.clone(),
+                via: place.via,
+                rules: self.rules(),
+                lineage: target.lineage.clone(),
+                touch: target.touch,
             };
-            match store.execute(operation(access, place.moved)).await {
-                Ok(Reached::Here(answer)) => return Ok(Some((place, answer))),
-                Ok(Reached::Moved(id_hash)) => place.follow(id_hash),
-                Ok(Reached::Gone) => return Ok(None),
+            let mut reached = store.execute(operation(access.clone(), &place)).await;
+            if let Ok(Reached::Unconfirmed(previous)) = &reached {
+                let touch = TouchSession {
+                    access: Access {
+                        via: Via::Old,
+                        ..access
+                    },
+                    first_use: Some(self.first_use(&place, previous)),
+                };
+                match store.execute(touch).await {
+                    Ok(_) => continue,
+                    Err(error) => reached = Err(error),
+                }
+            }
+            match reached {
+                Ok(Reached::Here(answer)) => return Ok(Found::Here(place, answer)),
+                Ok(Reached::Moved(pointer)) if pointer.leads(follower) => place.follow(pointer),
+                Ok(Reached::TooLarge) => return Err(self.state().too_large()),
+                Ok(Reached::Another) => return Ok(Found::Another),
+                Ok(Reached::Moved(_) | Reached::Unconfirmed(_) | Reached::Gone) => {
+                    return Ok(Found::Nowhere);
+                }
                 Err(error) => {
-                    tracing::debug!(target: "tower_keep::session", %error, "the store failed a session");
                     self.state().failed = Some(error.clone());
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
         }
-        Ok(None)
+        Ok(Found::Nowhere)
     }
 }

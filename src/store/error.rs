@@ -22,9 +22,14 @@ pub enum StoreError {
     #[error("the connection to the store failed: {0}")]
     Connection(Arc<str>),
 
-    /// Redis answered with an error, for example `OOM` or `NOPERM`.
-    #[error("the store refused the command: {0}")]
-    Refused(Arc<str>),
+    /// Redis answered with an error.
+    #[error("the store refused the command: {message}")]
+    Refused {
+        /// What it refuses, for callers that go on without the command.
+        kind: RefusalKind,
+        /// Redis' own words.
+        message: Arc<str>,
+    },
 
     /// Embedded memory has no room for so large a value. What the store held before is as it was,
     /// or gone, but never the value in part.
@@ -34,4 +39,65 @@ pub enum StoreError {
     /// The reply does not have the form that the operation expects.
     #[error("unexpected reply from the store: {0}")]
     UnexpectedReply(&'static str),
+}
+
+/// What Redis refuses, by the code at the beginning of its error.
+///
+/// All of them last: the next command of the kind meets the same answer, until somebody mends
+/// the server. [`Store::refusals`](super::Store::refusals) lists those that were met lately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum RefusalKind {
+    /// `OOM`: the server is at its `maxmemory` and evicts nothing. Reads are answered.
+    OutOfMemory,
+    /// `WRONGTYPE`: the key holds another type of data, written by somebody else.
+    WrongType,
+    /// `NOPERM`: the user may not run the command, or not on this key.
+    NoPermission,
+    /// `MISCONF`: the server cannot write to its disk and takes no writes until it can.
+    NotPersisted,
+    /// `READONLY`: the server is a replica.
+    ReadOnly,
+    /// `NOREPLICAS`: fewer replicas are connected than `min-replicas-to-write` asks for.
+    NoReplicas,
+    /// Any other error.
+    Other,
+}
+
+impl RefusalKind {
+    #[cfg(feature = "redis")]
+    pub(super) const ALL: [Self; 7] = [
+        Self::OutOfMemory,
+        Self::WrongType,
+        Self::NoPermission,
+        Self::NotPersisted,
+        Self::ReadOnly,
+        Self::NoReplicas,
+        Self::Other,
+    ];
+
+    #[cfg(feature = "redis")]
+    pub(super) fn of_code(code: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == code);
+        known.unwrap_or(Self::Other)
+    }
+
+    /// Redis' code for it, `OOM` for example; `ERR` for [`Other`](Self::Other).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "OOM",
+            Self::WrongType => "WRONGTYPE",
+            Self::NoPermission => "NOPERM",
+            Self::NotPersisted => "MISCONF",
+            Self::ReadOnly => "READONLY",
+            Self::NoReplicas => "NOREPLICAS",
+            Self::Other => "ERR",
+        }
+    }
+}
+
+impl std::fmt::Display for RefusalKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
 }

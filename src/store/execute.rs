@@ -35,6 +35,15 @@ impl<B: Batch> Execute<B> {
         Self(State::Done(Some(output)))
     }
 
+    /// The results if they are there already, as those of embedded memory are; else the future.
+    #[cfg(feature = "cache")]
+    pub(crate) fn into_ready(self) -> Result<B::Output, Self> {
+        match self.0 {
+            State::Done(Some(output)) => Ok(output),
+            state => Err(Self(state)),
+        }
+    }
+
     #[cfg(feature = "redis")]
     pub(super) fn redis(batch: B, commands: usize, call: Call) -> Self {
         Self(State::Redis {

@@ -26,10 +26,22 @@
 //!
 //! A call takes at most the store's deadline (default 50 ms), waiting for a connection included.
 //! When Redis stops answering, the calls under way pay it once; then a circuit breaker lets calls
-//! fail at once, and a background task closes it as soon as Redis answers again; between its
-//! attempts it pauses for 200 ms at most. A server that is loading its data or is a replica does not count as answering.
-//! Calls that only one connection leaves without an answer do not open the breaker; the connection
-//! is replaced. What a failed call means is each layer's policy.
+//! fail at once, and a background task looks for the server, with pauses of 200 ms at most. The
+//! breaker closes on an answer within the deadline that was missed, and at once. When it opens
+//! again within ten seconds it stays open for at least 1 s, then 2 s, then 4 s, and needs several
+//! answers in a row; a server that refused connections or lost them in between is taken
+//! back at once. A server that is loading its data or is a replica does not count as answering.
+//!
+//! Before a call's deadline has passed, the other connections are asked for a sign of life, and
+//! then a new one: a large reply that is still arriving, or a connection that has gone silent,
+//! does not open the breaker; the connection is replaced. What a failed call means is each
+//! layer's policy.
+//!
+//! # Refusals
+//!
+//! `OOM`, `WRONGTYPE`, `NOPERM`, `MISCONF` and the like do not go away by themselves. Each kind is
+//! one warning in ten seconds, makes the store [`Degraded`](StoreState::Degraded) and is listed by
+//! [`refusals`](Store::refusals); the call's error names it ([`StoreError::Refused`]).
 //!
 //! A call that loses its connection is sent once more, unless it would count twice.
 //!
@@ -70,7 +82,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
-pub use error::StoreError;
+pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
 pub use memory::MemoryLimits;
 pub use namespace::NamespaceError;
@@ -102,6 +114,10 @@ enum Backend {
 pub enum StoreState {
     /// The last calls were answered. Embedded memory is always ready.
     Ready,
+    /// The server answers and refuses some commands, as at its `maxmemory` or for want of a
+    /// permission; [`Store::refusals`] says which. It ends when such a command succeeds again,
+    /// or 30 seconds after the last refusal.
+    Degraded,
     /// No call was made yet, or the connection was lost a moment ago; calls wait for it
     /// within their deadline.
     Connecting,
@@ -181,6 +197,29 @@ impl Store {
             Backend::Memory(_) => StoreState::Ready,
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.state(),
+        }
+    }
+
+    /// What the server has refused lately, each kind once: the reasons of
+    /// [`StoreState::Degraded`]. Nothing for embedded memory. One atomic load while there is none.
+    pub fn refusals(&self) -> Vec<RefusalKind> {
+        match &self.backend {
+            Backend::Memory(_) => Vec::new(),
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.refusals().collect(),
+        }
+    }
+
+    /// A number that differs from an earlier one if the server may have lost what it had
+    /// acknowledged by then: it counts connections, and a server that was restarted or replaced
+    /// is reached by a new one. It changes before the first call on that connection. Always 0
+    /// for embedded memory. One atomic load.
+    #[allow(dead_code, reason = "asked for by the cache")]
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        match &self.backend {
+            Backend::Memory(_) => 0,
+            #[cfg(feature = "redis")]
+            Backend::Redis(redis) => redis.connections_epoch(),
         }
     }
 

@@ -78,16 +78,12 @@ impl Namespace {
         self.key(format_args!("cache:{{{primary}}}"))
     }
 
-    /// `{namespace}:{name}`: a value of the key-value service, `user:42` for example. Braces,
-    /// which would make a hash tag of their own, are percent-encoded.
+    /// `{namespace}:{prefix}:{id}`: a value of the key-value service, `user:42` for example.
+    /// `id` has no `:`, so that it is certain where the prefix ends, and no braces, which would
+    /// make a hash tag.
     #[cfg(feature = "key-value")]
-    pub(crate) fn value(&self, name: &str) -> Key {
-        if name.contains(['%', '{', '}']) {
-            let name = name.replace('%', "%25").replace('{', "%7B");
-            self.key(format_args!("{}", name.replace('}', "%7D")))
-        } else {
-            self.key(format_args!("{name}"))
-        }
+    pub(crate) fn value(&self, prefix: &str, id: &impl fmt::Display) -> Key {
+        self.key(format_args!("{prefix}:{id}"))
     }
 
     /// `{namespace}:lease:{{value}}`: the announcement of a load, in the slot of its value.

@@ -1,14 +1,16 @@
 //! The response made from a stored one (RFC 9111 §4, RFC 9110 §13–§15).
 
+use std::fmt;
 use std::ops::Range;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+use super::headers::FieldNames;
 use super::range::{ByteRange, Selection, unsatisfied_content_range};
-use super::{RequestHead, StoredHead, not_modified};
+use super::{RequestHead, StoredHead};
 
 /// The head to send, and which bytes of the stored body go with it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -43,12 +45,12 @@ impl StoredHead {
     /// The answer to `request` from this response, whose stored body has `length` bytes: it applies
     /// the client's own conditions (304) and range (206, 416), HEAD, and `Age`.
     ///
-    /// That it may answer is for [`super::Policy::reuse`] to say, or for a validation.
+    /// That it may answer is for [`super::CachePolicy::reuse`] to say, or for a validation.
     pub(crate) fn answer(&self, request: &RequestHead<'_>, length: u64, now: u64) -> Answer {
-        let mut headers = self.headers.clone();
+        let mut headers = HeaderMap::clone(&self.headers);
         headers.insert(header::AGE, HeaderValue::from(self.age(now)));
         if matches!(self.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
-            if not_modified(request, &self.headers, self.validity.response_time) {
+            if self.is_not_modified(request, now) {
                 return unmodified(headers);
             }
             if let Some(answer) = ranged(request, self, length, &mut headers) {
@@ -64,6 +66,16 @@ impl StoredHead {
             headers,
             content: if head { Content::Empty } else { Content::Whole },
         }
+    }
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("headers", &FieldNames(&self.headers))
+            .field("content", &self.content)
+            .finish()
     }
 }
 

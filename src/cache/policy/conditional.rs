@@ -3,29 +3,51 @@
 use http::{HeaderMap, header};
 
 use super::entity_tag::is_listed;
-use super::{RequestHead, date};
+use super::{RequestHead, StoredHead, date};
 
 /// Whether the request's `If-None-Match`, or else its `If-Modified-Since`, finds a response with
-/// these fields unmodified, so that the answer is 304.
+/// these fields unmodified, so that the answer is 304. `now` is in Unix milliseconds.
 ///
-/// `received` is when the response came, in Unix milliseconds: without `Last-Modified` the
-/// response counts as modified at its `Date`, or else then.
-pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, received: u64) -> bool {
+/// `If-Modified-Since` says something only about a response with `Last-Modified` (RFC 9110
+/// §13.1.3), and only if it is a date: one in the future is none that a response ever had.
+pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, now: u64) -> bool {
     if request.headers.contains_key(header::IF_NONE_MATCH) {
         return is_listed(request.headers, response);
     }
-    let Some(since) = request.headers.get(header::IF_MODIFIED_SINCE) else {
-        return false;
-    };
-    // An invalid date is no condition (RFC 9110 §13.1.3).
-    let Some(since) = date::parse(since, received) else {
-        return false;
-    };
-    let modified = [header::LAST_MODIFIED, header::DATE]
-        .iter()
-        .find_map(|name| date::parse(response.get(name)?, received))
-        .unwrap_or_else(|| i64::try_from(received / 1000).unwrap_or(i64::MAX));
-    modified <= since
+    let modified = response
+        .get(header::LAST_MODIFIED)
+        .and_then(|modified| date::parse(modified, now));
+    match (modified, since(request, now)) {
+        (Some(modified), Some(since)) => modified <= since,
+        _ => false,
+    }
+}
+
+impl StoredHead {
+    /// Whether the client's own condition finds this response unmodified.
+    ///
+    /// Without `Last-Modified` its `Date` stands in for it (RFC 9111 §4.3.2): what the client has
+    /// from a later time is at least as new as this.
+    pub(super) fn is_not_modified(&self, request: &RequestHead<'_>, now: u64) -> bool {
+        if not_modified(request, &self.headers, now) {
+            return true;
+        }
+        let by_date = !request.headers.contains_key(header::IF_NONE_MATCH)
+            && !self.headers.contains_key(header::LAST_MODIFIED);
+        let made = || date::parse(self.headers.get(header::DATE)?, now);
+        by_date
+            && match (made(), since(request, now)) {
+                (Some(made), Some(since)) => made <= since,
+                _ => false,
+            }
+    }
+}
+
+/// A valid `If-Modified-Since` that is not in the future.
+fn since(request: &RequestHead<'_>, now: u64) -> Option<i64> {
+    let since = date::parse(request.headers.get(header::IF_MODIFIED_SINCE)?, now)?;
+    let now = i64::try_from(now / 1000).unwrap_or(i64::MAX);
+    (since <= now).then_some(since)
 }
 
 #[cfg(test)]
@@ -33,6 +55,7 @@ mod tests {
     use http::{Method, Uri};
 
     use super::*;
+    use crate::cache::policy::testing::{NOW, Request, at, stored};
 
     const JAN: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
     const JAN_850: &str = "Thursday, 01-Jan-26 00:00:00 GMT";
@@ -67,6 +90,9 @@ mod tests {
             ("\"1\" , W/\"x,y\",\"a\"", "\"a\"", true),
             ("\"1\", W/\"x,y\"", "\"x,y\"", true),
             ("*", "\"a\"", true),
+            ("\"b\", *", "\"a\"", false),
+            ("\"x, *, \"a", "\"b\"", false),
+            ("\"b\\\", \"a\"", "\"a\"", true),
             ("a", "\"a\"", false),
             ("a", "a", true),
         ] {
@@ -107,11 +133,50 @@ mod tests {
     }
 
     #[test]
-    fn if_modified_since_falls_back_to_date_and_then_to_the_time_of_receipt() {
-        assert!(check(&[("if-modified-since", FEB)], &[("date", JAN)]));
-        assert!(!check(&[("if-modified-since", JAN)], &[("date", FEB)]));
-        assert!(!check(&[("if-modified-since", MAR)], &[]));
-        let later = "Sat, 02 May 2026 00:00:00 GMT";
-        assert!(check(&[("if-modified-since", later)], &[]));
+    fn a_date_in_the_future_is_no_condition() {
+        for since in [
+            "Sat, 02 May 2026 00:00:00 GMT",
+            "Fri, 01 Jan 2038 00:00:00 GMT",
+        ] {
+            assert!(!check(
+                &[("if-modified-since", since)],
+                &[("last-modified", JAN), ("date", JAN)]
+            ));
+        }
+    }
+
+    #[test]
+    fn if_modified_since_says_nothing_about_a_new_response_without_last_modified() {
+        for response in [&[][..], &[("date", JAN)], &[("last-modified", "foo")]] {
+            assert!(!check(&[("if-modified-since", FEB)], response));
+        }
+    }
+
+    #[test]
+    fn a_stored_response_without_last_modified_is_as_old_as_its_date() {
+        let check = |since: i64, line: Option<(&'static str, &str)>| {
+            let mut lines = vec![("cache-control", "max-age=9999"), ("date", "")];
+            let date = at(-100);
+            lines[1].1 = &date;
+            lines.extend(line);
+            let request = Request::get(&[("if-modified-since", &at(since))]);
+            stored(&lines).is_not_modified(&request.head(), NOW)
+        };
+        assert!(check(-100, None) && check(-1, None) && check(0, None));
+        assert!(!check(-101, None), "from before");
+        assert!(
+            !check(1, None) && !check(400_000_000, None),
+            "from the future"
+        );
+        let modified = at(-50);
+        assert!(!check(-60, Some(("last-modified", &modified))));
+        assert!(!check(-1, Some(("last-modified", "foo"))));
+    }
+
+    #[test]
+    fn if_none_match_that_fails_is_not_saved_by_a_date() {
+        let request = Request::get(&[("if-none-match", "\"b\""), ("if-modified-since", &at(0))]);
+        let stored = stored(&[("etag", "\"a\"")]);
+        assert!(!stored.is_not_modified(&request.head(), NOW));
     }
 }

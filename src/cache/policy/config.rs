@@ -4,20 +4,22 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::SetCookie;
+
 /// How this shared cache applies RFC 9111 where the RFC leaves a choice.
 ///
 /// ```
 /// use std::time::Duration;
-/// use tower_keep::cache::{Policy, RequestDirective};
+/// use tower_keep::cache::{CachePolicy, RequestDirective};
 ///
-/// let policy = Policy::default()
+/// let policy = CachePolicy::default()
 ///     .with_stale_if_error(Duration::from_secs(300))
 ///     // Visitors must not be able to force requests to the origin.
 ///     .with_request_directives([RequestDirective::OnlyIfCached]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[must_use]
-pub struct Policy {
+pub struct CachePolicy {
     pub(super) heuristic_percent: u8,
     pub(super) heuristic_max: Duration,
     pub(super) targeted: Vec<HeaderName>,
@@ -27,6 +29,8 @@ pub struct Policy {
     pub(super) stale_if_disconnected: Duration,
     pub(super) keep_for_validation: Duration,
     pub(super) stale_beside_s_maxage: bool,
+    /// Set on the layer, which keeps it when the rest is exchanged.
+    pub(super) set_cookie: SetCookie,
 }
 
 /// A `Cache-Control` directive of requests (RFC 9111 §5.2.1, RFC 5861 §4).
@@ -65,7 +69,7 @@ impl RequestDirective {
     }
 }
 
-impl Default for Policy {
+impl Default for CachePolicy {
     /// Heuristics of 10 % up to a day, `CDN-Cache-Control`, every request directive, nothing stale
     /// but for ten minutes when the origin cannot be reached.
     fn default() -> Self {
@@ -79,12 +83,13 @@ impl Default for Policy {
             stale_if_disconnected: Duration::from_secs(10 * 60),
             keep_for_validation: Duration::from_secs(10 * 60),
             stale_beside_s_maxage: false,
+            set_cookie: SetCookie::default(),
         }
         .with_request_directives(RequestDirective::ALL)
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// The share, in percent of the time since `Last-Modified`, for which a response without
     /// explicit expiration is fresh (RFC 9111 §4.2.2), and the longest such time.
     ///
@@ -153,6 +158,16 @@ impl Policy {
     pub fn with_keep_for_validation(mut self, keep: Duration) -> Self {
         self.keep_for_validation = keep;
         self
+    }
+
+    /// What becomes of responses that set cookies.
+    pub(crate) fn with_set_cookie(mut self, set_cookie: SetCookie) -> Self {
+        self.set_cookie = set_cookie;
+        self
+    }
+
+    pub(crate) fn set_cookie(&self) -> SetCookie {
+        self.set_cookie
     }
 
     pub(super) fn honours(&self, directive: RequestDirective) -> bool {

@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 use super::headers::{members, split_members};
+use super::quoted;
 
 /// What an overflowing delta-seconds counts as (RFC 9111 §1.2.2).
 pub(super) const DELTA_MAX: u32 = 1 << 31;
@@ -35,38 +36,73 @@ impl ResponseDirectives {
     /// The directives of all `Cache-Control` lines.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         let mut directives = Self::default();
-        for member in members(headers, &header::CACHE_CONTROL) {
-            let (name, argument) = directive(member);
-            let lifetime = || argument.and_then(delta_seconds).unwrap_or(0);
-            let span = || argument.and_then(delta_seconds);
-            if name.eq_ignore_ascii_case(b"max-age") {
-                directives.max_age = agreeing(directives.max_age, lifetime());
-            } else if name.eq_ignore_ascii_case(b"s-maxage") {
-                directives.s_maxage = agreeing(directives.s_maxage, lifetime());
-            } else if name.eq_ignore_ascii_case(b"stale-while-revalidate") {
-                directives.stale_while_revalidate =
-                    shortest(directives.stale_while_revalidate, span());
-            } else if name.eq_ignore_ascii_case(b"stale-if-error") {
-                directives.stale_if_error = shortest(directives.stale_if_error, span());
-            } else if name.eq_ignore_ascii_case(b"no-store") {
-                directives.no_store = true;
-            } else if name.eq_ignore_ascii_case(b"no-cache") {
-                directives.no_cache |= !directives.withhold(argument);
-            } else if name.eq_ignore_ascii_case(b"private") {
-                directives.private |= !directives.withhold(argument);
-            } else if name.eq_ignore_ascii_case(b"public") {
-                directives.public |= argument.is_none();
-            } else if name.eq_ignore_ascii_case(b"must-revalidate") {
-                directives.must_revalidate = true;
-            } else if name.eq_ignore_ascii_case(b"proxy-revalidate") {
-                directives.proxy_revalidate = true;
-            } else if name.eq_ignore_ascii_case(b"must-understand") {
-                directives.must_understand = true;
-            } else if name.eq_ignore_ascii_case(b"immutable") {
-                directives.immutable |= argument.is_none();
-            }
+        let mut unfinished = false;
+        for line in headers.get_all(header::CACHE_CONTROL) {
+            let (well_formed, rest) = quoted::well_formed(line.as_bytes());
+            split_members(well_formed).for_each(|member| directives.take(member));
+            unquoted_members(rest).for_each(|member| directives.restrict(member));
+            unfinished |= !rest.is_empty();
+        }
+        if unfinished {
+            // It outweighs `no-store` only in a field that can be read to its end.
+            directives.no_store |= directives.must_understand;
+            directives.must_understand = false;
         }
         directives
+    }
+
+    fn take(&mut self, member: &[u8]) {
+        let (name, argument) = directive(member);
+        let lifetime = || argument.and_then(delta_seconds).unwrap_or(0);
+        let span = || argument.and_then(delta_seconds);
+        if name.eq_ignore_ascii_case(b"max-age") {
+            self.max_age = agreeing(self.max_age, lifetime());
+        } else if name.eq_ignore_ascii_case(b"s-maxage") {
+            self.s_maxage = agreeing(self.s_maxage, lifetime());
+        } else if name.eq_ignore_ascii_case(b"stale-while-revalidate") {
+            self.stale_while_revalidate = shortest(self.stale_while_revalidate, span());
+        } else if name.eq_ignore_ascii_case(b"stale-if-error") {
+            self.stale_if_error = shortest(self.stale_if_error, span());
+        } else if name.eq_ignore_ascii_case(b"no-store") {
+            self.no_store = true;
+        } else if name.eq_ignore_ascii_case(b"no-cache") {
+            self.no_cache |= !self.withhold(argument);
+        } else if name.eq_ignore_ascii_case(b"private") {
+            self.private |= !self.withhold(argument);
+        } else if name.eq_ignore_ascii_case(b"public") {
+            self.public |= argument.is_none();
+        } else if name.eq_ignore_ascii_case(b"must-revalidate") {
+            self.must_revalidate = true;
+        } else if name.eq_ignore_ascii_case(b"proxy-revalidate") {
+            self.proxy_revalidate = true;
+        } else if name.eq_ignore_ascii_case(b"must-understand") {
+            self.must_understand = true;
+        } else if name.eq_ignore_ascii_case(b"immutable") {
+            self.immutable |= argument.is_none();
+        }
+    }
+
+    /// Takes a member that stands behind an unfinished quoted string. It may be meant or not: what
+    /// it forbids is forbidden, what it permits is not permitted, and a lifetime is none.
+    fn restrict(&mut self, member: &[u8]) {
+        let (name, _) = directive(member);
+        if name.eq_ignore_ascii_case(b"max-age") || name.eq_ignore_ascii_case(b"s-maxage") {
+            self.max_age = Some(0);
+            self.s_maxage = self.s_maxage.map(|_| 0);
+        } else if name.eq_ignore_ascii_case(b"no-store")
+            || name.eq_ignore_ascii_case(b"must-understand")
+        {
+            self.no_store = true;
+        } else if name.eq_ignore_ascii_case(b"no-cache") {
+            self.no_cache = true;
+        } else if name.eq_ignore_ascii_case(b"private") {
+            self.private = true;
+        } else if name.eq_ignore_ascii_case(b"must-revalidate")
+            || name.eq_ignore_ascii_case(b"proxy-revalidate")
+        {
+            // `must-revalidate` would also permit sharing what `Authorization` protects (§3.5).
+            self.proxy_revalidate = true;
+        }
     }
 
     /// Whether a stale response must not be sent, whatever permits it (RFC 9111 §4.2.4).
@@ -126,29 +162,45 @@ impl RequestDirectives {
                 .any(|pragma| pragma.eq_ignore_ascii_case(b"no-cache"));
             return directives;
         }
-        for member in members(headers, &header::CACHE_CONTROL) {
-            let (name, argument) = directive(member);
-            let span = || argument.and_then(delta_seconds);
-            if name.eq_ignore_ascii_case(b"max-age") {
-                // What the client limits is limited, even if it is unclear how much.
-                directives.max_age = shortest(directives.max_age, Some(span().unwrap_or(0)));
-            } else if name.eq_ignore_ascii_case(b"max-stale") {
-                let accepted = argument.map_or(Some(DELTA_MAX), delta_seconds);
-                directives.max_stale = shortest(directives.max_stale, accepted);
-            } else if name.eq_ignore_ascii_case(b"min-fresh") {
-                directives.min_fresh = directives.min_fresh.max(span());
-            } else if name.eq_ignore_ascii_case(b"stale-if-error") {
-                directives.stale_if_error = shortest(directives.stale_if_error, span());
-            } else if name.eq_ignore_ascii_case(b"no-cache") {
-                directives.no_cache = true;
-            } else if name.eq_ignore_ascii_case(b"no-store") {
-                directives.no_store = true;
-            } else if name.eq_ignore_ascii_case(b"only-if-cached") {
-                directives.only_if_cached = true;
-            }
+        for line in headers.get_all(header::CACHE_CONTROL) {
+            let (well_formed, rest) = quoted::well_formed(line.as_bytes());
+            split_members(well_formed).for_each(|member| directives.take(member));
+            let permitted = (directives.max_stale, directives.stale_if_error);
+            unquoted_members(rest).for_each(|member| directives.take(member));
+            // Behind an unfinished quoted string the client limits, but permits nothing.
+            (directives.max_stale, directives.stale_if_error) = permitted;
         }
         directives
     }
+
+    fn take(&mut self, member: &[u8]) {
+        let (name, argument) = directive(member);
+        let span = || argument.and_then(delta_seconds);
+        if name.eq_ignore_ascii_case(b"max-age") {
+            // What the client limits is limited, even if it is unclear how much.
+            self.max_age = shortest(self.max_age, Some(span().unwrap_or(0)));
+        } else if name.eq_ignore_ascii_case(b"max-stale") {
+            let accepted = argument.map_or(Some(DELTA_MAX), delta_seconds);
+            self.max_stale = shortest(self.max_stale, accepted);
+        } else if name.eq_ignore_ascii_case(b"min-fresh") {
+            self.min_fresh = self.min_fresh.max(span());
+        } else if name.eq_ignore_ascii_case(b"stale-if-error") {
+            self.stale_if_error = shortest(self.stale_if_error, span());
+        } else if name.eq_ignore_ascii_case(b"no-cache") {
+            self.no_cache = true;
+        } else if name.eq_ignore_ascii_case(b"no-store") {
+            self.no_store = true;
+        } else if name.eq_ignore_ascii_case(b"only-if-cached") {
+            self.only_if_cached = true;
+        }
+    }
+}
+
+/// The members of what follows an unfinished quoted string, as if nothing were quoted.
+fn unquoted_members(rest: &[u8]) -> impl Iterator<Item = &[u8]> {
+    rest.split(|&byte| matches!(byte, b',' | b'"'))
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
 }
 
 /// A directive's name and argument. Spaces beside the `=` stay in the argument, which they make

@@ -44,11 +44,16 @@ impl<'a> EntityTag<'a> {
     }
 }
 
-/// Whether `If-None-Match` lists the response's tag, or is `*` (weak comparison, RFC 9110 §13.1.2).
+/// Whether `If-None-Match` lists the response's tag (weak comparison, RFC 9110 §13.1.2), or is
+/// `*`, which is no member of a list.
 pub(super) fn is_listed(request: &HeaderMap, response: &HeaderMap) -> bool {
-    let current = EntityTag::of(response);
-    members(request, &header::IF_NONE_MATCH).any(|member| {
-        member == b"*" || current.is_some_and(|current| EntityTag::new(member).weak_eq(&current))
+    let any = single(request, &header::IF_NONE_MATCH).flatten();
+    if any.is_some_and(|any| any.as_bytes().trim_ascii() == b"*") {
+        return true;
+    }
+    EntityTag::of(response).is_some_and(|current| {
+        members(request, &header::IF_NONE_MATCH)
+            .any(|member| EntityTag::new(member).weak_eq(&current))
     })
 }
 

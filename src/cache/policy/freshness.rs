@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::directives::{DELTA_MAX, delta_seconds};
 use super::headers::{members, single};
 use super::status::is_heuristically_cacheable;
-use super::{Policy, ResponseDirectives, ResponseHead, StoredHead, date, targeted};
+use super::{CachePolicy, ResponseDirectives, ResponseHead, StoredHead, date, targeted};
 
 /// On what terms a response may be stored and reused. The deployer's own rules may change them
-/// before the engine decides: see [`Policy::storable`].
+/// before the engine decides: see [`CachePolicy::storable`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Terms {
     /// The directives of the targeted field, or of `Cache-Control`.
@@ -82,9 +82,26 @@ impl StoredHead {
         let age = i64::try_from(self.age(now)).unwrap_or(i64::MAX);
         i64::from(self.validity.lifetime.unwrap_or(0)) - age
     }
+
+    /// How new the response is: when the origin made it (`Date`, in Unix seconds) and, among the
+    /// responses of one second, when it came (in Unix milliseconds). Of two responses to the same
+    /// request the one with the greater pair is the newer one.
+    ///
+    /// Without a usable `Date` the time of receipt stands in for it, and a `Date` later than that
+    /// counts as that: else an origin whose clock is ahead could never replace what it has sent.
+    ///
+    /// Two clocks meet here. Responses of several origin servers are ordered by the clocks of
+    /// these, and those without a `Date`, or of the same second, by the clocks of the processes
+    /// that received them. Where the clocks differ, an older response can count as the newer one
+    /// for as long as they differ by.
+    pub(crate) fn recency(&self) -> (u64, u64) {
+        let received = self.validity.response_time;
+        let date = u64::try_from(date_value(&self.headers, received)).unwrap_or(0);
+        (date.min(received / 1000), received)
+    }
 }
 
-impl Policy {
+impl CachePolicy {
     /// What the response says about its own storage and reuse.
     pub(super) fn terms(&self, response: &ResponseHead<'_>) -> Terms {
         let headers = response.headers;

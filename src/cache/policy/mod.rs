@@ -3,16 +3,17 @@
 //! Times are Unix milliseconds that the caller passes in; spans of time inside the engine are the
 //! whole seconds of the specification. In the order in which the life of a request needs them:
 //!
-//! 1. [`Policy::admit`]: may a stored response answer this request at all?
+//! 1. [`CachePolicy::admit`]: may a stored response answer this request at all?
 //! 2. [`VaryNames::variant`]: which variant of the primary key to look up.
-//! 3. [`Policy::reuse`]: may this stored response answer now, or what has to happen first?
+//! 3. [`CachePolicy::reuse`]: may this stored response answer now, or what has to happen first?
 //! 4. [`StoredHead::answer`]: the status, the fields and the part of the stored body to send
 //!    (200, 206, 304, 416).
-//! 5. [`validation_request`], [`Policy::freshen`], [`Policy::stale_on`]: validation, its 304 and
-//!    its failure.
-//! 6. [`Policy::storable`]: the response of the inner service as a [`StoredHead`], or why not.
-//! 7. [`Policy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to what is stored.
-//! 8. [`completion_request`], [`Policy::combine`]: stored parts made whole.
+//! 5. [`validation_request`], [`CachePolicy::freshen`], [`CachePolicy::stale_on`]: validation, its
+//!    304 and its failure.
+//! 6. [`CachePolicy::storable`]: the response of the inner service as a [`StoredHead`], or why not.
+//! 7. [`CachePolicy::head_effect`], [`invalidated`]: what HEAD and unsafe methods do to what is
+//!    stored.
+//! 8. [`completion_request`], [`CachePolicy::combine`]: stored parts made whole.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -27,9 +28,11 @@ mod headers;
 mod invalidation;
 mod negotiation;
 mod partial;
+mod quoted;
 mod range;
 mod request;
 mod reuse;
+mod sharing;
 mod status;
 mod storable;
 mod stored;
@@ -42,7 +45,7 @@ mod vary;
 
 pub(crate) use answer::Content;
 pub(crate) use conditional::not_modified;
-pub use config::{Policy, RequestDirective};
+pub use config::{CachePolicy, RequestDirective};
 pub(crate) use directives::ResponseDirectives;
 pub(crate) use freshness::Terms;
 pub(crate) use headers::remove_hop_by_hop;
@@ -50,6 +53,8 @@ pub(crate) use invalidation::invalidated;
 pub(crate) use partial::{Piece, completion_request};
 pub(crate) use request::{RequestHead, ResponseHead};
 pub(crate) use reuse::{Admission, Failure, Forward, Reuse};
+pub use sharing::SetCookie;
+pub(crate) use status::is_about_target;
 pub(crate) use storable::NotStorable;
 pub(crate) use stored::{Part, StoredHead};
 pub(crate) use update::{Freshened, HeadEffect};

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::headers::{members, split_unquoted};
+use super::headers::members;
+use super::quoted;
 
 /// The field in normal form, over all its lines; `None` when it is absent, which is another thing
 /// than empty.
@@ -43,7 +44,7 @@ fn preferences(headers: &HeaderMap, name: &HeaderName) -> Vec<u8> {
 }
 
 fn preference(member: &[u8], name: &HeaderName) -> Vec<u8> {
-    let mut parts = split_unquoted(member, b';').map(<[u8]>::trim_ascii);
+    let mut parts = quoted::split(member, b';').map(<[u8]>::trim_ascii);
     let mut normal = parts.next().unwrap_or_default().to_ascii_lowercase();
     if name == header::ACCEPT_ENCODING && matches!(&normal[..], b"x-gzip" | b"x-compress") {
         normal.drain(..2);

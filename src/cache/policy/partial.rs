@@ -5,13 +5,17 @@ use std::ops::Range;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::entity_tag::EntityTag;
+use super::sharing::OwnFields;
+use super::update::Updated;
 use super::validation::make_unconditional;
-use super::{Part, Policy, RequestHead, ResponseHead, StoredHead, Terms};
+use super::{CachePolicy, Part, RequestHead, ResponseHead, StoredHead, Terms};
 
 /// A stored part and a new one as one stored response: whole (200) once nothing is missing.
 #[derive(Debug, Clone)]
 pub(crate) struct Combined {
     pub(crate) head: StoredHead,
+    /// What the new part brought for its client alone.
+    pub(crate) own: OwnFields,
     /// The body, in order.
     pub(crate) body: Vec<Piece>,
 }
@@ -63,7 +67,7 @@ pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
     HeaderValue::try_from(range).ok()
 }
 
-impl Policy {
+impl CachePolicy {
     /// Combines the stored part, a body of `length` bytes, with the 206 `response`, a body of
     /// `new_length` bytes. `None` when they must not be combined or would not be one part: then
     /// the new response stands alone, and a client that wants the whole needs a new request.
@@ -88,7 +92,11 @@ impl Policy {
         {
             return None;
         }
-        let (mut head, permission) = self.updated(request, stored, response, adjust);
+        let Updated {
+            mut head,
+            own,
+            permission,
+        } = self.updated(request, stored, response, adjust);
         permission.ok()?;
         let part = Part {
             first: old.first.min(new.first),
@@ -98,13 +106,13 @@ impl Policy {
         if part.first == 0 && part.reaches_end() {
             head.status = StatusCode::OK;
             head.part = None;
-            head.headers
-                .insert(header::CONTENT_LENGTH, HeaderValue::from(part.length()));
+            head.headers.set_length(part.length());
         } else {
             head.part = Some(part);
         }
         Some(Combined {
             head,
+            own,
             body: pieces(old, new),
         })
     }

@@ -9,7 +9,7 @@ use super::freshness::{Validity, seconds};
 use super::partial::missing;
 use super::range::{ByteRange, Selection};
 use super::status::is_error;
-use super::{Policy, RequestHead, StoredHead, not_modified};
+use super::{CachePolicy, RequestHead, StoredHead};
 
 /// Why a request goes forward: the `fwd` values of RFC 9211 §2.2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,10 +66,10 @@ pub(crate) enum Reuse {
     Stale,
     /// Send it, and refresh it in the background, once for all.
     StaleWhileRevalidate,
-    /// Forward with [`super::validation_request`]; when that fails ask [`Policy::stale_on`].
+    /// Forward with [`super::validation_request`]; when that fails ask [`CachePolicy::stale_on`].
     Validate(Forward),
     /// A fresh part is stored and the whole is wanted: forward with
-    /// [`super::completion_request`], then [`Policy::combine`].
+    /// [`super::completion_request`], then [`CachePolicy::combine`].
     Complete,
     /// It does not answer this request: forward as if nothing were stored.
     Forward(Forward),
@@ -86,7 +86,7 @@ pub(crate) enum Failure {
     Disconnected,
 }
 
-impl Policy {
+impl CachePolicy {
     /// Whether a stored response may answer this request at all.
     pub(crate) fn admit(&self, request: &RequestHead<'_>) -> Admission {
         if !matches!(*request.method, Method::GET | Method::HEAD) {
@@ -108,6 +108,23 @@ impl Policy {
         self.client_directives(request).only_if_cached
     }
 
+    /// Whether the answer to this request must not be stored, nor anything stored of it shared.
+    pub(crate) fn forbids_storing(&self, request: &RequestHead<'_>) -> bool {
+        self.client_directives(request).no_store
+    }
+
+    /// Whether the answer to another request, sent at `began`, can be new enough for this one.
+    pub(crate) fn accepts_answer_since(
+        &self,
+        request: &RequestHead<'_>,
+        began: u64,
+        now: u64,
+    ) -> bool {
+        let client = self.client_directives(request);
+        let age = now.saturating_sub(began);
+        !client.no_cache && client.max_age.is_none_or(|limit| age < seconds(limit))
+    }
+
     /// Whether and how `stored`, with a body of `length` bytes, answers `request` at `now`. That
     /// it is the variant which the request selects is checked too.
     pub(crate) fn reuse(
@@ -120,7 +137,7 @@ impl Policy {
         let client = self.client_directives(request);
         let reuse = if !stored.is_selected_by(request) {
             Reuse::Forward(Forward::VaryMiss)
-        } else if holds(request, stored, length) {
+        } else if holds(request, stored, length, now) {
             self.reuse_in_time(&client, &stored.validity, now)
         } else {
             let current = self.reuse_in_time(&client, &stored.validity, now) == Reuse::Fresh;
@@ -238,12 +255,12 @@ impl Policy {
 }
 
 /// Whether the stored body has all that the answer needs.
-fn holds(request: &RequestHead<'_>, stored: &StoredHead, length: u64) -> bool {
+fn holds(request: &RequestHead<'_>, stored: &StoredHead, length: u64, now: u64) -> bool {
     let Some(part) = stored.part else {
         return true;
     };
     let range = ByteRange::requested(request, &stored.headers);
-    not_modified(request, &stored.headers, stored.validity.response_time)
+    stored.is_not_modified(request, now)
         || range.is_some_and(|range| range.select(Some(part), length) != Selection::NotStored)
 }
 

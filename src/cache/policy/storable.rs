@@ -1,14 +1,16 @@
 //! Whether a response may be stored (RFC 9111 §3).
 
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{Method, StatusCode, header};
 
 use super::directives::RequestDirectives;
 use super::freshness::Validity;
-use super::status::{is_bound_to_request, is_heuristically_cacheable, is_understood};
+use super::status::{
+    is_about_target, is_bound_to_request, is_heuristically_cacheable, is_understood,
+};
 use super::stored::has_validator;
 use super::{
-    Part, Policy, RequestDirective, RequestHead, ResponseHead, StoredHead, Terms, VaryNames, date,
-    remove_hop_by_hop,
+    CachePolicy, Part, RequestDirective, RequestHead, ResponseDirectives, ResponseHead, StoredHead,
+    Terms, VaryNames,
 };
 
 /// Why a response is not stored.
@@ -36,6 +38,8 @@ pub(crate) enum NotStorable {
     NotCacheableByDefault,
     /// It is not fresh and cannot be validated: it would never be reused.
     NothingToReuse,
+    /// It sets cookies.
+    SetCookie,
 }
 
 impl NotStorable {
@@ -53,26 +57,43 @@ impl NotStorable {
             Self::Partial => "partial",
             Self::NotCacheableByDefault => "not-cacheable-by-default",
             Self::NothingToReuse => "nothing-to-reuse",
+            Self::SetCookie => "set-cookie",
         }
     }
 
     /// Whether the response, though not stored, shows that what is stored is not current, so that
-    /// it has to go. An error shows nothing, nor does what only holds for this one request.
+    /// it has to go: it has to be about the target resource, and nothing about this one request
+    /// may have kept it from being stored.
     pub(crate) fn supersedes_stored(self, status: StatusCode) -> bool {
-        !status.is_server_error() && !self.is_about_request()
+        is_about_target(status) && !self.is_about_request()
     }
 
-    /// Whether it is this request that keeps the response from being stored. What is stored for
-    /// the others then stays valid.
+    /// Whether the responses to other requests for the same URI will hardly be stored either.
+    pub(crate) fn is_lasting(self, status: StatusCode) -> bool {
+        match self {
+            Self::SetCookie => is_about_target(status),
+            // A 304 to the client's own condition says it in place of a 200.
+            Self::NoStore | Self::Private if status == StatusCode::NOT_MODIFIED => true,
+            _ => self.supersedes_stored(status),
+        }
+    }
+
+    /// Whether it is this request, or news for its client alone, that keeps the response from
+    /// being stored. What is stored for the others then stays valid.
     pub(crate) fn is_about_request(self) -> bool {
         matches!(
             self,
-            Self::Method | Self::Status | Self::RequestNoStore | Self::Authorization
+            Self::Method
+                | Self::Status
+                | Self::RequestNoStore
+                | Self::Authorization
+                | Self::Partial
+                | Self::SetCookie
         )
     }
 }
 
-impl Policy {
+impl CachePolicy {
     /// The stored form of the inner service's response, or why it is not stored.
     ///
     /// `adjust` may change the terms before the decision (the deployer's default and clamped
@@ -83,11 +104,15 @@ impl Policy {
         response: &ResponseHead<'_>,
         adjust: impl FnOnce(&mut Terms),
     ) -> Result<StoredHead, NotStorable> {
-        if response.status.is_informational() || is_bound_to_request(response.status) {
-            return Err(NotStorable::Status);
-        }
         let mut terms = self.terms(response);
         adjust(&mut terms);
+        if response.status.is_informational() || is_bound_to_request(response.status) {
+            return Err(match terms.directives {
+                ResponseDirectives { no_store: true, .. } => NotStorable::NoStore,
+                ResponseDirectives { private: true, .. } => NotStorable::Private,
+                _ => NotStorable::Status,
+            });
+        }
         if request.method != Method::GET {
             return Err(NotStorable::Method);
         }
@@ -98,7 +123,13 @@ impl Policy {
             _ => None,
         };
         let vary = self.may_store(request, response, &terms)?;
-        Ok(self.stored(request, response, &terms, vary, part))
+        if self.refuses_cookies(response.headers, &terms) {
+            return Err(NotStorable::SetCookie);
+        }
+        let fields = self.fields(response, &terms).shared;
+        Ok(StoredHead::new(
+            request, response, &terms, fields, vary, part,
+        ))
     }
 
     /// The rules about what the response says. The names that it varies on, if they hold.
@@ -156,29 +187,6 @@ impl Policy {
                 && u128::from(validity.staleness(now)) < stale.as_millis())
     }
 
-    pub(super) fn stored(
-        &self,
-        request: &RequestHead<'_>,
-        response: &ResponseHead<'_>,
-        terms: &Terms,
-        vary: VaryNames,
-        part: Option<Part>,
-    ) -> StoredHead {
-        let mut headers = stored_fields(response, terms);
-        if part.is_some() {
-            headers.remove(header::CONTENT_RANGE);
-            headers.remove(header::CONTENT_LENGTH);
-        }
-        StoredHead {
-            status: response.status,
-            headers,
-            validity: Validity::new(terms, response),
-            variant: vary.variant(request.headers),
-            vary,
-            part,
-        }
-    }
-
     /// The request's directives, as far as they are honoured.
     pub(super) fn client_directives(&self, request: &RequestHead<'_>) -> RequestDirectives {
         use RequestDirective as Directive;
@@ -197,24 +205,6 @@ impl Policy {
             only_if_cached: said.only_if_cached && honours(Directive::OnlyIfCached),
         }
     }
-}
-
-/// All fields of the response but those that must not be stored (§3.1). Trailers are not stored,
-/// so they are not announced either. `Date` is added where it is missing (RFC 9110 §6.6.1).
-pub(super) fn stored_fields(response: &ResponseHead<'_>, terms: &Terms) -> HeaderMap {
-    let mut headers = response.headers.clone();
-    remove_hop_by_hop(&mut headers);
-    headers.remove(header::TRAILER);
-    for name in &terms.directives.withheld {
-        headers.remove(name);
-    }
-    let valid = headers
-        .get(header::DATE)
-        .is_some_and(|value| date::parse(value, response.response_time).is_some());
-    if !valid {
-        headers.insert(header::DATE, date::format(response.response_time));
-    }
-    headers
 }
 
 #[cfg(test)]

@@ -4,7 +4,9 @@ use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
 use super::freshness::Validity;
-use super::{RequestHead, Variant, VaryNames, headers};
+use super::headers::single;
+use super::sharing::SharedFields;
+use super::{RequestHead, ResponseHead, Terms, Variant, VaryNames};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
 /// fields: never a `Cookie` or `Authorization`.
@@ -15,8 +17,7 @@ use super::{RequestHead, Variant, VaryNames, headers};
 pub(crate) struct StoredHead {
     #[serde(with = "status_code")]
     pub(super) status: StatusCode,
-    #[serde(with = "headers::stored")]
-    pub(super) headers: HeaderMap,
+    pub(super) headers: SharedFields,
     pub(super) validity: Validity,
     pub(super) vary: VaryNames,
     pub(super) variant: Variant,
@@ -35,9 +36,26 @@ pub(crate) struct Part {
 }
 
 impl StoredHead {
-    /// For the service's own rules about fields (`Set-Cookie`, request ids).
-    pub(crate) fn headers_mut(&mut self) -> &mut HeaderMap {
-        &mut self.headers
+    /// The stored form of a response to `request` with those of its fields that others may see.
+    pub(super) fn new(
+        request: &RequestHead<'_>,
+        response: &ResponseHead<'_>,
+        terms: &Terms,
+        mut fields: SharedFields,
+        vary: VaryNames,
+        part: Option<Part>,
+    ) -> Self {
+        if part.is_some() {
+            fields.remove_extent();
+        }
+        Self {
+            status: response.status,
+            headers: fields,
+            validity: Validity::new(terms, response),
+            variant: vary.variant(request.headers),
+            vary,
+            part,
+        }
     }
 
     /// The names that `Vary` lists.
@@ -48,6 +66,30 @@ impl StoredHead {
     /// The secondary key to store it under.
     pub(crate) fn variant(&self) -> Variant {
         self.variant
+    }
+
+    /// Whether a stored body of `length` bytes can be the one that this head is about: as long as
+    /// `Content-Length` says. Without that it may be of any length; a value that is no length fits
+    /// none.
+    ///
+    /// A part may be shorter than its `Content-Range` says, as origins that count wrongly send it:
+    /// it is sent on with the length that it has, and is never combined with another part.
+    pub(crate) fn declares(&self, length: u64) -> bool {
+        match (self.part, single(&self.headers, &header::CONTENT_LENGTH)) {
+            (Some(part), _) => length <= part.length(),
+            (None, Some(declared)) => {
+                declared.and_then(|declared| digits(declared.as_bytes())) == Some(length)
+            }
+            (None, None) => true,
+        }
+    }
+
+    /// What it takes in the store, more or less: its field lines and the names that it varies by.
+    pub(crate) fn size(&self) -> usize {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            name.as_str().len() + value.len() + 8
+        };
+        self.headers.iter().map(line).sum()
     }
 
     /// Whether the selecting fields match (RFC 9111 §4.1).
@@ -63,6 +105,17 @@ impl StoredHead {
 
 pub(super) fn has_validator(headers: &HeaderMap) -> bool {
     headers.contains_key(header::ETAG) || headers.contains_key(header::LAST_MODIFIED)
+}
+
+/// `1*DIGIT`
+fn digits(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    let all = value.iter().all(u8::is_ascii_digit);
+    std::str::from_utf8(value)
+        .ok()
+        .filter(|_| all)?
+        .parse()
+        .ok()
 }
 
 mod status_code {
@@ -91,7 +144,7 @@ mod tests {
 
     use super::*;
     use crate::cache::policy::testing::{Request, headers, response, store};
-    use crate::cache::policy::{Policy, VaryNames};
+    use crate::cache::policy::{CachePolicy, VaryNames};
 
     fn read_back(stored: &StoredHead) -> StoredHead {
         let bytes = postcard::to_allocvec(stored).unwrap();
@@ -132,10 +185,30 @@ mod tests {
     }
 
     #[test]
+    fn a_head_declares_the_length_of_its_body() {
+        let fresh = ("cache-control", "max-age=60");
+        let head = |status, line| store(&Request::get(&[]), status, &[fresh, line]).unwrap();
+        let any = head(200, ("x", "1"));
+        assert!(any.declares(0) && any.declares(30));
+        let thirty = head(200, ("content-length", "30"));
+        assert!(thirty.declares(30));
+        assert!(!thirty.declares(29) && !thirty.declares(160));
+        for odd in ["", "+30", "30, 30", "0x1e", "-1", "18446744073709551616"] {
+            let head = head(200, ("content-length", odd));
+            assert!(!head.declares(30) && !head.declares(0), "{odd:?}");
+        }
+        let part = head(206, ("content-range", "bytes 4-9/10"));
+        assert!(part.declares(6) && part.declares(5) && !part.declares(7));
+        let lines = [fresh, ("content-length", "30"), ("content-length", "31")];
+        let twice = store(&Request::get(&[]), 200, &lines).unwrap();
+        assert!(!twice.declares(30) && !twice.declares(31));
+    }
+
+    #[test]
     fn damaged_bytes_are_an_error() {
         let lines = headers(&[("cache-control", "max-age=60"), ("x", "1")]);
         let request = Request::get(&[]);
-        let stored = Policy::default()
+        let stored = CachePolicy::default()
             .storable(&request.head(), &response(200, &lines), |_| {})
             .unwrap();
         let bytes = postcard::to_allocvec(&stored).unwrap();
@@ -154,7 +227,7 @@ mod tests {
                 }
             }
             let request = Request::get(&[]);
-            let stored = Policy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
+            let stored = CachePolicy::default().storable(&request.head(), &response(200, &lines), |_| {}).unwrap();
             let found = read_back(&stored);
             prop_assert!(found.headers.get_all("x").iter().eq(lines.get_all("x").iter()));
         }

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, Method, StatusCode, Uri};
 
-use super::{NotStorable, Policy, RequestHead, ResponseHead, StoredHead, date};
+use super::{CachePolicy, NotStorable, RequestHead, ResponseHead, StoredHead, date};
 
 /// 2026-01-01T00:00:00.500Z: the responses of the tests come then.
 pub(super) const NOW: u64 = 1_767_225_600_500;
@@ -81,7 +81,7 @@ pub(super) fn store(
     lines: &[(&str, &str)],
 ) -> Result<StoredHead, NotStorable> {
     let headers = headers(lines);
-    Policy::default().storable(&request.head(), &response(status, &headers), |_| {})
+    CachePolicy::default().storable(&request.head(), &response(status, &headers), |_| {})
 }
 
 /// A stored 200 with these fields.

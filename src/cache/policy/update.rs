@@ -2,18 +2,22 @@
 
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
-use super::storable::stored_fields;
+use super::sharing::OwnFields;
 use super::validation::{agrees, is_about};
-use super::{NotStorable, Policy, RequestHead, ResponseHead, StoredHead, Terms, VaryNames};
+use super::{
+    CachePolicy, NotStorable, RequestHead, ResponseHead, StoredHead, Terms, VaryNames,
+    remove_hop_by_hop,
+};
 
-/// What a 304 to a validation means for the stored response.
+/// What a 304 to a validation means for the stored response. The client that caused it gets the
+/// updated response with what the 304 brought for it alone.
 #[derive(Debug, Clone)]
 pub(crate) enum Freshened {
     /// Send the updated response and store it.
-    Updated(StoredHead),
+    Updated(StoredHead, OwnFields),
     /// Send the updated response, but do not store it. What is stored stays if the reason
     /// [is about the request](NotStorable::is_about_request), else it has to go.
-    Once(StoredHead, NotStorable),
+    Once(StoredHead, OwnFields, NotStorable),
     /// The 304 is about another representation: forward again without validators.
     NotSelected,
 }
@@ -33,6 +37,16 @@ pub(crate) enum HeadEffect {
     Invalidate,
 }
 
+/// A stored response with the fields of a later one.
+#[derive(Debug)]
+pub(super) struct Updated {
+    pub(super) head: StoredHead,
+    /// What the later one brought for its client alone.
+    pub(super) own: OwnFields,
+    /// Whether it may be stored.
+    pub(super) permission: Result<(), NotStorable>,
+}
+
 /// Fields that tell how the stored bytes are to be read, which an update leaves alone (§3.2).
 const EXEMPT: [HeaderName; 3] = [
     header::CONTENT_ENCODING,
@@ -40,7 +54,7 @@ const EXEMPT: [HeaderName; 3] = [
     header::CONTENT_RANGE,
 ];
 
-impl Policy {
+impl CachePolicy {
     /// The stored response after a 304 to its validation, sent for `request`.
     pub(crate) fn freshen(
         &self,
@@ -52,9 +66,10 @@ impl Policy {
         if !is_about(not_modified.headers, stored) {
             return Freshened::NotSelected;
         }
-        match self.updated(request, stored, not_modified, adjust) {
-            (updated, Ok(())) => Freshened::Updated(updated),
-            (updated, Err(reason)) => Freshened::Once(updated, reason),
+        let updated = self.updated(request, stored, not_modified, adjust);
+        match updated.permission {
+            Ok(()) => Freshened::Updated(updated.head, updated.own),
+            Err(reason) => Freshened::Once(updated.head, updated.own, reason),
         }
     }
 
@@ -76,10 +91,11 @@ impl Policy {
         if !is_same(response.headers, stored, length) {
             return HeadEffect::Invalidate;
         }
-        match self.updated(request, stored, response, adjust) {
-            (updated, Ok(())) => HeadEffect::Update(updated),
-            (_, Err(reason)) if reason.is_about_request() => HeadEffect::Keep,
-            (_, Err(_)) => HeadEffect::Invalidate,
+        let updated = self.updated(request, stored, response, adjust);
+        match updated.permission {
+            Ok(()) => HeadEffect::Update(updated.head),
+            Err(reason) if reason.is_about_request() => HeadEffect::Keep,
+            Err(_) => HeadEffect::Invalidate,
         }
     }
 
@@ -90,12 +106,8 @@ impl Policy {
         stored: &StoredHead,
         newer: &ResponseHead<'_>,
         adjust: impl FnOnce(&mut Terms),
-    ) -> (StoredHead, Result<(), NotStorable>) {
-        let newer_terms = self.terms(newer);
-        let mut merged = stored.headers.clone();
-        // An age belongs to the message that it came in.
-        merged.remove(header::AGE);
-        merge(&mut merged, stored_fields(newer, &newer_terms));
+    ) -> Updated {
+        let merged = merged(&stored.headers, newer.headers);
         let response = ResponseHead {
             status: stored.status,
             headers: &merged,
@@ -108,26 +120,39 @@ impl Policy {
             Ok(vary) => vary.clone(),
             Err(_) => VaryNames::of(&merged).unwrap_or_default(),
         };
-        let mut updated = self.stored(request, &response, &terms, vary, stored.part);
-        if updated.vary == stored.vary {
+        let fields = self.fields(&response, &terms).shared;
+        let mut head = StoredHead::new(request, &response, &terms, fields, vary, stored.part);
+        if head.vary == stored.vary {
             // It stays under the key it has.
-            updated.variant = stored.variant;
+            head.variant = stored.variant;
         }
-        (updated, permission.map(drop))
+        Updated {
+            head,
+            own: self.fields(newer, &terms).own,
+            permission: permission.map(drop),
+        }
     }
 }
 
-/// Each field of `newer` replaces all lines of that name (§3.2).
-fn merge(stored: &mut HeaderMap, mut newer: HeaderMap) {
+/// The stored fields, each replaced by all lines of that name in `newer` (§3.2).
+fn merged(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
+    let mut newer = newer.clone();
+    // What belongs to one connection is no news of the stored response.
+    remove_hop_by_hop(&mut newer);
     for name in &EXEMPT {
         newer.remove(name);
     }
+    let mut merged = stored.clone();
+    // They belong to the message that they came in.
+    merged.remove(header::AGE);
+    merged.remove(header::DATE);
     for name in newer.keys() {
-        stored.remove(name);
+        merged.remove(name);
     }
     for (name, value) in &newer {
-        stored.append(name, value.clone());
+        merged.append(name, value.clone());
     }
+    merged
 }
 
 /// Whether the response to HEAD describes the stored representation, as far as it says.

@@ -7,7 +7,7 @@ use serde::de::{Deserialize, Deserializer};
 use serde::ser::{Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
-use super::headers::{members, stored::Name};
+use super::headers::{stored::Name, tokens};
 use super::negotiation::normalised;
 
 /// The secondary cache key: 128 bits of the SHA-256 of the normalised selecting fields, zeros if
@@ -31,7 +31,7 @@ impl VaryNames {
     /// The names of all `Vary` lines. `None` for a `*` anywhere, and for what is no field name:
     /// then no request is known to match.
     pub(crate) fn of(response: &HeaderMap) -> Option<Self> {
-        let mut names = members(response, &header::VARY)
+        let mut names = tokens(response, &header::VARY)
             .map(|member| {
                 let name = HeaderName::from_bytes(member).ok()?;
                 (name != "*").then_some(name)
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_star_anywhere_matches_nothing() {
+    fn a_star_or_what_is_no_field_name_matches_nothing() {
         for lines in [
             &["*"][..],
             &["*, *"],
@@ -145,8 +145,19 @@ mod tests {
             &["Foo, *"],
             &["Foo", "*"],
             &["no name"],
+            &["a\"b, *\""],
+            &["Foo, \"Bar\""],
+            &["Foo;Bar"],
         ] {
             assert_eq!(vary(lines), None, "{lines:?}");
+        }
+        for line in [&b"Foo, \xff"[..], b"\xe9tag", "Sprache\u{e4}".as_bytes()] {
+            let headers = [(header::VARY, http::HeaderValue::from_bytes(line).unwrap())];
+            assert_eq!(
+                VaryNames::of(&headers.into_iter().collect()),
+                None,
+                "{line:?}"
+            );
         }
     }
 

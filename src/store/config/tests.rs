@@ -11,11 +11,95 @@ fn from(vars: &[(&str, &str)]) -> Result<StoreConfig, ConfigError> {
 #[test]
 fn no_variable_means_embedded_memory() {
     assert!(from(&[]).unwrap().is_memory());
-    assert!(
-        from(&[("REDIS_URL", ""), ("REDIS_PASSWORD", "x")])
-            .unwrap()
-            .is_memory()
-    );
+    let shop = from(&[("REDIS_NAMESPACE", "shop"), ("REDIS_TIMEOUT_MS", "20")]).unwrap();
+    assert!(shop.is_memory());
+    assert_eq!(shop.build().unwrap().namespace(), "shop");
+}
+
+#[test]
+fn a_piece_without_a_host_is_an_error_that_names_it_and_not_embedded_memory() {
+    for name in [
+        "REDIS_PORT",
+        "REDIS_USERNAME",
+        "REDIS_PASSWORD",
+        "REDIS_DB",
+        "REDIS_POOL_SIZE",
+    ] {
+        let error = from(&[(name, "77")]).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{name} is set")), "{error}");
+        assert!(error.contains("REDIS_HOST"), "{error}");
+        assert!(!error.contains("77"), "{error}");
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn an_empty_variable_is_an_error_that_names_it_and_not_an_unset_one() {
+    for name in [
+        "REDIS_URL",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_USERNAME",
+        "REDIS_PASSWORD",
+        "REDIS_DB",
+        "REDIS_POOL_SIZE",
+        "REDIS_TIMEOUT_MS",
+        "REDIS_NAMESPACE",
+    ] {
+        let host = ("REDIS_HOST", "h");
+        let vars = [(name, ""), host];
+        let error = from(&vars).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("{name} is set: it is empty")),
+            "{error}"
+        );
+    }
+}
+
+#[cfg(all(feature = "redis", unix))]
+#[test]
+fn a_variable_that_is_not_utf_8_is_an_error_that_names_it_and_shows_nothing_of_it() {
+    use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+    for name in [
+        "REDIS_URL",
+        "REDIS_HOST",
+        "REDIS_PORT",
+        "REDIS_PASSWORD",
+        "REDIS_NAMESPACE",
+    ] {
+        let var = |asked: &str| match asked {
+            _ if asked == name => Some(OsString::from_vec(b"redis://:s3cret\xff@h".to_vec())),
+            "REDIS_HOST" => Some("h".into()),
+            _ => None,
+        };
+        let error = StoreConfig::from_os_vars(var).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.starts_with(&format!("{name} is set")), "{text}");
+        assert!(text.contains("UTF-8") && !text.contains("s3cret"), "{text}");
+    }
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_percent_encoded_password_is_decoded() {
+    let Target::Redis(info) = StoreConfig::from_url("redis://a%40b:p%40ss%3A%2F%23@h:7/1")
+        .unwrap()
+        .target
+    else {
+        panic!("not Redis");
+    };
+    assert_eq!(info.redis_settings().password(), Some("p@ss:/#"));
+    assert_eq!(info.redis_settings().username(), Some("a@b"));
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_server_is_refused_by_a_build_that_cannot_reach_it() {
+    for name in ["REDIS_URL", "REDIS_HOST", "REDIS_PASSWORD"] {
+        let error = from(&[(name, "localhost")]).unwrap_err().to_string();
+        assert!(error.starts_with(name), "{error}");
+    }
 }
 
 #[cfg(feature = "redis")]
@@ -59,7 +143,10 @@ fn an_unusable_value_is_named_with_what_would_be_right() {
     let error = from(&[("REDIS_TIMEOUT_MS", "soon")])
         .unwrap_err()
         .to_string();
-    assert_eq!(error, "REDIS_TIMEOUT_MS is \"soon\": expected milliseconds");
+    assert_eq!(
+        error,
+        "REDIS_TIMEOUT_MS is \"soon\": expected milliseconds, at least 1"
+    );
     assert!(StoreConfig::memory().with_namespace("a b").build().is_err());
     assert!(
         StoreConfig::memory()
@@ -103,6 +190,9 @@ fn a_host_that_is_a_url_or_has_a_port_is_refused_and_shows_no_password() {
         "h/0",
         "[::1]",
         "a b",
+        "localhost:24001",
+        "10.0.0.1:6379",
+        "app:s3cret",
     ] {
         let error = from(&[("REDIS_HOST", host)]).unwrap_err().to_string();
         assert!(error.starts_with("REDIS_HOST is "), "{error}");
@@ -113,6 +203,10 @@ fn a_host_that_is_a_url_or_has_a_port_is_refused_and_shows_no_password() {
     }
     for (name, value) in [
         ("REDIS_PORT", "70000"),
+        ("REDIS_PORT", "0"),
+        ("REDIS_POOL_SIZE", "0"),
+        ("REDIS_TIMEOUT_MS", "0"),
+        ("REDIS_NAMESPACE", "a b"),
         ("REDIS_DB", "-1"),
         ("REDIS_DB", "first"),
     ] {

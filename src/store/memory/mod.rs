@@ -1,6 +1,10 @@
 //! The embedded store: the same operations as on Redis, in process and bounded.
 
+mod list;
+mod shard;
+mod sketch;
 mod table;
+mod weigh;
 
 use std::{
     sync::{
@@ -10,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use table::{Live, Table, Weigh, replace};
+pub(crate) use table::{Live, Table, replace};
+pub(crate) use weigh::{Weigh, exact, heap};
 
 use super::{clock::Timestamp, operations};
 
@@ -19,10 +24,15 @@ const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
 /// Bytes that embedded memory may hold, per kind of data, so that a flood of one kind
 /// does not push out another.
+///
+/// They are real bytes: with the keys, the maps around them and the allocator's rounding. A single
+/// entry may take a quarter of its kind's; what would take more is an error to its writer. When a
+/// kind's bytes are used up, what is asked for least makes room, and keys that are seen
+/// once push out only each other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryLimits {
-    /// States of rate limits. Default 32 MiB, about 200,000 of them.
+    /// States of rate limits. Default 32 MiB, about 100,000 of them.
     pub rate_limits: usize,
     /// Sessions. Default 64 MiB.
     pub sessions: usize,

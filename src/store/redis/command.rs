@@ -16,6 +16,7 @@ const BYTES: usize = 384;
 #[derive(Debug)]
 pub(crate) struct Command {
     cmd: Cmd,
+    name: &'static str,
     script: Option<&'static Script>,
     replayable: bool,
 }
@@ -26,6 +27,7 @@ impl Command {
         cmd.arg(name);
         Self {
             cmd,
+            name,
             script: None,
             replayable: true,
         }
@@ -37,6 +39,7 @@ impl Command {
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
+            name: "EVALSHA",
             script: Some(script),
             replayable: true,
         };
@@ -65,6 +68,16 @@ impl Command {
         let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         // Redis refuses an expiry whose end overflows an i64.
         self.arg(millis.clamp(1, i64::MAX as u64 / 4))
+    }
+
+    /// The command's name, for the log.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Text that is the same in memory for all commands of this name or script.
+    pub(super) fn identity(&self) -> &'static str {
+        self.script.map_or(self.name, Script::source)
     }
 
     pub(super) fn cmd(&self) -> &Cmd {
@@ -107,6 +120,14 @@ impl Reply {
         }
     }
 
+    /// An integer, or the reply as it is.
+    pub(crate) fn integer_or_other(self) -> Result<i64, Self> {
+        match self.0 {
+            Value::Int(integer) => Ok(integer),
+            other => Err(Self(other)),
+        }
+    }
+
     pub(crate) fn optional_bytes(self) -> Result<Option<Bytes>, StoreError> {
         match self.0 {
             Value::Nil => Ok(None),
@@ -133,6 +154,18 @@ impl Reply {
                     .into_iter(),
             )),
             _ => Err(StoreError::UnexpectedReply("not an array")),
+        }
+    }
+
+    /// The fields and values of a hash by turns: RESP2 answers an array, RESP3 a map.
+    pub(crate) fn hash(self) -> Result<std::vec::IntoIter<Self>, StoreError> {
+        match self.0 {
+            Value::Map(pairs) => {
+                let pairs = pairs.into_iter();
+                let flat = pairs.flat_map(|(field, value)| [Self(field), Self(value)]);
+                Ok(flat.collect::<Vec<_>>().into_iter())
+            }
+            other => Self(other).array(),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -19,6 +19,15 @@ pub(super) struct Link {
     /// Microseconds from the lanes' birth to the last reply. The clones of a link share it,
     /// and it tells one link from the next.
     last_reply: Arc<AtomicU64>,
+    /// It was asked for a sign of life and has given none so far.
+    suspected: Arc<AtomicBool>,
+}
+
+impl Link {
+    /// Lets calls prefer other lanes until this one is answered.
+    pub(super) fn suspect(&self) {
+        self.suspected.store(true, Ordering::Relaxed);
+    }
 }
 
 /// The links in use.
@@ -27,6 +36,8 @@ pub(super) struct Lanes {
     lanes: Box<[Lane]>,
     next: AtomicUsize,
     born: Instant,
+    /// How many connections there have been.
+    epoch: AtomicU64,
 }
 
 /// A place for a link, empty while there is no connection.
@@ -40,23 +51,34 @@ impl Lanes {
             lanes,
             next: AtomicUsize::new(0),
             born: Instant::now(),
+            epoch: AtomicU64::new(0),
         }
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.iter()
     }
 
-    /// The link of the next lane in turn that has one.
+    /// The link of the next lane in turn that has one, and one that is answered if there is any.
     pub(super) fn next(&self) -> Option<Link> {
         let turn = self.next.fetch_add(1, Ordering::Relaxed);
         let from = turn % self.lanes.len();
         let (before, after) = self.lanes.split_at(from);
-        after.iter().chain(before).find_map(Lane::get)
+        let links = || after.iter().chain(before).filter_map(Lane::get);
+        let answered = |link: &Link| !link.suspected.load(Ordering::Relaxed);
+        links().find(answered).or_else(|| links().next())
     }
 
     pub(super) fn replied(&self, link: &Link) {
         link.last_reply.store(self.age(), Ordering::Relaxed);
+        // Looked at first: a write would take the cache line from the other threads.
+        if link.suspected.load(Ordering::Relaxed) {
+            link.suspected.store(false, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn replied_within(&self, link: &Link, duration: Duration) -> bool {
@@ -70,6 +92,31 @@ impl Lanes {
         links.any(|link| self.replied_within(&link, duration))
     }
 
+    pub(super) fn all_replied_within(&self, duration: Duration) -> bool {
+        let mut links = self.lanes.iter().map(Lane::get);
+        links.all(|link| link.is_some_and(|link| self.replied_within(&link, duration)))
+    }
+
+    /// Whether any link was answered after the lanes had reached this [`age`](Self::age).
+    pub(super) fn any_replied_since(&self, age: u64) -> bool {
+        let mut links = self.lanes.iter().filter_map(Lane::get);
+        links.any(|link| link.last_reply.load(Ordering::Relaxed) > age)
+    }
+
+    /// Puts a connection that has just answered in the place of the link that has been silent
+    /// for longest, if there is one that was not answered since `age`.
+    pub(super) fn replace_silent(&self, age: u64, connection: MultiplexedConnection) -> bool {
+        let last_reply = |link: &Link| link.last_reply.load(Ordering::Relaxed);
+        let silent = (self.lanes.iter())
+            .filter_map(|lane| Some((last_reply(&lane.get()?), lane)))
+            .filter(|(last_reply, _)| *last_reply <= age)
+            .min_by_key(|(last_reply, _)| *last_reply);
+        if let Some((_, lane)) = silent {
+            self.set(lane, connection);
+        }
+        silent.is_some()
+    }
+
     /// Takes `link` out of use. `false` when it had been replaced already: a late word on an
     /// old connection says nothing about the new one.
     pub(super) fn lose(&self, link: &Link) -> bool {
@@ -78,13 +125,17 @@ impl Lanes {
 
     /// Puts a connection that has just answered into `lane`.
     pub(super) fn set(&self, lane: &Lane, connection: MultiplexedConnection) {
+        // First: whoever is answered on the new connection finds the epoch changed.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
         *lane.lock() = Some(Link {
             connection,
             last_reply: Arc::new(AtomicU64::new(self.age())),
+            suspected: Arc::default(),
         });
     }
 
-    fn age(&self) -> u64 {
+    /// Microseconds since they were made.
+    pub(super) fn age(&self) -> u64 {
         u64::try_from(self.born.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 }

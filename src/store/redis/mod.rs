@@ -4,25 +4,39 @@
 //! that was taken out of the pool once and is shared by all concurrent calls. There is no
 //! checkout, and so no PING and no UNWATCH, per operation.
 
+mod breaker;
+mod claim;
 mod command;
-mod health;
 mod lane;
+mod probe;
+mod refusals;
 mod revive;
 mod script;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use deadpool_redis::{
     Pool,
     redis::{Pipeline, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection},
 };
 
+use breaker::Breaker;
+use claim::Claim;
 pub(crate) use command::{Command, NextReply, Reply};
-use health::Health;
 use lane::{Lanes, Link};
+use refusals::Refusals;
 pub(crate) use script::Script;
 
-use super::{StoreState, error::StoreError};
+use super::{
+    StoreState,
+    error::{RefusalKind, StoreError},
+};
 
 /// The result of each command of a call.
 pub(crate) type Results = Vec<Result<Reply, StoreError>>;
@@ -32,7 +46,14 @@ pub(crate) type Results = Vec<Result<Reply, StoreError>>;
 pub(crate) struct Redis {
     pool: Pool,
     lanes: Lanes,
-    health: Health,
+    breaker: Breaker,
+    refusals: Refusals,
+    /// Held by the reviver.
+    reviving: Claim,
+    /// Held by who looks whether the server is silent, or only a connection.
+    looking: Claim,
+    /// The age of the lanes from which on a connection may be made for that.
+    look_from: AtomicU64,
 }
 
 impl Redis {
@@ -40,18 +61,48 @@ impl Redis {
         Arc::new(Self {
             pool,
             lanes: Lanes::new(lanes),
-            health: Health::default(),
+            breaker: Breaker::default(),
+            refusals: Refusals::default(),
+            reviving: Claim::default(),
+            looking: Claim::default(),
+            look_from: AtomicU64::new(0),
         })
     }
 
     pub(crate) fn state(&self) -> StoreState {
-        self.health.state()
+        match self.breaker.state() {
+            StoreState::Ready if self.refusals().next().is_some() => StoreState::Degraded,
+            state => state,
+        }
+    }
+
+    fn state_of_connections(&self) -> StoreState {
+        self.breaker.state()
+    }
+
+    fn may_connect_to_look(&self) -> bool {
+        self.lanes.age() >= self.look_from.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next connection for a look be made after `pause`.
+    fn connected_to_look(&self, pause: Duration) {
+        let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.look_from
+            .store(self.lanes.age().saturating_add(micros), Ordering::Relaxed);
+    }
+
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalKind> + use<> {
+        self.refusals.lately()
+    }
+
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        self.lanes.epoch()
     }
 
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
     /// reviver may have ended with its runtime.
     pub(crate) fn is_unavailable(self: &Arc<Self>) -> bool {
-        let unavailable = self.health.state() == StoreState::Unavailable;
+        let unavailable = self.breaker.state() == StoreState::Unavailable;
         if unavailable {
             self.connect();
         }
@@ -65,11 +116,24 @@ impl Redis {
         deadline: Duration,
     ) -> Result<Results, StoreError> {
         let mut link = None;
-        let attempt = tokio::time::timeout(deadline, self.attempt(&commands, &mut link)).await;
-        attempt.unwrap_or_else(|_| {
-            self.unanswered(link.as_ref(), deadline);
-            Err(StoreError::DeadlineExceeded(deadline))
-        })
+        // Held by the attempt until it ends.
+        let on = &mut link;
+        {
+            let mut attempt = std::pin::pin!(self.attempt(&commands, on));
+            let mut left = deadline;
+            for step in [deadline / 2, deadline / 4] {
+                match tokio::time::timeout(step, &mut attempt).await {
+                    Ok(result) => return result,
+                    Err(_) => left -= step,
+                }
+                self.look(left);
+            }
+            if let Ok(result) = tokio::time::timeout(left, attempt).await {
+                return result;
+            }
+        }
+        self.unanswered(link.as_ref(), deadline);
+        Err(StoreError::DeadlineExceeded(deadline))
     }
 
     /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
@@ -77,7 +141,7 @@ impl Redis {
     fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
         let lately = deadline / 2;
         if !self.lanes.any_replied_within(lately) {
-            self.trip("it gave no answer within the deadline");
+            self.trip(deadline);
         } else if let Some(link) = link
             && !self.lanes.replied_within(link, lately)
         {
@@ -94,7 +158,7 @@ impl Redis {
         let mut replays = u8::from(commands.iter().all(Command::is_replayable));
         loop {
             let link = on.insert(self.link().await?);
-            let lost = match exchange(&mut link.connection, commands).await {
+            let lost = match exchange(&mut link.connection, commands, &self.refusals).await {
                 Ok(results) => {
                     self.lanes.replied(link);
                     return Ok(results);
@@ -113,18 +177,18 @@ impl Redis {
     /// breaker is open.
     async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
-            match self.health.state() {
-                StoreState::Ready => {
+            match self.breaker.state() {
+                StoreState::Ready | StoreState::Degraded => {
                     if let Some(link) = self.lanes.next() {
                         return Ok(link);
                     }
-                    self.health.lost();
+                    self.breaker.lost();
                     self.connect();
                 }
                 StoreState::Connecting => self.connect(),
                 StoreState::Unavailable => return Err(StoreError::Unavailable),
             }
-            self.health.known().await;
+            self.breaker.known().await;
         }
     }
 }
@@ -135,6 +199,7 @@ impl Redis {
 async fn exchange(
     connection: &mut MultiplexedConnection,
     commands: &[Command],
+    refusals: &Refusals,
 ) -> Result<Results, Arc<str>> {
     // What comes as an error and not as a reply is the transport's.
     let lost = |error: RedisError| Arc::from(error.to_string());
@@ -160,26 +225,37 @@ async fn exchange(
             *value = connection.send_packed_command(&eval).await.map_err(lost)?;
         }
     }
-    values.into_iter().map(outcome).collect()
+    let outcomes = values.into_iter().zip(commands);
+    outcomes
+        .map(|(value, command)| outcome(value, command, refusals))
+        .collect()
 }
 
 /// What a command's reply means for it alone; an error, what it means for the connection.
-fn outcome(value: Value) -> Result<Result<Reply, StoreError>, Arc<str>> {
-    match value {
-        Value::ServerError(error) => {
-            let text = Arc::from(error.to_string());
-            match error.kind() {
-                // A demoted master, a replica that synchronises: the wrong server for now.
-                Some(
-                    ServerErrorKind::ReadOnly
-                    | ServerErrorKind::BusyLoading
-                    | ServerErrorKind::MasterDown,
-                ) => Err(text),
-                _ => Ok(Err(StoreError::Refused(text))),
-            }
-        }
-        value => Ok(Ok(Reply(value))),
+fn outcome(
+    value: Value,
+    command: &Command,
+    refusals: &Refusals,
+) -> Result<Result<Reply, StoreError>, Arc<str>> {
+    let Value::ServerError(error) = value else {
+        refusals.succeeded(command);
+        return Ok(Ok(Reply(value)));
+    };
+    let message = Arc::from(error.to_string());
+    // The wrong server for now: one that loads its data, a replica that has lost its master.
+    if matches!(
+        error.kind(),
+        Some(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown)
+    ) {
+        return Err(message);
     }
+    let kind = RefusalKind::of_code(error.code());
+    refusals.refused(kind, command, &message);
+    // A demoted master: a new connection may lead to the one that took its place.
+    if kind == RefusalKind::ReadOnly {
+        return Err(message);
+    }
+    Ok(Err(StoreError::Refused { kind, message }))
 }
 
 fn server_error(value: &Value) -> Option<ServerErrorKind> {

@@ -34,6 +34,8 @@ impl Script {
 pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::ACQUIRE,
+    #[cfg(feature = "rate-limit")]
+    &crate::store::operations::limit::ACQUIRE_ONE,
     #[cfg(feature = "session")]
     &crate::store::operations::session::COMMIT,
     #[cfg(feature = "session")]
@@ -43,9 +45,9 @@ pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "session")]
     &crate::store::operations::session::INCREMENT,
     #[cfg(feature = "session")]
-    &crate::store::operations::session::LOAD,
-    #[cfg(feature = "session")]
     &crate::store::operations::session::SWAP,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::TOUCH,
     #[cfg(feature = "cache")]
     &crate::store::operations::response::BEGIN,
     #[cfg(feature = "cache")]

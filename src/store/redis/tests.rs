@@ -27,14 +27,24 @@ impl Server {
 
     fn start_with(args: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let process = Process::new("redis-server")
+        let process = Self::launch(&dir, args);
+        Self { dir, process }
+    }
+
+    fn launch(dir: &TempDir, args: &[&str]) -> Child {
+        Process::new("redis-server")
             .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
             .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is installed");
-        Self { dir, process }
+            .expect("redis-server is installed")
+    }
+
+    fn restart(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+        self.process = Self::launch(&self.dir, &[]);
     }
 
     async fn store(&self) -> Store {
@@ -136,7 +146,7 @@ async fn the_error_of_one_command_is_its_own() {
         .await;
     assert_eq!(*replies[0].as_ref().unwrap(), hello());
     let refused = |index: usize| match &replies[index] {
-        Err(StoreError::Refused(why)) => why.to_string(),
+        Err(StoreError::Refused { message, .. }) => message.to_string(),
         other => panic!("{other:?}"),
     };
     assert!(refused(1).contains("WRONGTYPE"), "{}", refused(1));
@@ -144,7 +154,8 @@ async fn the_error_of_one_command_is_its_own() {
     assert!(refused(3).contains("unknown command"), "{}", refused(3));
     assert_eq!(*replies[4].as_ref().unwrap(), hello());
     // And the connection is not blamed.
-    assert_eq!(store.state(), crate::store::StoreState::Ready);
+    store.ping().await.unwrap();
+    assert_eq!(store.state(), crate::store::StoreState::Degraded);
 }
 
 #[tokio::test]
@@ -171,4 +182,22 @@ async fn a_socket_takes_a_database_and_a_password_from_the_query() {
     let info = Raw(|| Command::new("CLIENT").arg("INFO"));
     let info = store.execute(info).await.unwrap();
     assert!(format!("{info:?}").contains(" db=3 "), "{info:?}");
+}
+
+#[tokio::test]
+async fn a_new_connection_changes_the_epoch_before_the_first_call_on_it() {
+    let mut server = Server::start();
+    let store = server.store().await;
+    let first = store.connections_epoch();
+    for _ in 0..10 {
+        store.ping().await.unwrap();
+    }
+    assert_eq!(store.connections_epoch(), first);
+    server.restart();
+    // The first call that is answered by the new process finds it changed.
+    while store.ping().await.is_err() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert!(store.connections_epoch() > first);
+    assert_eq!(Store::memory().connections_epoch(), 0);
 }

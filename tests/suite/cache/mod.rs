@@ -2,14 +2,29 @@
 
 mod bodies;
 mod collapse;
+mod conditions;
 mod contract;
 mod cost;
 mod differential;
 mod failure;
+mod healing;
+mod incoming;
 mod invalidation;
+mod leases;
+mod leavers;
+mod lost_invalidations;
+mod memory;
+mod one_entry;
 mod reuse;
+mod secrets;
 mod session;
+mod sharing;
 mod stale;
+mod stalled;
 mod stand;
+mod streams;
+mod supersede;
+mod targets;
+mod variants;
 
 use crate::harness::on_both_stores;

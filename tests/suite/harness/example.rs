@@ -126,8 +126,14 @@ impl Example {
 
     /// Asks the example to stop (SIGTERM) and waits for its exit code; `None` if a signal ended it.
     pub(crate) fn terminate(&mut self) -> Option<i32> {
-        kill_process(self.pid(), Signal::TERM).expect("the example still runs");
+        self.signal();
         self.wait().code()
+    }
+
+    /// Asks the example to stop (SIGTERM) and does not wait; asking twice is no harm.
+    pub(crate) fn signal(&self) {
+        // One that has ended but was not waited for takes signals too.
+        kill_process(self.pid(), Signal::TERM).expect("the example was not waited for");
     }
 
     /// Ends the example as a crash would (SIGKILL).

@@ -14,6 +14,7 @@ pub(crate) mod example;
 pub(crate) mod origin;
 pub(crate) mod port;
 pub(crate) mod proxy;
+pub(crate) mod raw;
 pub(crate) mod redis;
 
 pub(crate) use both_stores::on_both_stores;

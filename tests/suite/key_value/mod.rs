@@ -2,8 +2,13 @@
 
 mod expiry;
 mod failure;
+mod foreign;
+mod ids;
 mod keys;
+mod leases;
 mod load;
+mod loads_left;
+mod loads_lost;
 mod loads_overtaken;
 mod stand;
 mod values;

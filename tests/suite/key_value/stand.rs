@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tower_keep::{
     Store,
-    key_value::{KeyValue, USER_DATA_TTL},
+    key_value::{KeyValue, LoadError, USER_DATA_TTL},
 };
 
 use crate::harness::{
@@ -27,8 +27,11 @@ pub(super) fn user(name: &str) -> User {
 }
 
 /// What a loader of the tests fails with.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("there is no such user")]
 pub(super) struct NoSuchUser;
+
+pub(super) type Loaded = Result<User, LoadError<NoSuchUser>>;
 
 pub(super) struct Stand {
     pub(super) store: Store,
@@ -63,6 +66,16 @@ impl Stand {
 
     pub(super) fn server(&mut self) -> &mut RedisServer {
         self.server.as_mut().expect("the stand is one on Redis")
+    }
+
+    pub(super) fn is_redis(&self) -> bool {
+        self.server.is_some()
+    }
+
+    /// The same values with the default deadline.
+    pub(super) async fn impatient(&mut self) -> KeyValue {
+        let url = self.server().url();
+        users(&connected(&url, Store::DEFAULT_DEADLINE).await)
     }
 
     pub(super) async fn get(&self, id: &str) -> Option<User> {
@@ -105,6 +118,11 @@ impl Database {
         self.calls.load(Ordering::SeqCst)
     }
 
+    /// Whether no loader holds it: all have ended or been dropped.
+    pub(super) fn is_idle(&self) -> bool {
+        Arc::strong_count(&self.calls) == 1
+    }
+
     /// Lets all calls go on, those to come too.
     pub(super) fn let_go_on(&self) {
         self.gate.close();
@@ -123,12 +141,10 @@ impl Database {
     }
 
     /// The user of `id` out of the cache, or from here.
-    pub(super) async fn through(
-        &self,
-        users: &KeyValue,
-        id: &str,
-    ) -> Result<User, Arc<NoSuchUser>> {
-        users.get_or_load(id, USER_DATA_TTL, || self.query()).await
+    pub(super) async fn through(&self, users: &KeyValue, id: &str) -> Loaded {
+        let database = self.clone();
+        let query = || async move { database.query().await };
+        users.get_or_load(id, USER_DATA_TTL, query).await
     }
 
     /// As [`through`](Self::through), in a task of its own.
@@ -136,7 +152,7 @@ impl Database {
         &self,
         users: &KeyValue,
         id: &'static str,
-    ) -> tokio::task::JoinHandle<Result<User, Arc<NoSuchUser>>> {
+    ) -> tokio::task::JoinHandle<Loaded> {
         let (database, users) = (self.clone(), users.clone());
         tokio::spawn(async move { database.through(&users, id).await })
     }

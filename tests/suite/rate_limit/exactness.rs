@@ -86,9 +86,9 @@ async fn denied_requests_write_nothing() {
         .with_policy(policy(r#""b";q=10;w=3600"#))
         .unwrap();
     assert_eq!(statuses(&limited(&layer), 1).await, [200]);
-    let dump = |redis: &RedisServer| -> Vec<(String, String)> {
+    let dump = |redis: &RedisServer| -> Vec<(String, Vec<String>)> {
         let keys = redis.keys("*").into_iter();
-        keys.map(|key| (key.clone(), redis.query(&["GET", &key])))
+        keys.map(|key| (key.clone(), redis.query(&["HGETALL", &key])))
             .collect()
     };
     let before = dump(&redis);
@@ -99,7 +99,10 @@ async fn denied_requests_write_nothing() {
         let process = layer.clone().with_skip(|_| false);
         assert_eq!(statuses(&limited(&process), 1).await, [429]);
     }
-    assert_eq!(redis.command_calls().get("set"), None);
+    let calls = redis.command_calls();
+    for write in ["hset", "hincrby", "pexpire", "del"] {
+        assert_eq!(calls.get(write), None, "{calls:?}");
+    }
     assert_eq!(dump(&redis), before);
 }
 
@@ -177,4 +180,82 @@ async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
         denied += u32::from(one.status == 429);
     }
     assert!((50..350).contains(&denied), "{denied} denials");
+}
+
+/// A layer over each store that the two policies are asked of by turns.
+async fn on_both_stores(test: impl AsyncFn(&dyn Fn(&str) -> Limited)) {
+    let redis = RedisServer::start();
+    for store in [Store::memory(), store(&redis)] {
+        // Each service as in a process of its own.
+        test(&|item| limited(&RateLimitLayer::new(store.clone(), policy(item)))).await;
+    }
+    redis.assert_every_key_has_a_ttl();
+}
+
+fn remaining(reply: &super::Reply) -> u64 {
+    let decision: &RateLimitDecision = reply.extensions.get().unwrap();
+    decision.tightest().unwrap().remaining()
+}
+
+#[tokio::test]
+async fn the_same_name_with_another_window_or_algorithm_is_another_limit() {
+    on_both_stores(async |service| {
+        let reads = service(r#""api";q=100;w=3600"#);
+        let logins = service(r#""api";q=5;w=60"#);
+        let windows = service(r#""api";q=7;w=60;alg=fixed"#);
+        let mut admitted = [0; 3];
+        for _ in 0..110 {
+            for (service, admitted) in [&reads, &logins, &windows].into_iter().zip(&mut admitted) {
+                *admitted += u32::from(request(service).await.status == 200);
+            }
+        }
+        let [reads, logins, windows] = admitted;
+        // While that takes its time, a unit comes back every 36 and every 12 seconds.
+        assert!((100..=101).contains(&reads), "{reads}");
+        assert!((5..=7).contains(&logins), "{logins}");
+        assert_eq!(windows, 7);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_changed_quota_keeps_the_fraction_that_is_used() {
+    on_both_stores(async |service| {
+        for alg in ["gcra", "fixed"] {
+            let item = |quota| format!(r#""api";q={quota};w=864000;alg={alg}"#);
+            let before = service(&item(10));
+            assert_eq!(statuses(&before, 5).await, [200; 5]);
+            let raised = service(&item(100));
+            assert_eq!(remaining(&request(&raised).await), 49);
+            let lowered = service(&item(4));
+            assert_eq!(remaining(&request(&lowered).await), 0);
+            assert_eq!(request(&lowered).await.status, 429);
+            // Back again: 0.5 + 0.01 + 0.25 of the quota, where windows count by whole units.
+            let left = remaining(&request(&service(&item(100))).await);
+            assert_eq!(left, if alg == "gcra" { 23 } else { 0 });
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn quotas_that_divide_badly_are_enforced_to_the_unit() {
+    on_both_stores(async |service| {
+        for item in [
+            r#""a";q=7;w=86399"#,
+            r#""b";q=13;w=31622399"#,
+            r#""c";q=11;w=604800"#,
+        ] {
+            let quota = policy(item).quota().limit();
+            let service = service(item);
+            for left in (0..quota).rev() {
+                assert_eq!(remaining(&request(&service).await), left, "{item}");
+            }
+            assert_eq!(request(&service).await.status, 429, "{item}");
+        }
+        // More units than a microsecond has room for.
+        let service = service(r#""d";q=1000000000000;w=31622400"#);
+        assert_eq!(remaining(&request(&service).await), 999_999_999_999);
+    })
+    .await;
 }

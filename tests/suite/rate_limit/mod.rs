@@ -5,8 +5,10 @@ mod cost;
 mod denials;
 mod exactness;
 mod fields;
+mod grpc;
 mod halves;
 mod keys;
+mod peers;
 mod store_failure;
 mod tower_contract;
 

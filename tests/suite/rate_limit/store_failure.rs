@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tower_keep::Store;
 use tower_keep::rate_limit::{RateLimitDecision, RateLimitLayer, StoreFailure};
+use tower_keep::store::MemoryLimits;
 
 use super::{limited, policy, request, statuses, store};
 use crate::harness::redis::RedisServer;
@@ -121,4 +122,29 @@ async fn a_restarted_redis_counts_again() {
         let reply = request(&service).await;
         assert!([200, 429].contains(&reply.status.as_u16()));
     }
+}
+
+#[tokio::test]
+async fn a_state_that_memory_has_no_room_for_is_a_failure_of_the_store() {
+    let cramped = || {
+        let mut limits = MemoryLimits::default();
+        limits.rate_limits = 256;
+        Store::memory_within(&limits)
+    };
+    let local = limited(&layer(cramped()));
+    let first = request(&local).await;
+    let decision: &RateLimitDecision = first.extensions.get().unwrap();
+    assert!(decision.is_degraded());
+    assert_eq!(
+        statuses(&local, 10).await,
+        [[200; 9].as_slice(), &[429]].concat()
+    );
+    let allow = limited(&layer(cramped()).on_store_error(StoreFailure::Allow));
+    assert_eq!(statuses(&allow, 20).await, [200; 20]);
+    let deny = limited(&layer(cramped()).on_store_error(StoreFailure::Deny));
+    let denied = request(&deny).await;
+    assert_eq!(
+        (denied.status.as_u16(), denied.retry_after()),
+        (503, Some(1))
+    );
 }

@@ -1,4 +1,6 @@
-//! Embedded memory and Redis, driven by the same random requests, answer the same.
+//! Embedded memory and Redis, driven by the same random requests and clock, answer the same.
+
+use std::time::Duration;
 
 use http::{Response, StatusCode};
 use proptest::{
@@ -13,61 +15,88 @@ use super::stand::{Client, Stand};
 enum Step {
     Get(u8),
     Insert(u8, i64),
-    InsertText(u8),
+    InsertText(u8, u8),
     Remove(u8),
     Clear,
     Increment(u8, i64),
     Update(u8),
     Renew,
+    Login(u8),
+    User,
     Destroy,
     Exists,
+    /// A whole request of another client, or of the same, while this one is under way.
+    Meanwhile(u8, Vec<Step>),
 }
 
-/// A request of one of two clients that share a session to start with, or not.
+/// A request of one of three clients, which may have cookies of each other.
 #[derive(Debug, Clone)]
 struct Visit {
-    second: bool,
+    /// Seconds that pass before it.
+    wait: u64,
+    client: u8,
     fails: bool,
-    /// The first takes the cookie of the second after it.
-    copies: bool,
+    /// This client takes the cookie of that one after it.
+    copies: Option<(u8, u8)>,
     steps: Vec<Step>,
 }
 
-fn step() -> impl Strategy<Value = Step> {
-    let key = 0..3_u8;
+/// All that passes is a multiple of four seconds, and all that ends does so two seconds off: what
+/// a test itself takes does not matter.
+const WAITS: [u64; 8] = [0, 0, 0, 4, 8, 16, 64, 112];
+
+fn layer(layer: SessionLayer, grace: u64) -> SessionLayer {
+    let seconds = Duration::from_secs;
+    let layer = layer.with_idle_timeout(seconds(102)).unwrap();
+    let layer = layer.with_absolute_timeout(seconds(250)).unwrap();
+    let layer = layer.with_touch_fraction(10.0 / 102.0).unwrap();
+    let layer = layer.with_renewal_interval(seconds(38)).unwrap();
+    let layer = layer.with_renewal_grace(seconds(grace)).unwrap();
+    layer.with_max_bytes(80).unwrap().with_max_keys(3).unwrap()
+}
+
+fn plain_step() -> impl Strategy<Value = Step> {
+    let key = 0..4_u8;
     let number = prop_oneof![-3..3_i64, Just(i64::MAX), Just(i64::MIN)];
     prop_oneof![
         4 => key.clone().prop_map(Step::Get),
         4 => (key.clone(), number.clone()).prop_map(|(key, n)| Step::Insert(key, n)),
-        1 => key.clone().prop_map(Step::InsertText),
+        2 => (key.clone(), 0..70_u8).prop_map(|(key, n)| Step::InsertText(key, n)),
         2 => key.clone().prop_map(Step::Remove),
         1 => Just(Step::Clear),
         3 => (key.clone(), number).prop_map(|(key, n)| Step::Increment(key, n)),
         3 => key.prop_map(Step::Update),
         2 => Just(Step::Renew),
+        4 => (0..2_u8).prop_map(Step::Login),
+        2 => Just(Step::User),
         1 => Just(Step::Destroy),
         1 => Just(Step::Exists),
     ]
 }
 
-fn visit() -> impl Strategy<Value = Visit> {
-    let fails = prop::bool::weighted(0.1);
-    let copies = prop::bool::weighted(0.3);
-    (
-        any::<bool>(),
-        fails,
-        copies,
-        prop::collection::vec(step(), 0..6),
-    )
-        .prop_map(|(second, fails, copies, steps)| Visit {
-            second,
-            fails,
-            copies,
-            steps,
-        })
+fn step() -> impl Strategy<Value = Step> {
+    let meanwhile = (0..3_u8, prop::collection::vec(plain_step(), 0..4));
+    prop_oneof![
+        5 => plain_step(),
+        1 => meanwhile.prop_map(|(client, steps)| Step::Meanwhile(client, steps)),
+    ]
 }
 
-async fn run(session: &Session, step: &Step) -> Result<String, SessionError> {
+fn visit() -> impl Strategy<Value = Visit> {
+    let wait = prop::sample::select(&WAITS[..]);
+    let fails = prop::bool::weighted(0.1);
+    let copies = prop::option::weighted(0.4, (0..3_u8, 0..3_u8));
+    let steps = prop::collection::vec(step(), 0..6);
+    (wait, 0..3_u8, fails, copies, steps).prop_map(|(wait, client, fails, copies, steps)| Visit {
+        wait,
+        client,
+        fails,
+        copies,
+        steps,
+    })
+}
+
+async fn run(session: &Session, step: &Step, others: &Clients) -> Result<String, SessionError> {
     let name = |key: &u8| format!("k{key}");
     Ok(match step {
         Step::Get(key) => {
@@ -75,7 +104,10 @@ async fn run(session: &Session, step: &Step) -> Result<String, SessionError> {
             format!("{value:?}")
         }
         Step::Insert(key, n) => format!("{:?}", session.insert(&name(key), n)?),
-        Step::InsertText(key) => format!("{:?}", session.insert(&name(key), "text")?),
+        Step::InsertText(key, n) => {
+            let text = "x".repeat(usize::from(*n));
+            format!("{:?}", session.insert(&name(key), &text)?)
+        }
         Step::Remove(key) => format!("{:?}", session.remove(&name(key))?),
         Step::Clear => format!("{:?}", session.clear()?),
         Step::Increment(key, by) => session.increment(&name(key), *by).await?.to_string(),
@@ -85,26 +117,33 @@ async fn run(session: &Session, step: &Step) -> Result<String, SessionError> {
             updated.await?.to_string()
         }
         Step::Renew => format!("{:?}", session.renew()?),
+        Step::Login(user) => format!("{:?}", session.login(&format!("user{user}"))?),
+        Step::User => format!("{:?}", session.user().await?),
         Step::Destroy => format!("{:?}", session.destroy().await?),
         Step::Exists => session.exists().await?.to_string(),
+        Step::Meanwhile(client, steps) => {
+            let lines = Box::pin(others.request(usize::from(*client), false, steps)).await;
+            lines.join("; ")
+        }
     })
 }
 
-/// All that the clients see, with ids replaced by whether there was a new one.
-async fn transcript(layer: SessionLayer, visits: &[Visit]) -> Vec<String> {
-    let clients = [Client::of(layer.clone()), Client::of(layer)];
-    let mut lines = Vec::new();
-    for visit in visits {
-        let client = &clients[usize::from(visit.second)];
+struct Clients([Client; 3]);
+
+impl Clients {
+    /// All that the clients see, with ids replaced by whether there was a new one.
+    async fn request(&self, client: usize, fails: bool, steps: &[Step]) -> Vec<String> {
+        let client = &self.0[client];
         let before = client.id();
+        let mut lines = Vec::new();
         let response = client
             .send(async |session| {
-                for step in &visit.steps {
-                    let answer = run(&session, step).await;
+                for step in steps {
+                    let answer = run(&session, step, self).await;
                     lines.push(format!("{step:?}: {answer:?}"));
                 }
                 let mut response = Response::default();
-                if visit.fails {
+                if fails {
                     *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
                 }
                 Ok(response)
@@ -113,42 +152,55 @@ async fn transcript(layer: SessionLayer, visits: &[Visit]) -> Vec<String> {
         let cookies = response.headers().get_all("set-cookie").iter().count();
         let changed = (client.id().is_some(), client.id() != before);
         lines.push(format!("{} {cookies} {changed:?}", response.status()));
-        if let (true, Some(id)) = (visit.copies, clients[1].id()) {
-            clients[0].plant(&id);
+        lines
+    }
+}
+
+async fn transcript(stand: &Stand, layer: SessionLayer, visits: &[Visit]) -> Vec<String> {
+    let clients = Clients([(); 3].map(|()| Client::of(layer.clone())));
+    let mut lines = Vec::new();
+    for visit in visits {
+        stand.advance(Duration::from_secs(visit.wait)).await;
+        let client = usize::from(visit.client);
+        lines.extend(clients.request(client, visit.fails, &visit.steps).await);
+        if let Some((to, from)) = visit.copies
+            && let Some(id) = clients.0[usize::from(from)].id()
+        {
+            clients.0[usize::from(to)].plant(&id);
         }
     }
     lines
 }
 
+fn runtime() -> tokio::runtime::Runtime {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().unwrap()
+}
+
 #[test]
 fn memory_and_redis_answer_the_same_to_random_requests() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let stand = runtime.block_on(Stand::redis());
-    let case = std::cell::Cell::new(0);
+    // Only one of them has a clock that is paused.
+    let (memory, redis) = (runtime(), runtime());
+    let stands = (
+        memory.block_on(async { Stand::memory() }),
+        redis.block_on(Stand::redis()),
+    );
     let mut runner = TestRunner::new(Config {
-        cases: 200,
+        cases: 300,
         failure_persistence: None,
         ..Config::default()
     });
     let visits = prop::collection::vec(visit(), 1..12);
+    let grace = prop::sample::select(&[0, 10][..]);
     runner
-        .run(&visits, |visits| {
-            case.set(case.get() + 1);
-            let namespace = format!("case{}", case.get());
-            let redis = stand.store.clone().with_namespace(&namespace).unwrap();
-            let (memory, redis) = runtime.block_on(async {
-                let memory = SessionLayer::new(tower_keep::Store::memory());
-                (
-                    transcript(memory, &visits).await,
-                    transcript(SessionLayer::new(redis), &visits).await,
-                )
-            });
-            prop_assert_eq!(memory, redis);
+        .run(&(grace, visits), |(grace, visits)| {
+            stands.1.server().command(&["FLUSHALL"]);
+            let of = |stand: &Stand| layer(SessionLayer::new(stand.store.clone()), grace);
+            let here = memory.block_on(transcript(&stands.0, of(&stands.0), &visits));
+            let there = redis.block_on(transcript(&stands.1, of(&stands.1), &visits));
+            prop_assert_eq!(here, there);
+            stands.1.server().assert_every_key_has_a_ttl();
             Ok(())
         })
         .unwrap();
-    stand.server().assert_every_key_has_a_ttl();
 }

@@ -128,6 +128,64 @@ async fn a_logout_that_fails_says_so_and_keeps_the_cookie() {
     assert_eq!(client.id(), id);
 }
 
+/// A server at its memory limit takes only what needs no memory, and reads. At 0 it has none.
+fn limit_memory(stand: &Stand, bytes: &str) {
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command(&["CONFIG", "SET", "maxmemory", bytes]);
+}
+
+#[tokio::test]
+async fn a_full_server_answers_reads_and_keeps_the_sessions_that_are_used() {
+    let idle = Duration::from_secs(200);
+    let stand = stand().await;
+    let stand = stand.with(|layer| layer.with_idle_timeout(idle).unwrap());
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.renew().await;
+    for _ in 0..3 {
+        limit_memory(&stand, "0");
+        stand.advance(Duration::from_secs(150)).await;
+        limit_memory(&stand, "1");
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+    // The first use of the new id was noted as well.
+    assert_eq!(old.get("user").await, None);
+    let response = client
+        .send(async |session| {
+            session.insert("k", &1)?;
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+#[tokio::test]
+async fn a_touch_that_is_refused_does_not_cost_the_read() {
+    let stand = stand().await;
+    let stand = stand.with(|layer| layer.with_touch_fraction(0.0).unwrap());
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.renew().await;
+    let rules = ["ACL", "SETUSER", "default"];
+    let rights = |right| stand.server().command(&[&rules[..], &[right]].concat());
+    rights("-evalsha");
+    for client in [&old, &client] {
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+    let response = client
+        .send(async |session| {
+            session.insert("k", &1)?;
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    rights("+evalsha");
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+    stand.advance(Duration::from_secs(11)).await;
+    assert_eq!(old.get("user").await, None);
+}
+
 #[tokio::test]
 async fn a_request_that_does_not_use_its_session_does_not_notice() {
     let mut stand = stand().await;

@@ -39,7 +39,7 @@ async fn redis_holds_the_hash_of_an_id_and_never_the_id() {
 }
 
 #[tokio::test]
-async fn every_key_ends_with_the_session_and_a_pointer_with_the_grace() {
+async fn every_key_ends_with_the_session_and_a_pointer_with_the_grace_once_the_new_id_is_used() {
     let stand = Stand::redis().await.with(|layer| {
         let layer = layer.with_idle_timeout(Duration::from_secs(100)).unwrap();
         layer
@@ -60,16 +60,50 @@ async fn every_key_ends_with_the_session_and_a_pointer_with_the_grace() {
         .await;
     assert!((58_000..=60_000).contains(&ttl(&first)), "{}", ttl(&first));
 
-    client.visit(async |session| session.renew().unwrap()).await;
+    client.renew().await;
     assert_eq!(stand.server().keys("*session*").len(), 2);
+    assert!((58_000..=60_000).contains(&ttl(&first)), "{}", ttl(&first));
+    client.get("user").await;
     assert!((9_000..=10_000).contains(&ttl(&first)), "{}", ttl(&first));
     stand.server().assert_every_key_has_a_ttl();
 
     stand.advance(Duration::from_secs(55)).await;
     let last = stand.only_key();
-    client.visit(async |session| session.renew().unwrap()).await;
+    client.renew().await;
+    client.get("user").await;
     assert!((1..=5_000).contains(&ttl(&last)), "{}", ttl(&last));
     stand.server().assert_every_key_has_a_ttl();
+}
+
+#[tokio::test]
+async fn a_login_leaves_pointers_that_end_within_the_grace() {
+    let stand = Stand::redis().await;
+    let client = stand.client();
+    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    let first = stand.only_key();
+    let other = client.copy();
+    other
+        .visit(async |session| {
+            session.exists().await.unwrap();
+            client.login("ada").await;
+            session.login("ada").unwrap();
+        })
+        .await;
+    assert_eq!(stand.server().keys("*session*").len(), 3);
+    let ttl: i64 = stand.server().query(&["PTTL", &first]);
+    assert!((1..=10_000).contains(&ttl), "{ttl}");
+    stand.server().assert_every_key_has_a_ttl();
+}
+
+#[tokio::test]
+async fn a_small_session_is_one_allocation_of_redis() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    client
+        .visit(async |s| s.insert("k", "a value").unwrap())
+        .await;
+    let encoding: String = (stand.server()).query(&["OBJECT", "ENCODING", &stand.only_key()]);
+    assert_eq!(encoding, "listpack");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Response, StatusCode, header::SET_COOKIE};
+use http::{Response, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -10,14 +10,15 @@ use super::{on_both_stores, stand::Stand};
 
 on_both_stores!(
     a_login_gives_a_new_id_and_keeps_the_data,
-    the_old_id_works_for_the_grace_and_is_dead_then,
-    without_grace_the_old_id_is_dead_at_once,
-    parallel_requests_on_the_old_id_stay_logged_in_while_it_is_renewed,
+    a_login_as_another_user_ends_every_older_id_at_once,
+    what_one_user_has_left_is_not_for_the_next,
+    a_login_after_changes_keeps_them,
+    a_login_without_a_session_makes_one,
+    a_login_as_nobody_is_an_error,
+    a_login_through_an_old_id_hands_out_no_id_for_the_same_user,
+    a_second_login_over_one_id_joins_the_session,
+    a_second_login_as_another_user_over_one_id_gets_a_session_of_its_own,
     parallel_logins_on_one_id_all_leave_a_session,
-    an_old_id_in_its_grace_never_learns_the_new_one,
-    the_handle_stays_when_the_id_is_renewed,
-    an_id_of_age_is_renewed_once,
-    parallel_requests_on_an_id_of_age_renew_it_once,
     clearing_keeps_the_session_and_drops_its_data,
 );
 
@@ -33,67 +34,171 @@ async fn a_login_gives_a_new_id_and_keeps_the_data(stand: Stand) {
     assert_eq!(client.get("cart").await, Some(json!(["tea"])));
 }
 
-async fn the_old_id_works_for_the_grace_and_is_dead_then(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let old = client.copy();
-    client.login("grace").await;
-    stand.advance(Duration::from_secs(9)).await;
-    assert_eq!(old.get("user").await, Some(json!("grace")));
-    stand.advance(Duration::from_millis(1_001)).await;
-    assert_eq!(old.get("user").await, None);
-    assert_eq!(client.get("user").await, Some(json!("grace")));
+async fn user(client: &super::stand::Client) -> Option<String> {
+    let user = client.visit(async |session| session.user().await.unwrap());
+    user.await.map(|user| user.to_string())
 }
 
-async fn without_grace_the_old_id_is_dead_at_once(stand: Stand) {
-    let stand = stand.with(|layer| layer.with_renewal_grace(Duration::ZERO).unwrap());
-    let client = stand.logged_in("ada").await;
-    let old = client.copy();
-    client.login("grace").await;
-    assert_eq!(old.get("user").await, None);
-    assert_eq!(client.get("user").await, Some(json!("grace")));
+async fn a_login_as_another_user_ends_every_older_id_at_once(stand: Stand) {
+    for first in [None, Some("eve")] {
+        let planted = stand.client();
+        match first {
+            None => planted.visit(async |s| s.insert("k", &1).unwrap()).await,
+            Some(user) => planted.login(user).await,
+        }
+        let oldest = planted.copy();
+        // Whoever planted the id may have renewed it before.
+        planted.renew().await;
+        let victim = oldest.copy();
+        victim.login("ada").await;
+        assert_eq!(user(&victim).await.as_deref(), Some("ada"));
+        for old in [&planted, &oldest] {
+            assert_eq!(user(old).await, None);
+            assert_eq!(old.get("k").await, None);
+            let before = old.id();
+            old.renew().await;
+            assert_eq!(old.id(), before);
+            // Neither reaches it by a login of their own, nor ends it.
+            let own = old.copy();
+            own.login("eve").await;
+            assert_eq!(user(&own).await.as_deref(), Some("eve"));
+            assert_eq!(own.get("k").await, None);
+            old.logout().await;
+        }
+        assert_eq!(user(&victim).await.as_deref(), Some("ada"));
+    }
 }
 
-/// Half of them have read the session before the renewal and write after it, the other half
-/// come when it is over.
-async fn parallel_requests_on_the_old_id_stay_logged_in_while_it_is_renewed(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let (renewed, _) = tokio::sync::watch::channel(false);
-    let read = std::sync::Arc::new(tokio::sync::Barrier::new(6));
-    let mut requests = JoinSet::new();
-    for n in 0..10 {
-        let (old, mut renewed, read) = (client.copy(), renewed.subscribe(), read.clone());
-        requests.spawn(async move {
-            let handler = async move |session: tower_keep::session::Session| {
-                if n % 2 == 0 {
-                    assert_eq!(session.get::<String>("user").await?.unwrap(), "ada");
-                    read.wait().await;
+async fn what_one_user_has_left_is_not_for_the_next(stand: Stand) {
+    for reads in [false, true] {
+        let client = stand.logged_in("ada").await;
+        client
+            .visit(async |s| s.insert("cart", "tea").unwrap())
+            .await;
+        client
+            .visit(async |session| {
+                if reads {
+                    assert_eq!(session.user().await.unwrap().as_deref(), Some("ada"));
                 }
-                renewed.wait_for(|done| *done).await.unwrap();
-                assert_eq!(session.get::<String>("user").await?.unwrap(), "ada");
-                session.insert(&format!("k{n}"), &n)?;
+                session.login("eve").unwrap();
+                assert_eq!(session.user().await.unwrap().as_deref(), Some("eve"));
+                assert_eq!(session.increment("visits", 1).await.unwrap(), 1);
+                assert_eq!(session.get::<String>("cart").await.unwrap(), None);
+            })
+            .await;
+        assert_eq!(client.get("cart").await, None);
+        assert_eq!(client.get("user").await, None);
+        assert_eq!(client.get("visits").await, Some(json!(1)));
+        assert_eq!(user(&client).await.as_deref(), Some("eve"));
+    }
+}
+
+async fn a_login_after_changes_keeps_them(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    client
+        .visit(async |session| {
+            session.insert("user", "eve").unwrap();
+            session.login("eve").unwrap();
+        })
+        .await;
+    assert_eq!(client.get("user").await, Some(json!("eve")));
+}
+
+async fn a_login_without_a_session_makes_one(stand: Stand) {
+    let client = stand.client();
+    client.visit(async |s| s.login("ada").unwrap()).await;
+    assert!(client.id().is_some());
+    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    let unknown = stand.client();
+    unknown.plant(&"a".repeat(48));
+    unknown.visit(async |s| s.login("ada").unwrap()).await;
+    assert_eq!(user(&unknown).await.as_deref(), Some("ada"));
+    assert_ne!(unknown.id(), Some("a".repeat(48)));
+}
+
+async fn a_login_as_nobody_is_an_error(stand: Stand) {
+    let client = stand.client();
+    for nobody in ["", &"x".repeat(257)] {
+        let response = client
+            .send(async |session| {
+                session.login(nobody)?;
                 Ok(Response::default())
-            };
-            let response = old.send(handler).await;
-            assert_eq!(response.status(), StatusCode::OK);
-            assert!(!response.headers().contains_key(SET_COOKIE));
-        });
+            })
+            .await;
+        assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     }
-    read.wait().await;
-    client.visit(async |session| session.renew().unwrap()).await;
-    renewed.send(true).unwrap();
-    while let Some(request) = requests.join_next().await {
-        request.unwrap();
+    assert_eq!(client.id(), None);
+}
+
+async fn a_login_through_an_old_id_hands_out_no_id_for_the_same_user(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.login("ada").await;
+    let before = old.id();
+    old.visit(async |session| {
+        session.login("ada").unwrap();
+        session.insert("k", &1).unwrap();
+    })
+    .await;
+    assert_eq!(old.id(), before);
+    assert_eq!(client.get("k").await, Some(json!(1)));
+}
+
+/// Also when the second has not read the session, and when the first was long ago.
+async fn a_second_login_over_one_id_joins_the_session(stand: Stand) {
+    let stand = stand.with(|layer| layer.with_renewal_grace(Duration::ZERO).unwrap());
+    for first in [None, Some("ada")] {
+        for reads in [false, true] {
+            let client = stand.client();
+            match first {
+                None => client.visit(async |s| s.insert("k", &1).unwrap()).await,
+                Some(user) => client.login(user).await,
+            }
+            let other = client.copy();
+            other
+                .visit(async |session| {
+                    if reads {
+                        session.exists().await.unwrap();
+                    }
+                    client.visit(async |s| s.login("ada").unwrap()).await;
+                    session.login("ada").unwrap();
+                    session.insert("j", &2).unwrap();
+                })
+                .await;
+            assert_ne!(client.id(), other.id());
+            stand.advance(Duration::from_secs(11)).await;
+            for browser in [&other, &client] {
+                assert_eq!(user(browser).await.as_deref(), Some("ada"));
+                assert_eq!(browser.get("j").await, Some(json!(2)));
+            }
+            other.logout().await;
+            assert_eq!(user(&client).await, None);
+        }
     }
-    for key in ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"] {
-        assert_eq!(
-            client.get(key).await,
-            Some(json!(key[1..].parse::<i32>().unwrap()))
-        );
-    }
+}
+
+async fn a_second_login_as_another_user_over_one_id_gets_a_session_of_its_own(stand: Stand) {
+    let client = stand.client();
+    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    let other = client.copy();
+    other
+        .visit(async |session| {
+            session.exists().await.unwrap();
+            client.visit(async |s| s.login("ada").unwrap()).await;
+            session.login("eve").unwrap();
+            session.insert("j", &2).unwrap();
+        })
+        .await;
+    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(user(&other).await.as_deref(), Some("eve"));
+    assert_eq!(other.get("k").await, None);
+    assert_eq!(other.get("j").await, Some(json!(2)));
+    assert_eq!(client.get("k").await, Some(json!(1)));
+    assert_eq!(client.get("j").await, None);
 }
 
 async fn parallel_logins_on_one_id_all_leave_a_session(stand: Stand) {
-    let first = stand.logged_in("nobody").await;
+    let first = stand.logged_in("ada").await;
     let read = std::sync::Arc::new(tokio::sync::Barrier::new(10));
     let mut logins = JoinSet::new();
     for _ in 0..10 {
@@ -102,8 +207,7 @@ async fn parallel_logins_on_one_id_all_leave_a_session(stand: Stand) {
             let handler = async move |session: tower_keep::session::Session| {
                 session.get::<String>("user").await.unwrap();
                 read.wait().await;
-                session.renew().unwrap();
-                session.insert("user", "ada").unwrap();
+                session.login("ada").unwrap();
             };
             client.visit(handler).await;
             client
@@ -111,93 +215,6 @@ async fn parallel_logins_on_one_id_all_leave_a_session(stand: Stand) {
     }
     while let Some(client) = logins.join_next().await {
         assert_eq!(client.unwrap().get("user").await, Some(json!("ada")));
-    }
-}
-
-async fn an_old_id_in_its_grace_never_learns_the_new_one(stand: Stand) {
-    let stand = stand.with(|layer| {
-        layer
-            .with_renewal_interval(Duration::from_secs(60))
-            .unwrap()
-    });
-    let client = stand.logged_in("ada").await;
-    stand.advance(Duration::from_secs(61)).await;
-    let old = client.copy();
-    client.login("grace").await;
-    let known = old.id();
-    assert_eq!(old.get("user").await, Some(json!("grace")));
-    old.visit(async |session| session.insert("k", &1).unwrap())
-        .await;
-    assert_eq!(old.id(), known);
-}
-
-async fn the_handle_stays_when_the_id_is_renewed(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let handle = async || {
-        client
-            .visit(async |s| s.handle().await.unwrap())
-            .await
-            .unwrap()
-    };
-    let before = handle().await;
-    client.login("ada").await;
-    assert_eq!(handle().await, before);
-    assert!(!client.id().unwrap().contains(&*before));
-    let nobody = stand.client();
-    let handle = nobody.visit(async |s| s.handle().await.unwrap());
-    assert_eq!(handle.await, None);
-}
-
-async fn an_id_of_age_is_renewed_once(stand: Stand) {
-    let stand = stand.with(|layer| {
-        layer
-            .with_renewal_interval(Duration::from_secs(60))
-            .unwrap()
-    });
-    let client = stand.logged_in("ada").await;
-    let id = client.id();
-    stand.advance(Duration::from_secs(59)).await;
-    client.get("user").await;
-    assert_eq!(client.id(), id);
-    stand.advance(Duration::from_secs(2)).await;
-    let other_tab = client.copy();
-    assert_eq!(client.get("user").await, Some(json!("ada")));
-    let renewed = client.id();
-    assert_ne!(renewed, id);
-    assert_eq!(other_tab.get("user").await, Some(json!("ada")));
-    assert_eq!(other_tab.id(), id);
-    assert_eq!(client.get("user").await, Some(json!("ada")));
-    assert_eq!(client.id(), renewed);
-}
-
-async fn parallel_requests_on_an_id_of_age_renew_it_once(stand: Stand) {
-    let stand = stand.with(|layer| {
-        layer
-            .with_renewal_interval(Duration::from_secs(60))
-            .unwrap()
-    });
-    let client = stand.logged_in("ada").await;
-    stand.advance(Duration::from_secs(61)).await;
-    let read = std::sync::Arc::new(tokio::sync::Barrier::new(10));
-    let mut requests = JoinSet::new();
-    for n in 0..10 {
-        let (client, read) = (client.copy(), read.clone());
-        requests.spawn(async move {
-            let handler = async move |session: tower_keep::session::Session| {
-                session.insert(&format!("k{n}"), &n)?;
-                session.exists().await?;
-                read.wait().await;
-                Ok(Response::default())
-            };
-            let response = client.send(handler).await;
-            (response.headers().contains_key(SET_COOKIE), client)
-        });
-    }
-    let done = requests.join_all().await;
-    let renewed: Vec<_> = done.iter().filter(|(renewed, _)| *renewed).collect();
-    assert_eq!(renewed.len(), 1);
-    for key in ["k0", "k1", "k2", "k3", "k4", "k5", "k6", "k7", "k8", "k9"] {
-        assert!(renewed[0].1.get(key).await.is_some(), "{key}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
 mod axum;
+mod bounds;
 mod commit;
 mod contract;
 mod cookies;
@@ -13,8 +14,10 @@ mod laziness;
 mod login;
 mod logout;
 mod lost_replies;
+mod overtaken;
 mod payload;
 mod races;
+mod renewal;
 mod stand;
 mod timeouts;
 

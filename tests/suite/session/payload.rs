@@ -1,11 +1,13 @@
 //! Stored sessions that this version of the application cannot read.
 
 use serde_json::json;
+use tower_keep::session::SessionLayer;
 
 use super::{
     on_both_stores,
     stand::{Stand, text},
 };
+use crate::harness::connected::{PATIENT, connected};
 
 on_both_stores!(
     a_value_of_another_type_counts_as_absent,
@@ -58,10 +60,11 @@ async fn values_of_any_shape_read_back(stand: Stand) {
     let client = stand.client();
     let values = [
         ("", json!("")),
-        ("m:lineage", json!("a key that looks like metadata")),
+        ("m", json!("a key that looks like metadata")),
+        ("u", json!("another")),
         ("d:", json!({"a": [1, 2.5, null, true], "ü": "\u{0}\r\n"})),
         ("key with \r\n and ü", json!(i64::MIN)),
-        ("big", json!("x".repeat(100_000))),
+        ("big", json!("x".repeat(60_000))),
     ];
     client
         .visit(async |session| {
@@ -74,9 +77,9 @@ async fn values_of_any_shape_read_back(stand: Stand) {
         assert_eq!(client.get(key).await, Some(value), "{key}");
     }
     client
-        .visit(async |session| session.remove("m:lineage").unwrap())
+        .visit(async |session| session.remove("m").unwrap())
         .await;
-    assert_eq!(client.get("m:lineage").await, None);
+    assert_eq!(client.get("m").await, None);
     assert_eq!(client.get("").await, Some(json!("")));
 }
 
@@ -96,9 +99,19 @@ async fn a_broken_value_counts_as_absent_and_the_rest_reads_on() {
 #[tokio::test]
 async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent() {
     for damage in [
-        &["HDEL", "m:lineage"][..],
-        &["HSET", "m:created", "long ago"],
-        &["HDEL", "m:lineage", "m:created", "m:issued", "m:touched"],
+        &["HDEL", "m"][..],
+        &["HSET", "m", ""],
+        &["HSET", "m", "long ago"],
+        &[
+            "HSET",
+            "m",
+            "=aaaaaaaaaaaaaaaa long ago, and nobody knows how long ago it was.",
+        ],
+        &[
+            "HSET",
+            "m",
+            "=aaaaaaaaaaaaaaaa00000000000x00000000000x00000000000x00000000000",
+        ],
         &["SET", "a string"],
         &["LPUSH", "a list"],
     ] {
@@ -139,12 +152,26 @@ async fn changes_do_not_reach_another_session_under_the_same_key() {
         .visit(async |session| {
             session.exists().await.unwrap();
             // As a restored backup or a stray hand would.
-            stand
-                .server()
-                .command(&["HSET", &key, "m:lineage", "another"]);
+            let mut meta: String = stand.server().query(&["HGET", &key, "m"]);
+            meta.replace_range(1..17, "anotherssession1");
+            stand.server().command(&["HSET", &key, "m", &meta]);
             session.insert("k", &1).unwrap();
         })
         .await;
     assert_eq!(client.get("k").await, None);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+}
+
+/// RESP3 answers a hash as a map.
+#[tokio::test]
+async fn a_session_reads_back_over_resp3() {
+    let stand = Stand::redis().await;
+    let url = format!("{}?protocol=resp3", stand.server().url());
+    let store = connected(&url, PATIENT).await;
+    let stand = stand.with(|_| SessionLayer::new(store));
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.renew().await;
+    assert_eq!(old.get("user").await, Some(json!("ada")));
     assert_eq!(client.get("user").await, Some(json!("ada")));
 }

@@ -86,15 +86,20 @@ impl Stand {
         let Some(server) = &self.server else {
             return tokio::time::advance(time).await;
         };
-        let by = i64::try_from(time.as_micros()).unwrap();
+        let by = u64::try_from(time.as_millis()).unwrap();
         for key in server.keys("*") {
-            for field in ["m:created", "m:issued", "m:touched"] {
-                if server.query(&["HEXISTS", &key, field]) {
-                    server.command(&["HINCRBY", &key, field, &format!("-{by}")]);
+            let mut meta = server
+                .query::<Option<String>>(&["HGET", &key, "m"])
+                .unwrap();
+            if meta.starts_with(['=', '?']) {
+                for from in [17, 28, 39] {
+                    let then = u64::from_str_radix(&meta[from..from + 11], 16).unwrap() - by;
+                    meta.replace_range(from..from + 11, &format!("{then:011x}"));
                 }
+                server.command(&["HSET", &key, "m", &meta]);
             }
-            let ttl: i64 = server.query(&["PTTL", &key]);
-            server.command(&["PEXPIRE", &key, &(ttl - by / 1_000).to_string()]);
+            let ends: u64 = server.query(&["PEXPIRETIME", &key]);
+            server.command(&["PEXPIREAT", &key, &(ends - by).to_string()]);
         }
     }
 
@@ -102,12 +107,10 @@ impl Stand {
         Client::of(self.layer.clone())
     }
 
-    /// A client that has a session with `user` in it.
+    /// A client that has logged in.
     pub(crate) async fn logged_in(&self, user: &'static str) -> Client {
         let client = self.client();
-        client
-            .visit(move |session| async move { session.insert("user", user).unwrap() })
-            .await;
+        client.login(user).await;
         client
     }
 }
@@ -181,10 +184,15 @@ impl Client {
     /// Logs in as an application does.
     pub(crate) async fn login(&self, user: &'static str) {
         self.visit(move |session| async move {
-            session.renew().unwrap();
+            session.login(user).unwrap();
             session.insert("user", user).unwrap();
         })
         .await;
+    }
+
+    /// Gets a new id for the same user.
+    pub(crate) async fn renew(&self) {
+        self.visit(async |session| session.renew().unwrap()).await;
     }
 
     pub(crate) async fn logout(&self) -> Response<()> {
@@ -211,6 +219,11 @@ impl Client {
     pub(crate) fn plant(&self, id: &str) {
         let name = self.layer.cookie_name();
         self.jar.lock().unwrap().set(name, id);
+    }
+
+    /// Another client of the same site, without cookies.
+    pub(crate) fn another(&self) -> Self {
+        Self::of(self.layer.clone())
     }
 
     /// Another client with the same session cookie: a thief's, or an old tab.

@@ -15,6 +15,10 @@ on_both_stores!(
     a_renewal_does_not_extend_the_absolute_timeout,
     increments_alone_keep_a_session,
     a_shorter_timeout_applies_to_sessions_that_are_there,
+    a_longer_timeout_applies_to_sessions_that_are_there,
+    activity_keeps_a_session_whose_timeouts_became_shorter,
+    no_activity_is_noted_that_changes_nothing,
+    activity_through_an_old_id_keeps_a_session,
 );
 
 const fn ms(ms: u64) -> Duration {
@@ -86,5 +90,58 @@ async fn a_shorter_timeout_applies_to_sessions_that_are_there(stand: Stand) {
     }
     let client = stand.client();
     client.plant(&id);
+    assert_eq!(client.get("user").await, Some(json!("ada")));
+}
+
+async fn a_longer_timeout_applies_to_sessions_that_are_there(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(3_000));
+    let id = stand.logged_in("ada").await.id().unwrap();
+    let stand = with_timeouts(stand, ms(4_000), ms(20_000));
+    let client = stand.client();
+    client.plant(&id);
+    for _ in 0..4 {
+        stand.advance(ms(1_900)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+}
+
+async fn activity_keeps_a_session_whose_timeouts_became_shorter(stand: Stand) {
+    let id = stand.logged_in("ada").await.id().unwrap();
+    let stand = with_timeouts(stand, ms(2_000), ms(20_000));
+    let client = stand.client();
+    client.plant(&id);
+    for _ in 0..4 {
+        stand.advance(ms(1_500)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+    stand.advance(ms(2_100)).await;
+    assert_eq!(client.get("user").await, None);
+}
+
+/// Once a session lives until its absolute timeout, a touch could not make it live longer.
+async fn no_activity_is_noted_that_changes_nothing(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(5_000));
+    let client = stand.logged_in("ada").await;
+    for _ in 0..2 {
+        stand.advance(ms(1_700)).await;
+        client.get("user").await;
+    }
+    if stand.is_redis() {
+        stand.server().reset_stats();
+        stand.advance(ms(1_000)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+        assert!(!stand.server().command_calls().contains_key("evalsha"));
+    }
+}
+
+async fn activity_through_an_old_id_keeps_a_session(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(20_000));
+    let client = stand.logged_in("ada").await;
+    let old = client.copy();
+    client.renew().await;
+    for _ in 0..4 {
+        stand.advance(ms(1_500)).await;
+        assert_eq!(old.get("user").await, Some(json!("ada")));
+    }
     assert_eq!(client.get("user").await, Some(json!("ada")));
 }

@@ -38,7 +38,8 @@ async fn answer(values: &KeyValue, call: &Call) -> String {
         Call::Del(id) => format!("{:?}", values.del(name(*id)).await.unwrap()),
         Call::Exists(id) => format!("{:?}", values.exists(name(*id)).await.unwrap()),
         Call::Load(id, loaded) => {
-            let load = async || loaded.clone();
+            let loaded = loaded.clone();
+            let load = || async { loaded };
             format!("{:?}", values.get_or_load(name(*id), HOUR, load).await)
         }
     }

@@ -1,5 +1,7 @@
 //! Namespaces, and what a mixed run of all layers leaves in Redis.
 
+use std::convert::Infallible;
+
 use http::{Method, Request, Response, header};
 use http_body_util::BodyExt;
 use tower::{Layer, ServiceExt, service_fn};
@@ -12,7 +14,7 @@ use tower_keep::{
 };
 
 use super::{HOUR, PATIENT, store, users};
-use crate::harness::redis::RedisServer;
+use crate::harness::{eventually, redis::RedisServer};
 
 const PEER: [u8; 4] = [203, 0, 113, 77];
 
@@ -51,6 +53,7 @@ fn content(redis: &RedisServer, key: &str) -> Vec<Vec<u8>> {
     match kind.as_str() {
         "string" => vec![redis.query(&["GET", key])],
         "hash" => redis.query(&["HGETALL", key]),
+        "set" => redis.query(&["SMEMBERS", key]),
         "none" => Vec::new(),
         other => panic!("{key} is a {other}"),
     }
@@ -119,16 +122,18 @@ async fn a_mixed_run_leaves_no_key_without_a_ttl_and_no_secret() {
     }
     assert!(secrets.len() > 3, "{secrets:?}");
     let values = KeyValue::new(store, "user").unwrap();
-    for id in 0..10 {
-        let load = async || {
-            if id < 5 {
-                Ok("ada".to_owned())
-            } else {
-                Err("gone")
-            }
-        };
-        let _ = values.get_or_load(id, HOUR, load).await;
+    for id in 0..5 {
+        let load = || async { Ok::<_, Infallible>("ada".to_owned()) };
+        values.get_or_load(id, HOUR, load).await.unwrap();
     }
+    let slow = tokio::spawn(async move {
+        let load = std::future::pending::<Result<String, Infallible>>;
+        values.get_or_load("slow", HOUR, load).await
+    });
+    eventually("a load is under way", async || {
+        !redis.keys("keep:lease:*").is_empty()
+    })
+    .await;
 
     redis.assert_every_key_has_a_ttl();
     let keys = redis.keys("*");
@@ -139,6 +144,7 @@ async fn a_mixed_run_leaves_no_key_without_a_ttl_and_no_secret() {
             "{kind}: {keys:?}"
         );
     }
+    slow.abort();
     for key in keys {
         let mut found = content(&redis, &key);
         found.push(key.clone().into_bytes());

@@ -1,11 +1,15 @@
 //! The store itself: deadlines, outages, connections, scripts, keys and secrets.
 
+mod breaker;
 mod connections;
 mod differential;
 mod keys;
 mod loading;
+mod log;
+mod memory;
 mod outages;
 mod pools;
+mod refusals;
 mod runtimes;
 mod scripts;
 mod secrets;

@@ -56,3 +56,29 @@ async fn the_last_handle_ends_the_connections_and_the_search_for_the_server() {
         }
     }
 }
+
+#[test]
+fn a_runtime_that_is_polled_no_more_holds_up_no_other() {
+    let mut redis = RedisServer::start();
+    let store = store(&redis.url(), Duration::from_millis(300));
+    let first = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    first.block_on(answers_again(&store));
+    // The connections are that runtime's, and nobody reads from them now.
+    in_a_new_runtime(async {
+        let taken = answers_again(&store).await;
+        assert!(taken < Duration::from_secs(3), "{taken:?}");
+    });
+    // And so is the search for a server that is gone.
+    first.block_on(answers_again(&store));
+    redis.kill();
+    first.block_on(is_open(&store));
+    redis.restart();
+    in_a_new_runtime(async {
+        let taken = answers_again(&store).await;
+        assert!(taken < Duration::from_secs(3), "{taken:?}");
+    });
+    drop(first);
+}

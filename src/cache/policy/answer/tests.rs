@@ -56,7 +56,7 @@ fn an_unmodified_response_is_a_304_without_the_fields_of_the_content() {
         ("content-length", "11"),
         ("content-location", "/x"),
         ("vary", "foo"),
-        ("set-cookie", "a=b"),
+        ("x-frame-options", "deny"),
     ]);
     for condition in [
         ("if-none-match", "\"abcdef\""),
@@ -73,7 +73,7 @@ fn an_unmodified_response_is_a_304_without_the_fields_of_the_content() {
             "cache-control",
             "content-location",
             "vary",
-            "set-cookie",
+            "x-frame-options",
             "age",
         ] {
             assert!(found.headers.contains_key(kept), "{kept}");

@@ -164,6 +164,65 @@ fn pragma_counts_only_without_cache_control() {
     assert!(!RequestDirectives::of(&headers).no_cache);
 }
 
+#[test]
+fn an_unfinished_quoted_string_hides_no_restriction() {
+    for ext in [
+        "ext=\"x, ",
+        "ext=\"x\\\", ",
+        "ext=\"",
+        "ext=x\", ",
+        "ext=\"x\"y, ",
+        "\"",
+    ] {
+        for tail in ["", ", y=\"z\"", "\"z", ", y=\"z"] {
+            let read = |directive: &str| {
+                let line = format!("max-age=60, {ext}{directive}{tail}");
+                // Only an unfinished string is read on inside.
+                assert!(!quoted::well_formed(line.as_bytes()).1.is_empty(), "{line}");
+                response(&line)
+            };
+            assert!(read("no-store").no_store, "{ext} {tail}");
+            assert!(read("no-cache").no_cache, "{ext} {tail}");
+            assert!(read("Private").private, "{ext} {tail}");
+            assert!(read("must-revalidate").forbid_stale(), "{ext} {tail}");
+            assert!(read("proxy-revalidate").forbid_stale(), "{ext} {tail}");
+            assert_eq!(read("max-age=0").max_age, Some(0), "{ext} {tail}");
+            assert_eq!(read("s-maxage=0").max_age, Some(0), "{ext} {tail}");
+        }
+    }
+    assert!(response("max-age=\"60, no-store").no_store);
+    assert_eq!(response("max-age=\"60, x").max_age, Some(0));
+    assert!(response("private=\"a, b").private);
+    assert!(response("no-cache=\"a, b").no_cache);
+}
+
+#[test]
+fn an_unfinished_quoted_string_permits_nothing() {
+    let found = response(
+        "ext=\"x, public, max-age=60, s-maxage=60, must-revalidate, immutable, \
+         stale-while-revalidate=60, stale-if-error=60",
+    );
+    assert_eq!((found.max_age, found.s_maxage), (Some(0), None));
+    assert!(!found.public && !found.immutable && !found.must_revalidate);
+    assert_eq!(found.stale_while_revalidate.or(found.stale_if_error), None);
+    for line in [
+        "no-store, must-understand, ext=\"x",
+        "no-store, ext=\"x, must-understand",
+    ] {
+        let found = response(line);
+        assert!(found.no_store && !found.must_understand, "{line}");
+    }
+}
+
+#[test]
+fn an_unfinished_quoted_string_of_a_request_limits_but_permits_nothing() {
+    let found = request("ext=\"x, no-cache, no-store, only-if-cached, max-age=5, min-fresh=6");
+    assert!(found.no_cache && found.no_store && found.only_if_cached);
+    assert_eq!((found.max_age, found.min_fresh), (Some(5), Some(6)));
+    let found = request("max-stale=1, ext=\"x, max-stale, stale-if-error=9");
+    assert_eq!((found.max_stale, found.stale_if_error), (Some(1), None));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_read_without_panic(bytes: Vec<u8>) {

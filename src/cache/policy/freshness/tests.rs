@@ -2,10 +2,10 @@ use http::{HeaderMap, HeaderName};
 use proptest::prelude::*;
 
 use super::*;
-use crate::cache::policy::testing::{NOW, after, at, headers, response, stored};
+use crate::cache::policy::testing::{NOW, Request, after, at, headers, response, stored};
 
 fn terms(status: u16, lines: &[(&str, &str)]) -> Terms {
-    Policy::default().terms(&response(status, &headers(lines)))
+    CachePolicy::default().terms(&response(status, &headers(lines)))
 }
 
 fn lifetime(lines: &[(&str, &str)]) -> Option<u32> {
@@ -139,7 +139,7 @@ fn the_first_valid_targeted_field_replaces_cache_control_and_expires() {
     }
     let own = HeaderName::from_static("own-cache-control");
     let cdn = HeaderName::from_static("cdn-cache-control");
-    let policy = Policy::default().with_targeted_fields([own, cdn]);
+    let policy = CachePolicy::default().with_targeted_fields([own, cdn]);
     let lines = headers(&[
         ("cdn-cache-control", "max-age=1"),
         ("own-cache-control", "max-age=2"),
@@ -174,7 +174,7 @@ fn the_deployer_chooses_the_heuristic_share() {
     let lines = headers(&[("last-modified", &modified), ("date", &at(0))]);
     for (percent, max, expected) in [(0, 60, None), (5, 60, Some(50)), (255, 9999, Some(1000))] {
         let max = std::time::Duration::from_secs(max);
-        let policy = Policy::default().with_heuristic(percent, max);
+        let policy = CachePolicy::default().with_heuristic(percent, max);
         assert_eq!(policy.terms(&response(200, &lines)).lifetime, expected);
     }
 }
@@ -277,8 +277,57 @@ proptest! {
             }
         }
         let response = ResponseHead { request_time: times.0, response_time: times.1, ..response(200, &headers) };
-        let terms = Policy::default().terms(&response);
+        let terms = CachePolicy::default().terms(&response);
         let validity = Validity::new(&terms, &response);
         let _ = validity.age(u64::MAX);
+    }
+}
+
+#[test]
+fn of_two_responses_the_one_with_the_later_date_is_newer_and_then_the_one_that_came_later() {
+    let recency = |date: Option<i64>, received: u64| {
+        let date = date.map(at);
+        let mut lines = vec![("cache-control", "max-age=60")];
+        lines.extend(date.as_deref().map(|date| ("date", date)));
+        let lines = headers(&lines);
+        let response = ResponseHead {
+            request_time: received,
+            response_time: received,
+            ..response(200, &lines)
+        };
+        let stored = CachePolicy::default().storable(&Request::get(&[]).head(), &response, |_| {});
+        stored.unwrap().recency()
+    };
+    let ascending = [
+        recency(Some(-10), after(5)),
+        recency(Some(-9), after(1)),
+        recency(Some(0), after(2)),
+        recency(Some(0), after(2) + 1),
+        recency(None, after(3)),
+        // A clock that is ahead says no more than the time of receipt.
+        recency(Some(1_000_000), after(4)),
+        recency(Some(5), after(5)),
+    ];
+    assert!(ascending.is_sorted(), "{ascending:?}");
+    assert_eq!(recency(Some(0), after(2)), (NOW / 1000, after(2)));
+    assert_eq!(recency(None, after(3)), (after(3) / 1000, after(3)));
+}
+
+/// A process stores, another one reuses, and the clock of the first is ahead or behind.
+#[test]
+fn clocks_that_differ_make_a_response_with_a_date_older_but_never_younger() {
+    for skew in [-600_i64, -1, 0, 1, 600] {
+        let of_storing = NOW.checked_add_signed(skew * 1000).unwrap();
+        let lines = headers(&[("cache-control", "max-age=3600"), ("date", &at(0))]);
+        let response = ResponseHead {
+            request_time: of_storing,
+            response_time: of_storing,
+            ..response(200, &lines)
+        };
+        let stored = CachePolicy::default().storable(&Request::get(&[]).head(), &response, |_| {});
+        let stored = stored.unwrap();
+        for later in [0, 1, 30, 59, 60, 600] {
+            assert!(stored.age(after(later)) >= later, "{skew} {later}");
+        }
     }
 }

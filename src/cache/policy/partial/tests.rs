@@ -22,7 +22,7 @@ fn combine(
     let lines = headers(lines);
     let request = Request::get(&[]);
     let response = response(206, &lines);
-    Policy::default().combine(
+    CachePolicy::default().combine(
         &request.head(),
         stored,
         length,

@@ -6,7 +6,7 @@ const ERRORS: [u16; 4] = [500, 502, 503, 504];
 
 fn reuse(request: &[(&str, &str)], stored: &StoredHead, seconds: u64) -> Reuse {
     let request = Request::get(request);
-    Policy::default().reuse(&request.head(), stored, 10, after(seconds))
+    CachePolicy::default().reuse(&request.head(), stored, 10, after(seconds))
 }
 
 fn with(cache_control: &str) -> StoredHead {
@@ -102,7 +102,7 @@ fn request_directives_restrict_and_widen_reuse() {
 
 #[test]
 fn request_directives_that_are_not_honoured_do_nothing() {
-    let policy = Policy::default().with_request_directives([RequestDirective::MaxAge]);
+    let policy = CachePolicy::default().with_request_directives([RequestDirective::MaxAge]);
     for (directive, expected) in [
         ("no-cache", Reuse::Fresh),
         ("min-fresh=9999", Reuse::Fresh),
@@ -113,7 +113,7 @@ fn request_directives_that_are_not_honoured_do_nothing() {
         assert_eq!(found, expected, "{directive}");
     }
     let request = Request::get(&[("cache-control", "only-if-cached")]);
-    assert!(Policy::default().only_if_cached(&request.head()));
+    assert!(CachePolicy::default().only_if_cached(&request.head()));
     assert!(!policy.only_if_cached(&request.head()));
 }
 
@@ -172,7 +172,7 @@ fn stale_while_revalidate_lasts_for_its_window() {
 
 #[test]
 fn the_configured_window_stands_in_for_stale_while_revalidate() {
-    let policy = Policy::default().with_stale_while_revalidate(Duration::from_secs(4));
+    let policy = CachePolicy::default().with_stale_while_revalidate(Duration::from_secs(4));
     let reuse = |cache_control| {
         let request = Request::get(&[]);
         policy.reuse(&request.head(), &with(cache_control), 10, after(3))
@@ -195,7 +195,7 @@ fn the_configured_window_stands_in_for_stale_while_revalidate() {
 
 #[test]
 fn stale_while_revalidate_beside_s_maxage_counts_if_the_deployer_says_so() {
-    let policy = Policy::default().with_stale_beside_s_maxage(true);
+    let policy = CachePolicy::default().with_stale_beside_s_maxage(true);
     let reuse = |cache_control| {
         let lines = headers(&[("cache-control", cache_control), ("etag", "\"a\"")]);
         let request = Request::get(&[("authorization", "FOO")]);
@@ -212,14 +212,14 @@ fn stale_while_revalidate_beside_s_maxage_counts_if_the_deployer_says_so() {
     );
 }
 
-fn stale_on(policy: &Policy, failure: Failure, request: &str, cache_control: &str) -> bool {
+fn stale_on(policy: &CachePolicy, failure: Failure, request: &str, cache_control: &str) -> bool {
     let request = Request::get(&[("cache-control", request)]);
     policy.stale_on(failure, &request.head(), &with(cache_control), after(32))
 }
 
 #[test]
 fn a_stale_response_stands_in_for_a_disconnected_origin_unless_forbidden() {
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     for (request, response, expected) in [
         ("", "max-age=2", true),
         ("", "max-age=2, stale-if-error=60", true),
@@ -252,7 +252,7 @@ fn a_stale_response_stands_in_for_a_disconnected_origin_unless_forbidden() {
 
 #[test]
 fn a_stale_response_stands_in_for_an_error_only_if_permitted() {
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     let lenient = policy.clone().with_stale_if_error(Duration::from_secs(60));
     for status in ERRORS {
         let failure = Failure::Status(StatusCode::from_u16(status).unwrap());
@@ -291,7 +291,7 @@ fn a_stale_response_stands_in_for_an_error_only_if_permitted() {
 
 #[test]
 fn only_get_and_head_look_for_a_stored_response() {
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     let admit = |method, lines: &[(&str, &str)]| policy.admit(&Request::new(method, lines).head());
     assert_eq!(admit("GET", &[]), Admission::Lookup);
     assert_eq!(admit("HEAD", &[("range", "bytes=0-1")]), Admission::Lookup);
@@ -329,7 +329,7 @@ fn partial(range: &str, cache_control: &str) -> StoredHead {
 
 fn reuse_part(request: &[(&str, &str)], stored: &StoredHead, length: u64, seconds: u64) -> Reuse {
     let request = Request::get(request);
-    Policy::default().reuse(&request.head(), stored, length, after(seconds))
+    CachePolicy::default().reuse(&request.head(), stored, length, after(seconds))
 }
 
 #[test]
@@ -361,7 +361,7 @@ fn a_part_answers_the_ranges_in_it() {
         Reuse::Validate(Forward::Stale)
     );
     let head = Request::new("HEAD", &[]);
-    let found = Policy::default().reuse(&head.head(), &stored, 5, NOW);
+    let found = CachePolicy::default().reuse(&head.head(), &stored, 5, NOW);
     assert_eq!(found, Reuse::Forward(Forward::Partial));
 }
 
@@ -388,7 +388,7 @@ fn a_fresh_part_with_one_gap_is_completed() {
 
 #[test]
 fn retention_covers_freshness_and_what_may_follow() {
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     for (cache_control, etag, expected) in [
         ("max-age=60", false, 60 + 600),
         ("max-age=60, must-revalidate", false, 60),

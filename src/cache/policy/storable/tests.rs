@@ -1,4 +1,5 @@
 use super::*;
+use crate::cache::policy::date;
 use crate::cache::policy::testing::{NOW, Request, at, headers, response, store};
 
 fn get(status: u16, lines: &[(&str, &str)]) -> Result<StoredHead, NotStorable> {
@@ -17,7 +18,9 @@ fn any_final_status_with_explicit_freshness_is_stored() {
 
 #[test]
 fn what_means_something_to_one_request_only_is_not_stored() {
-    for status in [100, 101, 103, 304, 412, 416, 417] {
+    for status in [
+        100, 101, 103, 304, 401, 407, 408, 412, 416, 417, 421, 425, 426, 428, 429, 431, 511,
+    ] {
         let found = get(status, &[("cache-control", "max-age=100000")]);
         assert_eq!(found, Err(NotStorable::Status), "{status}");
     }
@@ -118,7 +121,7 @@ fn a_response_that_could_never_be_reused_is_not_stored() {
 #[test]
 fn the_deployers_stale_windows_do_not_make_up_a_lifetime() {
     let minute = std::time::Duration::from_secs(60);
-    let policy = Policy::default().with_stale_while_revalidate(minute);
+    let policy = CachePolicy::default().with_stale_while_revalidate(minute);
     let request = Request::get(&[]);
     let check = |lines: &[(&str, &str)]| {
         let lines = headers(lines);
@@ -160,9 +163,13 @@ fn responses_to_authorization_need_to_be_marked_as_shareable() {
 fn request_no_store_is_obeyed_if_honoured() {
     let request = Request::get(&[("cache-control", "no-store")]);
     let lines = headers(&[("cache-control", "max-age=60")]);
-    let store = |policy: &Policy| policy.storable(&request.head(), &response(200, &lines), |_| {});
-    assert_eq!(store(&Policy::default()), Err(NotStorable::RequestNoStore));
-    assert!(store(&Policy::default().with_request_directives([])).is_ok());
+    let store =
+        |policy: &CachePolicy| policy.storable(&request.head(), &response(200, &lines), |_| {});
+    assert_eq!(
+        store(&CachePolicy::default()),
+        Err(NotStorable::RequestNoStore)
+    );
+    assert!(store(&CachePolicy::default().with_request_directives([])).is_ok());
 }
 
 #[test]
@@ -253,7 +260,7 @@ fn all_fields_are_stored_but_those_of_the_connection_and_the_withheld() {
         ("link", "<2>"),
         ("unrecognised", "kept"),
     ]);
-    assert_eq!(stored.unwrap().headers, expected);
+    assert_eq!(*stored.unwrap().headers, expected);
 }
 
 #[test]
@@ -268,20 +275,26 @@ fn a_missing_or_invalid_date_becomes_the_time_of_receipt() {
 
 #[test]
 fn an_answer_that_is_not_stored_may_supersede_what_is() {
-    for (reason, status, expected) in [
-        (NotStorable::NoStore, 200, true),
-        (NotStorable::NothingToReuse, 404, true),
-        (NotStorable::NothingToReuse, 503, false),
-        (NotStorable::Authorization, 200, false),
-        (NotStorable::RequestNoStore, 200, false),
-        (NotStorable::Status, 416, false),
+    for (reason, status, supersedes, is_lasting) in [
+        (NotStorable::NoStore, 200, true, true),
+        (NotStorable::Private, 301, true, true),
+        (NotStorable::NothingToReuse, 404, true, true),
+        (NotStorable::NothingToReuse, 403, false, false),
+        (NotStorable::NoStore, 400, false, false),
+        (NotStorable::NoStore, 302, false, false),
+        (NotStorable::NothingToReuse, 503, false, false),
+        (NotStorable::Authorization, 200, false, false),
+        (NotStorable::RequestNoStore, 200, false, false),
+        (NotStorable::Partial, 206, false, false),
+        (NotStorable::Status, 416, false, false),
+        (NotStorable::SetCookie, 200, false, true),
+        (NotStorable::SetCookie, 403, false, false),
+        (NotStorable::Private, 304, false, true),
+        (NotStorable::Status, 304, false, false),
     ] {
         let status = StatusCode::from_u16(status).unwrap();
-        assert_eq!(
-            reason.supersedes_stored(status),
-            expected,
-            "{reason:?} {status}"
-        );
+        let found = (reason.supersedes_stored(status), reason.is_lasting(status));
+        assert_eq!(found, (supersedes, is_lasting), "{reason:?} {status}");
     }
 }
 
@@ -290,7 +303,7 @@ fn the_deployer_may_change_the_terms() {
     let request = Request::get(&[]);
     let lines = headers(&[]);
     let response = response(404, &lines);
-    let policy = Policy::default();
+    let policy = CachePolicy::default();
     let negative = policy.storable(&request.head(), &response, |terms| terms.lifetime = Some(5));
     assert_eq!(negative.unwrap().ttl(NOW), 5);
     let refused = policy.storable(&request.head(), &response, |terms| {

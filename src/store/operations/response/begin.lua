@@ -1,10 +1,13 @@
 -- Announces a fill: whoever fetches a response for this primary key says so first.
--- KEYS[1]  the primary key's hash
 -- ARGV[1]  a fresh generation, ARGV[2]  ms until the announcement lapses
 -- Returns the generation that a store of the response has to name.
-redis.call('HSETNX', KEYS[1], 'g', ARGV[1])
-redis.call('HINCRBY', KEYS[1], 'n', 1)
-if redis.call('PTTL', KEYS[1]) < tonumber(ARGV[2]) then
-  redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local known = read('g', 'n', 'l')
+local fills, lapse = leases(known[2], known[3])
+local generation = known[1] or ARGV[1]
+lapse = math.max(lapse, now + ARGV[2])
+redis.call('HSET', key, 'g', generation, 'n', fills + 1, 'l', string.format('%.0f', lapse))
+-- Without a time to live it was made by somebody else just now.
+if redis.call('PTTL', key) < lapse - now then
+  redis.call('PEXPIREAT', key, string.format('%.0f', lapse))
 end
-return redis.call('HGET', KEYS[1], 'g')
+return generation

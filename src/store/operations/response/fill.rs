@@ -1,13 +1,10 @@
-//! Filling: announce, store or give up; and invalidating, which ends all three.
+//! Announcing a fill and giving it up; and invalidating, which ends all fills.
 
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::{
-    Generation,
-    set::{ResponseSet, StoredVariant},
-};
+#[cfg(feature = "redis")]
+use super::response_script;
+use super::{Generation, set::ResponseSet};
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
@@ -16,14 +13,9 @@ use crate::store::{
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static BEGIN: Script = Script::new(include_str!("begin.lua"));
+pub(crate) static BEGIN: Script = response_script!("begin");
 #[cfg(feature = "redis")]
-pub(crate) static PUT: Script = Script::new(include_str!("store.lua"));
-#[cfg(feature = "redis")]
-pub(crate) static ABANDON: Script = Script::new(include_str!("abandon.lua"));
-
-/// Lists of `Vary` names that are kept per primary key.
-const MOST_VARY_LISTS: usize = 4;
+pub(crate) static ABANDON: Script = response_script!("abandon");
 
 /// Announces a fill and answers the generation that it belongs to. One EVALSHA.
 #[derive(Debug)]
@@ -45,7 +37,7 @@ impl Operation for Begin {
                 expires_at: lapse,
             });
             live.expires_at = live.expires_at.max(lapse);
-            live.value.fills += 1;
+            live.value.announce(lapse, now);
             live.value
                 .generation
                 .get_or_insert_with(|| self.generation.clone())
@@ -77,17 +69,15 @@ impl Operation for Abandon {
     type Output = ();
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.responses.update(&self.key, now, |live| {
+        memory.responses.complete(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
                 announced.filter(|set| set.generation.as_ref() == Some(&self.generation))
             else {
                 return;
             };
-            set.fills = set.fills.saturating_sub(1);
-            if set.fills == 0 && set.variants.is_empty() {
-                *live = None;
-            }
+            set.settle(now);
+            ResponseSet::expire(live, now);
         })
     }
 
@@ -99,78 +89,6 @@ impl Operation for Abandon {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.okay()
-    }
-}
-
-/// Stores a variant of the generation, or only its new head; whether it was. One EVALSHA.
-#[derive(Debug)]
-pub(crate) struct Put {
-    pub(crate) key: Key,
-    pub(crate) generation: Generation,
-    pub(crate) variant: Box<str>,
-    /// The names that the response's `Vary` lists, joined by commas.
-    pub(crate) vary: Box<str>,
-    pub(crate) head: Bytes,
-    /// `None` keeps the body that is there.
-    pub(crate) body: Option<Bytes>,
-    pub(crate) ttl: Duration,
-    /// The oldest variants above so many are dropped.
-    pub(crate) most_variants: usize,
-}
-
-impl Operation for Put {
-    type Output = bool;
-
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        memory.responses.update(&self.key, now, |live| {
-            let Some(live) = live else { return false };
-            let set = &mut live.value;
-            if set.generation.as_ref() != Some(&self.generation) {
-                return false;
-            }
-            set.fills = set.fills.saturating_sub(1);
-            let kept = || set.variant(&self.variant).map(|stored| stored.body.clone());
-            let Some(body) = self.body.clone().or_else(kept) else {
-                return false;
-            };
-            set.variants
-                .retain(|stored| stored.variant != self.variant && stored.expires_at > now);
-            let surplus = (set.variants.len() + 1).saturating_sub(self.most_variants);
-            set.variants.drain(..surplus.min(set.variants.len()));
-            set.variants.push(StoredVariant {
-                variant: self.variant.clone(),
-                head: self.head.clone(),
-                body,
-                expires_at: now.saturating_add(self.ttl),
-            });
-            set.vary.retain(|list| *list != self.vary);
-            set.vary.insert(0, self.vary.clone());
-            set.vary.truncate(MOST_VARY_LISTS);
-            let latest = set.variants.iter().map(|stored| stored.expires_at).max();
-            live.expires_at = latest.unwrap_or(now);
-            true
-        })
-    }
-
-    #[cfg(feature = "redis")]
-    fn command(&self) -> Command {
-        let command = Command::script(&PUT, &[&self.key])
-            .arg(&*self.generation.0)
-            .arg(&*self.variant)
-            .millis(self.ttl)
-            .arg(&*self.vary)
-            .arg(self.most_variants.max(1))
-            .arg(MOST_VARY_LISTS)
-            .arg(&*self.head);
-        match &self.body {
-            Some(body) => command.arg(&**body),
-            None => command,
-        }
-    }
-
-    #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
-        Ok(reply.integer()? == 1)
     }
 }
 
@@ -195,5 +113,41 @@ impl Operation for Invalidate {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
+    }
+}
+
+/// Removes variants that cannot be read, so that nothing has to be newer than they are.
+/// One `HDEL`.
+#[derive(Debug)]
+pub(crate) struct Discard {
+    pub(crate) key: Key,
+    pub(crate) variants: Vec<Box<str>>,
+}
+
+impl Operation for Discard {
+    type Output = ();
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+        memory.responses.update(&self.key, now, |live| {
+            if let Some(live) = live {
+                let variants = &mut live.value.variants;
+                variants.retain(|stored| !self.variants.contains(&stored.variant));
+            }
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        let command = Command::new("HDEL").key(&self.key);
+        self.variants.iter().fold(command, |command, variant| {
+            command
+                .arg(format!("h{variant}"))
+                .arg(format!("b{variant}"))
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<(), StoreError> {
+        reply.integer().map(drop)
     }
 }

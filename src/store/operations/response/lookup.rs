@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Generation;
+use super::{Generation, Version};
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, NextReply, Reply};
 use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
@@ -29,6 +29,8 @@ pub(crate) struct StoredVariants {
 /// A stored response: its encoded head and its body.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
+    /// `None`: the head cannot be read, and neither can this.
+    pub(crate) version: Option<Version>,
     pub(crate) head: Bytes,
     pub(crate) body: Bytes,
 }
@@ -40,10 +42,9 @@ impl Operation for Lookup {
         let found = memory.responses.get(&self.key, now, |live| {
             let set = &live.value;
             let stored = |variant: &str| {
-                let found = set
-                    .variant(variant)
-                    .filter(|found| found.expires_at > now)?;
+                let found = set.variant(variant, now)?;
                 Some(Stored {
+                    version: Some(found.version),
                     head: found.head.clone(),
                     body: found.body.clone(),
                 })
@@ -79,19 +80,37 @@ impl Operation for Lookup {
         let mut fields = reply.array()?;
         let generation = fields.next_reply()?.optional_bytes()?.map(Generation);
         let lists = fields.next_reply()?.optional_bytes()?.unwrap_or_default();
-        let lists = std::str::from_utf8(&lists)
-            .map_err(|_| StoreError::UnexpectedReply("names that are no text"))?;
         let mut variants = Vec::with_capacity(self.variants.len());
         for _ in &self.variants {
             let head = fields.next_reply()?.optional_bytes()?;
             let body = fields.next_reply()?.optional_bytes()?;
-            variants.push(head.zip(body).map(|(head, body)| Stored { head, body }));
+            variants.push(head.zip(body).map(|(head, body)| stored(head, body)));
         }
-        let vary = lists.split_terminator('\n').map(Box::from).collect();
+        // A list that is no text is nobody's: the next response that is stored leaves it out.
+        let lines = lists.strip_suffix(b"\n").unwrap_or(&lists);
+        let text = |line| std::str::from_utf8(line).ok().map(Box::from);
+        let vary = match lists.is_empty() {
+            true => Vec::new(),
+            false => lines
+                .split(|&byte| byte == b'\n')
+                .filter_map(text)
+                .collect(),
+        };
         Ok(StoredVariants {
             generation,
             vary,
             variants,
         })
+    }
+}
+
+/// The version stands before the head.
+#[cfg(feature = "redis")]
+fn stored(mut head: Bytes, body: Bytes) -> Stored {
+    let digits = head.split_to(Version::LENGTH.min(head.len()));
+    Stored {
+        version: Version::parse(&digits),
+        head,
+        body,
     }
 }

@@ -1,21 +1,48 @@
 //! Stored HTTP responses: all variants of a primary cache key under one key.
 //!
-//! On Redis a hash with the fields `g` (generation), `n` (fills
-//! under way), `v` (the lists of names that `Vary` had,
-//! newest first), `i` (the variants and their ends) and, per variant, `h…` (head) and `b…` (body).
+//! On Redis a hash, whose fields `response.lua` lists; on embedded memory a [`ResponseSet`].
 //!
 //! A fill is announced before the inner service is called ([`Begin`]) and stored only while that
 //! announcement's generation stands ([`Put`]). To invalidate is to delete the key
 //! ([`Invalidate`]): all variants go in one command, and so does every fill under way. An
 //! evicted or lapsed announcement makes a miss, never a revival.
+//!
+//! A stored variant has a version. What was made of a stored response (a head that a 304
+//! freshened, a part made whole) replaces only the version that it was made of, so that no head
+//! ever goes with another's body; a response of its own replaces only what is not newer.
+//!
+//! The key lives as long as its last variant and the last lease of the fills under way.
 
 mod fill;
 mod lookup;
+mod put;
 mod set;
+#[cfg(test)]
+mod tests;
+mod version;
 
 pub(crate) use super::generation::Generation;
-#[cfg(feature = "redis")]
-pub(crate) use fill::{ABANDON, BEGIN, PUT};
-pub(crate) use fill::{Abandon, Begin, Invalidate, Put};
-pub(crate) use lookup::{Lookup, Stored};
+pub(crate) use fill::{Abandon, Begin, Discard, Invalidate};
+pub(crate) use lookup::{Lookup, Stored, StoredVariants};
+pub(crate) use put::Put;
 pub(crate) use set::ResponseSet;
+pub(crate) use version::{Replaces, Version};
+
+#[cfg(feature = "redis")]
+pub(crate) use {
+    fill::{ABANDON, BEGIN},
+    put::PUT,
+};
+
+/// A script on a primary key's hash: the part that all of them share and its own.
+#[cfg(feature = "redis")]
+macro_rules! response_script {
+    ($name:literal) => {
+        $crate::store::redis::Script::new(concat!(
+            include_str!("response.lua"),
+            include_str!(concat!($name, ".lua")),
+        ))
+    };
+}
+#[cfg(feature = "redis")]
+use response_script;

@@ -1,53 +1,70 @@
 -- Stores a variant, or a new head for the body that is there, unless the primary key was
 -- invalidated since the fill began: then its generation is gone or another one.
--- KEYS[1]  the primary key's hash
--- ARGV[1]  generation, ARGV[2]  variant, ARGV[3]  ms to keep it, ARGV[4]  Vary names
--- ARGV[5]  most variants, ARGV[6]  most Vary lists, ARGV[7]  head, ARGV[8]  body (absent: kept)
--- Fields: g generation, n fills under way, v Vary lists (lines, newest first), i index (per variant, oldest first:
--- "variant end-in-ms" lines), h<variant> head, b<variant> body.
+-- ARGV[1]  generation, ARGV[2]  variant, ARGV[3]  its new version, ARGV[4]  the version that was seen, or ''
+-- ARGV[5]  'seen': only over that version, 'newer': over that and over what is not newer
+-- ARGV[6]  date, ARGV[7]  time: which of two responses is newer, ARGV[8]  ms to keep it
+-- ARGV[9]  Vary names, ARGV[10]  most Vary lists, ARGV[11]  most variants
+-- ARGV[12]  head, ARGV[13]  body (absent: kept)
 -- Returns 1 if stored, 0 if not.
-local key, variant, names, head, body = KEYS[1], ARGV[2], ARGV[4], ARGV[7], ARGV[8]
-local known = redis.call('HMGET', key, 'g', 'v', 'i')
-if known[1] ~= ARGV[1] then return 0 end
-redis.call('HINCRBY', key, 'n', -1)
-if not body and redis.call('HEXISTS', key, 'b' .. variant) == 0 then return 0 end
+local generation, name, version, seen, rule = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local date, came = tonumber(ARGV[6]), tonumber(ARGV[7])
+local names, head, body = ARGV[9], ARGV[12], ARGV[13]
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local expiry = now + ARGV[3]
+local known = read('g', 'n', 'l', 'v', 'i')
+if known[1] ~= generation then return 0 end
+local live, ended = variants(known[5])
 
-local entries, latest = {}, expiry
+local current, others = nil, {}
+for _, variant in ipairs(live) do
+  if variant.name == name then current = variant else others[#others + 1] = variant end
+end
+local lists, is_listed = { names }, false
+for list in string.gmatch(known[4] or '', '([^\n]*)\n') do
+  -- Field names and commas; anything else is not ours.
+  local valid = not string.find(list, "[^%w!#$%%&'*+.^_`|~,-]")
+  if list == names then
+    is_listed = true
+  elseif valid and #lists < tonumber(ARGV[10]) then
+    lists[#lists + 1] = list
+  end
+end
+-- One that is not whole is not there, and neither is one that no lookup finds by its list.
+if current and not is_listed then current = nil end
+if current and redis.call('HEXISTS', key, 'h' .. name) + redis.call('HEXISTS', key, 'b' .. name) < 2 then
+  current = nil
+end
+-- Sent a second time, because the reply was lost.
+if current and current.version == version then return 1 end
+
+local lapse = settle(known[2], known[3])
 local function drop(other)
   redis.call('HDEL', key, 'h' .. other, 'b' .. other)
 end
-for other, stop in string.gmatch(known[3] or '', '(%x+) (%d+)\n') do
-  stop = tonumber(stop)
-  if other ~= variant then
-    if stop <= now then
-      drop(other)
-    else
-      entries[#entries + 1] = { other, stop }
-    end
-  end
-end
-while #entries >= tonumber(ARGV[5]) do
-  drop(table.remove(entries, 1)[1])
-end
-entries[#entries + 1] = { variant, expiry }
-local index = {}
-for i, entry in ipairs(entries) do
-  index[i] = string.format('%s %.0f\n', entry[1], entry[2])
-  latest = math.max(latest, entry[2])
-end
+for _, variant in ipairs(ended) do drop(variant.name) end
+if not current then drop(name) end
 
-local lists, count = { names }, 1
-for list in string.gmatch(known[2] or '', '([^\n]*)\n') do
-  if list ~= names and count < tonumber(ARGV[6]) then
-    count = count + 1
-    lists[count] = list
-  end
+local allowed = current and current.version == seen
+if rule == 'newer' and not allowed then
+  allowed = not current or date > current.date or (date == current.date and came >= current.came)
 end
-redis.call('HSET', key, 'v', table.concat(lists, '\n') .. '\n', 'i', table.concat(index), 'h' .. variant, head)
-if body then redis.call('HSET', key, 'b' .. variant, body) end
-redis.call('PEXPIREAT', key, string.format('%.0f', latest))
-return 1
+if allowed then
+  current = { name = name, stop = now + ARGV[8], version = version, date = date, came = came }
+end
+while #others >= tonumber(ARGV[11]) do
+  drop(table.remove(others, 1).name)
+end
+live = others
+live[#live + 1] = current
+
+if allowed then
+  local index = {}
+  for n, variant in ipairs(live) do
+    index[n] = string.format('%s %.0f %s %.0f %.0f\n',
+      variant.name, variant.stop, variant.version, variant.date, variant.came)
+  end
+  redis.call('HSET', key, 'v', table.concat(lists, '\n') .. '\n', 'i', table.concat(index),
+    'h' .. name, version .. head)
+  if body then redis.call('HSET', key, 'b' .. name, body) end
+end
+expire(live, lapse)
+return allowed and 1 or 0

@@ -1,43 +1,63 @@
-//! What every operation on a stored session has in common: finding it alive, and noting the
-//! activity. The counterpart of `session.lua`.
+//! What every operation on a stored session has in common: finding it alive, within its bounds,
+//! and noting the activity. The counterpart of `session.lua`.
 
 use std::{sync::Arc, time::Duration};
 
-use super::record::{Record, SessionState};
-use crate::store::{clock::Timestamp, memory::Live, namespace::Key};
+use super::{
+    bounds::Size,
+    pointer::{Pointer, Via},
+    record::{Record, SessionState},
+};
+use crate::store::{
+    clock::Timestamp,
+    memory::{Live, Memory},
+    namespace::Key,
+};
 #[cfg(feature = "redis")]
 use crate::store::{
-    clock::micros,
     error::StoreError,
-    redis::{Command, NextReply, Reply, Script},
+    redis::{Command, Reply, Script},
 };
 
-/// When a session ends, by the store's own clock.
+/// When a session ends, by the store's own clock, and how much it may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Timeouts {
+pub(crate) struct Rules {
     /// After the last activity that was noted.
     pub(crate) idle: Duration,
     /// After its creation, whatever happens.
     pub(crate) absolute: Duration,
     /// Activity is noted at most once in this time.
     pub(crate) touch_every: Duration,
+    /// Bytes of all names and values.
+    pub(crate) max_bytes: usize,
+    pub(crate) max_keys: usize,
 }
 
 /// Where a session is looked for, and by which rules it is alive.
 #[derive(Debug, Clone)]
 pub(crate) struct Access {
     pub(crate) key: Key,
-    pub(crate) timeouts: Timeouts,
+    pub(crate) via: Via,
+    pub(crate) rules: Rules,
     /// What the caller takes the session for, if it has seen it: another one does not count.
     pub(crate) lineage: Option<Arc<str>>,
+    /// Whether a touch may be due. One that has just seen the session knows when none is.
+    pub(crate) touch: bool,
 }
 
 /// Where an operation has found a session, and its answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Reached<T> {
     Here(T),
-    /// Its id was renewed: the hash of the new one.
-    Moved(Box<str>),
+    /// There is a pointer to it.
+    Moved(Pointer),
+    /// The client has presented this id for the first time, which has to be noted before
+    /// anything is changed. The hash of the id before it.
+    Unconfirmed(Box<str>),
+    /// It would grow over its bounds, and is as it was.
+    TooLarge,
+    /// It is of another user than the one who logs in.
+    Another,
     /// Never there, destroyed, expired, or corrupt.
     Gone,
 }
@@ -45,103 +65,172 @@ pub(crate) enum Reached<T> {
 /// A session that is alive.
 pub(super) struct Alive<'a> {
     pub(super) record: &'a mut Record,
+    /// Until the absolute timeout.
     pub(super) remaining: Duration,
+    rules: &'a Rules,
+    touch: bool,
     expires_at: &'a mut Timestamp,
+    /// The heaviest record that memory takes.
+    largest: usize,
 }
 
 impl Access {
+    /// The session, if it is there and alive. When the operation reads no clock on Redis, since
+    /// no touch is due and the id stays, the timeouts were checked at the load.
     pub(super) fn reach<'a>(
-        &self,
+        &'a self,
+        memory: &Memory,
         live: &'a mut Option<Live<SessionState>>,
         now: Timestamp,
+        renews: bool,
     ) -> Reached<Alive<'a>> {
         let Some(live) = live else {
             return Reached::Gone;
         };
         let record = match &mut live.value {
             SessionState::Live(record) => record,
-            SessionState::Moved(id_hash) => return Reached::Moved(id_hash.clone()),
+            SessionState::Moved(pointer) => return Reached::Moved(pointer.clone()),
         };
-        let ends = record.created.saturating_add(self.timeouts.absolute);
+        if (self.lineage.as_ref()).is_some_and(|lineage| *lineage != record.lineage) {
+            return Reached::Gone;
+        }
+        if let (Via::Presented, Some(previous)) = (self.via, &record.previous) {
+            return Reached::Unconfirmed(previous.clone());
+        }
+        let ends = record.created.saturating_add(self.rules.absolute);
         let remaining = ends.saturating_since(now);
         let idle = now.saturating_since(record.touched);
-        let other = (self.lineage.as_ref()).is_some_and(|lineage| *lineage != record.lineage);
-        if other || remaining.is_zero() || idle >= self.timeouts.idle {
+        let checks = self.touch || renews;
+        if checks && (remaining.is_zero() || idle >= self.rules.idle) {
             return Reached::Gone;
         }
         Reached::Here(Alive {
+            touch: self.touch && idle >= self.rules.touch_every,
             record,
             remaining,
+            rules: &self.rules,
             expires_at: &mut live.expires_at,
+            largest: memory.sessions.largest(),
         })
     }
 
-    /// As [`reach`](Self::reach), with `f` for the session that is there.
-    pub(super) fn with<T>(
-        &self,
-        live: &mut Option<Live<SessionState>>,
-        now: Timestamp,
-        f: impl FnOnce(Alive<'_>) -> T,
-    ) -> Reached<T> {
-        match self.reach(live, now) {
-            Reached::Here(alive) => Reached::Here(f(alive)),
-            Reached::Moved(id_hash) => Reached::Moved(id_hash),
-            Reached::Gone => Reached::Gone,
-        }
-    }
-
-    /// The command of `script` on this session and, for a renewal, its `new_key`.
+    /// The command of `script` on this session and another key.
     #[cfg(feature = "redis")]
-    pub(super) fn command(&self, script: &'static Script, new_key: Option<&Key>) -> Command {
-        let command = match new_key {
-            Some(new_key) => Command::script(script, &[&self.key, new_key]),
+    pub(super) fn command(&self, script: &'static Script, other: Option<&Key>) -> Command {
+        let command = match other {
+            Some(other) => Command::script(script, &[&self.key, other]),
             None => Command::script(script, &[&self.key]),
         };
-        command
-            .arg(micros(self.timeouts.idle))
-            .arg(micros(self.timeouts.absolute))
-            .arg(micros(self.timeouts.touch_every))
+        let command = command
             .arg(self.lineage.as_deref().unwrap_or_default())
+            .arg(self.via.mark());
+        let command = match self.touch {
+            true => command.arg(millis(self.rules.touch_every)),
+            false => command.arg(""),
+        };
+        command
+            .arg(millis(self.rules.idle))
+            .arg(millis(self.rules.absolute))
+    }
+
+    /// As [`command`](Self::command), of a script that may make the session grow.
+    #[cfg(feature = "redis")]
+    pub(super) fn growing(&self, script: &'static Script, other: Option<&Key>) -> Command {
+        self.command(script, other)
+            .arg(self.rules.max_bytes)
+            .arg(self.rules.max_keys)
+    }
+}
+
+impl<T> Reached<T> {
+    pub(super) fn and_then<U>(self, f: impl FnOnce(T) -> Reached<U>) -> Reached<U> {
+        match self {
+            Self::Here(answer) => f(answer),
+            Self::Moved(pointer) => Reached::Moved(pointer),
+            Self::Unconfirmed(previous) => Reached::Unconfirmed(previous),
+            Self::TooLarge => Reached::TooLarge,
+            Self::Another => Reached::Another,
+            Self::Gone => Reached::Gone,
+        }
     }
 }
 
 impl Alive<'_> {
-    /// Notes activity, but not more often than `touch_every`.
-    pub(super) fn touch(&mut self, timeouts: &Timeouts, now: Timestamp) {
-        if now.saturating_since(self.record.touched) >= timeouts.touch_every {
+    /// Notes activity, if a touch is due.
+    pub(super) fn touch(&mut self, now: Timestamp) {
+        if self.touch {
             self.record.touched = now;
-            *self.expires_at = now.saturating_add(timeouts.idle.min(self.remaining));
+            *self.expires_at = now.saturating_add(self.rules.idle.min(self.remaining));
         }
+    }
+
+    /// Whether the session would grow over its bounds if its data had this size.
+    pub(super) fn too_large(&self, size: Size) -> bool {
+        let before = self.record.size;
+        size.over(before, self.rules.max_bytes, self.rules.max_keys)
+            || size.bytes > before.bytes && Record::weight_of(size) > self.largest
     }
 }
 
 /// The name of a piece of data in the hash, apart from the metadata's.
 #[cfg(feature = "redis")]
 pub(super) fn field(name: &str) -> String {
-    format!("d:{name}")
+    let mut field = String::with_capacity(2 + name.len());
+    field.push_str("d:");
+    field.push_str(name);
+    field
 }
 
-/// Reads a session script's reply; `read` its answer.
+#[cfg(feature = "redis")]
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A session script's own answer.
+#[cfg(feature = "redis")]
+pub(super) enum Answer {
+    Number(i64),
+    Text(bytes::Bytes),
+}
+
+/// Reads a session script's reply; `read` its own answer.
 #[cfg(feature = "redis")]
 pub(super) fn reached<T>(
     reply: Reply,
-    read: impl FnOnce(&mut std::vec::IntoIter<Reply>) -> Result<T, StoreError>,
+    read: impl FnOnce(Answer) -> Option<T>,
 ) -> Result<Reached<T>, StoreError> {
-    let mut reply = reply.array()?;
-    match reply.next_integer()? {
-        0 => Ok(Reached::Gone),
-        1 => Ok(text(reply.next_reply()?)?.map_or(Reached::Gone, Reached::Moved)),
-        2 => read(&mut reply).map(Reached::Here),
-        3 => {
-            tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
-            Ok(Reached::Gone)
+    let answer = match reply.integer_or_other() {
+        Ok(0) => return Ok(Reached::Gone),
+        Ok(-1) => return Ok(corrupt()),
+        Ok(-2) => return Ok(Reached::TooLarge),
+        Ok(-3) => return Ok(Reached::Another),
+        Ok(number) => Answer::Number(number),
+        Err(other) => {
+            let text = other.bytes()?;
+            if let Some(pointer) = Pointer::read(&text) {
+                return Ok(Reached::Moved(pointer));
+            }
+            match text.split_first() {
+                Some((b'?', previous)) => {
+                    return Ok(utf8(previous).map_or_else(corrupt, Reached::Unconfirmed));
+                }
+                _ => Answer::Text(text),
+            }
         }
-        _ => Err(StoreError::UnexpectedReply("no session reply")),
-    }
+    };
+    read(answer)
+        .map(Reached::Here)
+        .ok_or(StoreError::UnexpectedReply("no answer of a session script"))
+}
+
+#[cfg(feature = "redis")]
+pub(super) fn corrupt<T>() -> Reached<T> {
+    tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
+    Reached::Gone
 }
 
 /// `None` for what is not UTF-8, which this crate never writes.
 #[cfg(feature = "redis")]
-pub(super) fn text(reply: Reply) -> Result<Option<Box<str>>, StoreError> {
-    Ok(std::str::from_utf8(&reply.bytes()?).ok().map(Box::from))
+pub(super) fn utf8<T: for<'a> From<&'a str>>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok().map(T::from)
 }

@@ -1,36 +1,86 @@
--- Applies a request's changes to a session that still exists, and renews its id.
--- KEYS: 1 the session, 2 (only for a renewal) its key under the new id.
--- ARGV: 5 '1' to drop all data first, 6 for how long the old id leads to the new one (µs),
---       7 hash of the new id or '', 8 number of fields to set, 9… pairs of field and value,
---       then the fields to remove.
--- Answer: the time until the absolute timeout (µs).
-local key = KEYS[1]
-local session, none = reach(key)
-if not session and KEYS[2] then
-  -- Sent again after a lost reply: the first time has already renewed the id.
-  key = KEYS[2]
-  session = reach(key)
-end
-if not session then return none end
-
-if ARGV[5] == '1' then
-  for _, field in ipairs(redis.call('HKEYS', key)) do
-    if string.sub(field, 1, 2) == 'd:' then redis.call('HDEL', key, field) end
+-- Applies a request's changes, and gives the session a new id.
+-- KEYS  2 (only to renew or to log in) the key of the new id
+-- ARGV  8 '*' to drop all data first, or ''
+--       9 how many arguments from 10 on are fields and values to set; after them come fields to
+--       remove, and with KEYS[2] five more: the user who logs in or '', the hashes of this id and
+--       of the new one, the grace, and how long a pointer stays that leads no request (ms)
+-- Answers 1; or, when the new id leads to the session, '=' and what is left of the absolute
+-- timeout (ms).
+local last = #ARGV
+local renews, joins, changed, stored, user, grace
+if KEYS[2] then
+  last = last - 5
+  user, grace = ARGV[last + 1], ARGV[last + 4] + 0
+  if not resent then
+    if user ~= '' then
+      stored = call('HGET', key, 'u')
+      changed = stored ~= user
+    end
+    if ARGV[2] == 'x' then
+      if changed then return -3 end
+      joins = true
+    else
+      renews = changed or presented
+    end
   end
 end
-local removes = 9 + 2 * ARGV[8]
-for i = 9, removes - 1, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
-for i = removes, #ARGV do redis.call('HDEL', key, ARGV[i]) end
 
-if KEYS[2] and key == KEYS[1] then
-  redis.call('HSET', key, 'm:issued', stamp)
-  redis.call('RENAME', key, KEYS[2])
-  key = KEYS[2]
-  local grace = tonumber(ARGV[6])
-  if grace > 0 then
-    redis.call('HSET', KEYS[1], 'm:moved', ARGV[7])
-    expire(KEYS[1], math.min(grace, session.remaining))
+local clears = ARGV[8] == '*' or changed and stored
+local size, added = before, 0
+local names
+if clears then
+  size, names = 0, call('HKEYS', key)
+  for i = 1, #names do
+    if string.sub(names[i], 1, 2) == 'd:' then added = added - 1 end
   end
 end
-touch(key, session)
-return {2, session.remaining}
+local set = 9 + ARGV[9]
+for i = 10, set, 2 do
+  local had = clears and 0 or call('HSTRLEN', key, ARGV[i])
+  if had == 0 then size, added = size + #ARGV[i] - 2, added + 1 end
+  size = size + #ARGV[i + 1] - had
+end
+for i = set + 1, last do
+  local had = clears and 0 or call('HSTRLEN', key, ARGV[i])
+  if had > 0 then size, added = size - #ARGV[i] + 2 - had, added - 1 end
+end
+if too_large(size, added) then return -2 end
+
+if clears then
+  for i = 1, #names do
+    if string.sub(names[i], 1, 2) == 'd:' then call('HDEL', key, names[i]) end
+  end
+end
+if size ~= before or due or renews then
+  local new, issued = kind, string.sub(meta, 29, 39)
+  if renews then
+    new = (changed or grace == 0) and '=' or '?'
+    issued = string.format('%011x', now)
+  end
+  local noted = new .. string.sub(meta, 2, 28) .. issued .. times .. string.format('%x', size)
+  call('HSET', key, 'm', noted, unpack(ARGV, 10, set))
+elseif set > 9 then
+  call('HSET', key, unpack(ARGV, 10, set))
+end
+for i = set + 1, last do call('HDEL', key, ARGV[i]) end
+if due then call('PEXPIREAT', key, now + ttl) end
+if changed then call('HSET', key, 'u', user) end
+
+if renews then
+  local mark, life = '>', left
+  if changed or grace == 0 then
+    mark, life = changed and 'x' or '|', ARGV[last + 5] + 0
+    if kind == '?' then call('HDEL', key, 'p') end
+  else
+    call('HSET', key, 'p', ARGV[last + 2])
+  end
+  call('RENAME', key, KEYS[2])
+  call('HSET', key, 'm', mark .. ARGV[last + 3])
+  call('PEXPIREAT', key, now + (life < left and life or left))
+elseif joins then
+  call('HSET', KEYS[2], 'm', '>' .. ARGV[last + 2])
+  call('PEXPIREAT', KEYS[2], now + left)
+elseif not resent then
+  return 1
+end
+return '=' .. string.format('%.0f', left)

@@ -1,36 +1,35 @@
-//! Committing what a request has changed.
+//! Committing what a request has changed, and a new id.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
 use super::{
-    access::{Access, Reached},
+    access::{Access, Alive, Reached},
+    bounds::Size,
+    pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
 };
 #[cfg(feature = "redis")]
 use super::{
-    access::{field, reached},
+    access::{Answer, field, millis, reached},
     session_script,
 };
+#[cfg(feature = "redis")]
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory, replace},
+    memory::{Live, Memory, exact, replace},
     namespace::Key,
     operation::Operation,
 };
-#[cfg(feature = "redis")]
-use crate::store::{
-    clock::micros,
-    redis::{Command, NextReply, Reply, Script},
-};
 
 #[cfg(feature = "redis")]
-pub(crate) static COMMIT: Script = session_script!("commit");
+pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
 
-/// Applies changes to a session that still exists and, when asked, moves it to a new id, all
-/// in one step. One `EVALSHA`.
+/// Applies changes to a session that still exists and, when asked, gives it a new id, all in one
+/// step. One `EVALSHA`.
 #[derive(Debug)]
 pub(crate) struct CommitSession {
     pub(crate) access: Access,
@@ -50,10 +49,33 @@ pub(crate) struct Changes {
 /// A new id, with the same slot tag as the old one.
 #[derive(Debug, Clone)]
 pub(crate) struct Renewal {
+    /// Who logs in. Without one the user stays the same.
+    pub(crate) user: Option<Arc<str>>,
+    /// The hash of the id under which the session is.
+    pub(crate) old_hash: Box<str>,
     pub(crate) key: Key,
     pub(crate) id_hash: Box<str>,
-    /// For how long the old id leads to the new one.
+    /// For how long the old id leads to the session once the new one was used.
     pub(crate) grace: Duration,
+}
+
+/// How a commit went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Committed {
+    /// The new id, if any, was not taken.
+    SameId,
+    /// The new id leads to the session, which has this long until its absolute timeout.
+    NewId(Duration),
+}
+
+/// What becomes of the new id of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Plan {
+    Keep,
+    /// The session moves to the new id.
+    Renew,
+    /// The session stays where another login has brought it, and the new id leads there, too.
+    Join,
 }
 
 impl Changes {
@@ -61,77 +83,182 @@ impl Changes {
         !self.cleared && self.fields.is_empty()
     }
 
+    /// The size of a session with `fields` once they are applied.
+    pub(crate) fn size(&self, before: Size, fields: &BTreeMap<Box<str>, Bytes>) -> Size {
+        let (before, fields) = match self.cleared {
+            true => (Size::default(), None),
+            false => (before, Some(fields)),
+        };
+        (self.fields.iter()).fold(before, |size, (name, new)| {
+            size.with(
+                name,
+                fields.and_then(|fields| fields.get(name)),
+                new.as_ref(),
+            )
+        })
+    }
+
     fn apply(&self, record: &mut Record) {
+        if self.is_empty() {
+            return;
+        }
         let stored = Arc::make_mut(&mut record.fields);
         if self.cleared {
             stored.clear();
         }
         for (name, value) in &self.fields {
             match value {
-                Some(value) => stored.insert(name.clone(), value.clone()),
+                Some(value) => stored.insert(name.clone(), exact(value)),
                 None => stored.remove(name),
             };
         }
     }
 }
 
+impl Renewal {
+    /// How long a pointer stays that leads no request, only a login or a logout that was under
+    /// way when the id was renewed.
+    fn closed_life(&self) -> Duration {
+        const WITHOUT_GRACE: Duration = Duration::from_secs(10);
+        match self.grace.is_zero() {
+            true => WITHOUT_GRACE,
+            false => self.grace,
+        }
+    }
+
+    /// The pointer under the old id, and how long it stays at most.
+    fn pointer(&self, changed: bool) -> (Pointer, Duration) {
+        let (leads, life) = match (changed, self.grace.is_zero()) {
+            (true, _) => (Follower::Login, self.closed_life()),
+            (false, true) => (Follower::Logout, self.closed_life()),
+            // Until the new id is used.
+            (false, false) => (Follower::Request, Duration::MAX),
+        };
+        let id_hash = self.id_hash.clone();
+        (Pointer { leads, id_hash }, life)
+    }
+}
+
+impl CommitSession {
+    fn commit(
+        &self,
+        memory: &Memory,
+        live: &mut Option<Live<SessionState>>,
+        new: Option<&mut Option<Live<SessionState>>>,
+        now: Timestamp,
+    ) -> Reached<Committed> {
+        let reached = (self.access).reach(memory, live, now, self.renewal.is_some());
+        let applied = reached.and_then(|session| self.apply(session, now));
+        let Reached::Here((plan, changed, remaining)) = applied else {
+            return applied.and_then(|_| Reached::Gone);
+        };
+        let (Some(renewal), Some(new)) = (&self.renewal, new) else {
+            return Reached::Here(Committed::SameId);
+        };
+        match plan {
+            Plan::Keep => return Reached::Here(Committed::SameId),
+            Plan::Renew => {
+                let (pointer, life) = renewal.pointer(changed);
+                *new = live.take();
+                replace(live, SessionState::Moved(pointer), now, life.min(remaining));
+            }
+            Plan::Join => {
+                let pointer = Pointer {
+                    leads: Follower::Request,
+                    id_hash: renewal.old_hash.clone(),
+                };
+                replace(new, SessionState::Moved(pointer), now, remaining);
+            }
+        }
+        Reached::Here(Committed::NewId(remaining))
+    }
+
+    /// Applies all but the change of keys. Answers also whether the user has changed, and the
+    /// time until the absolute timeout.
+    fn apply(&self, mut session: Alive<'_>, now: Timestamp) -> Reached<(Plan, bool, Duration)> {
+        let user = self
+            .renewal
+            .as_ref()
+            .and_then(|renewal| renewal.user.as_ref());
+        let changed = user.is_some() && user != session.record.user.as_ref();
+        let plan = match (&self.renewal, self.access.via) {
+            (None, _) => Plan::Keep,
+            (Some(_), Via::Closed) if changed => return Reached::Another,
+            (Some(_), Via::Closed) => Plan::Join,
+            (Some(_), Via::Old) if !changed => Plan::Keep,
+            (Some(_), Via::Old | Via::Presented) => Plan::Renew,
+        };
+        let mut changes = std::borrow::Cow::Borrowed(&*self.changes);
+        if changed && session.record.user.is_some() && !changes.cleared {
+            // What one user has left is not for the next.
+            changes.to_mut().cleared = true;
+        }
+        let size = changes.size(session.record.size, &session.record.fields);
+        if session.too_large(size) {
+            return Reached::TooLarge;
+        }
+        changes.apply(session.record);
+        session.record.size = size;
+        session.touch(now);
+        if let (Plan::Renew, Some(renewal)) = (plan, &self.renewal) {
+            let open = !changed && !renewal.grace.is_zero();
+            session.record.issued = now;
+            session.record.previous = open.then(|| renewal.old_hash.clone());
+        }
+        if changed {
+            session.record.user = user.cloned();
+        }
+        Reached::Here((plan, changed, session.remaining))
+    }
+}
+
 impl Operation for CommitSession {
-    /// The time until the absolute timeout.
-    type Output = Reached<Duration>;
+    type Output = Reached<Committed>;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let apply = |live: &mut Option<Live<SessionState>>| {
-            self.access.with(live, now, |mut session| {
-                self.changes.apply(session.record);
-                if self.renewal.is_some() {
-                    session.record.issued = now;
-                }
-                session.touch(&self.access.timeouts, now);
-                session.remaining
-            })
-        };
         let (sessions, key) = (&memory.sessions, &self.access.key);
-        let Some(renewal) = &self.renewal else {
-            return sessions.update(key, now, apply);
-        };
-        sessions.update_pair(key, &renewal.key, now, |old, new| {
-            let outcome = apply(old);
-            if let Reached::Here(remaining) = outcome {
-                *new = old.take();
-                let pointer = SessionState::Moved(renewal.id_hash.clone());
-                replace(old, pointer, now, renewal.grace.min(remaining));
-            }
-            outcome
-        })
+        match &self.renewal {
+            None => sessions.update(key, now, |live| self.commit(memory, live, None, now)),
+            Some(renewal) => sessions.update_pair(key, &renewal.key, now, |live, new| {
+                self.commit(memory, live, Some(new), now)
+            }),
+        }
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
+        let fields = &self.changes.fields;
+        let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let new_key = self.renewal.as_ref().map(|renewal| &renewal.key);
-        let (grace, id_hash) = (self.renewal.as_ref())
-            .map_or((0, ""), |renewal| (micros(renewal.grace), &renewal.id_hash));
-        let changes = &self.changes;
-        let sets = || {
-            (changes.fields.iter()).filter_map(|(name, value)| value.as_ref().map(|v| (name, v)))
-        };
-        let removes = changes.fields.iter().filter(|(_, value)| value.is_none());
-        let mut command = self
-            .access
-            .command(&COMMIT, new_key)
-            .arg(u8::from(changes.cleared))
-            .arg(grace)
-            .arg(id_hash)
-            .arg(sets().count());
+        let mut command = (self.access.growing(&COMMIT, new_key))
+            .arg(if self.changes.cleared { "*" } else { "" })
+            .arg(2 * sets().count());
         for (name, value) in sets() {
             command = command.arg(field(name)).arg(&**value);
         }
-        removes.fold(command, |command, (name, _)| command.arg(field(name)))
+        for (name, _) in fields.iter().filter(|(_, value)| value.is_none()) {
+            command = command.arg(field(name));
+        }
+        let Some(renewal) = &self.renewal else {
+            return command;
+        };
+        command
+            .arg(renewal.user.as_deref().unwrap_or_default())
+            .arg(&*renewal.old_hash)
+            .arg(&*renewal.id_hash)
+            .arg(millis(renewal.grace))
+            .arg(millis(renewal.closed_life()))
     }
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reached(reply, |reply| {
-            Ok(Duration::from_micros(reply.next_unsigned()?))
+        reached(reply, |answer| match answer {
+            Answer::Number(1) => Some(Committed::SameId),
+            Answer::Number(_) => None,
+            Answer::Text(text) => {
+                let left = std::str::from_utf8(text.strip_prefix(b"=")?).ok()?;
+                Some(Committed::NewId(Duration::from_millis(left.parse().ok()?)))
+            }
         })
     }
 }

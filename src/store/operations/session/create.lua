@@ -1,7 +1,14 @@
--- A new session under a fresh id.
--- KEYS: 1 the session. ARGV: 5… pairs of field and value.
-local key = KEYS[1]
-redis.call('HSET', key, 'm:lineage', ARGV[4], 'm:created', stamp, 'm:issued', stamp, 'm:touched', stamp)
-for i = 5, #ARGV, 2 do redis.call('HSET', key, ARGV[i], ARGV[i + 1]) end
-expire(key, math.min(idle, absolute))
-return {2}
+-- A new session under a fresh random id. Sent again it says the same.
+-- KEYS  1 the session
+-- ARGV  1 lineage, 2 the lesser of the idle and the absolute timeout (ms), 3 bytes of data in
+--       hexadecimal, 4 user or '', 5… field, value, …
+-- Answers 1.
+local call = redis.call
+local time = call('TIME')
+local now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+local stamp = string.format('%011x', now)
+local times = stamp .. stamp .. stamp .. string.format('%010x', ARGV[2] + 0)
+call('HSET', KEYS[1], 'm', '=' .. ARGV[1] .. times .. ARGV[3], unpack(ARGV, 5))
+if ARGV[4] ~= '' then call('HSET', KEYS[1], 'u', ARGV[4]) end
+call('PEXPIREAT', KEYS[1], now + ARGV[2])
+return 1

@@ -1,11 +1,11 @@
 //! Creating a session.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 #[cfg(feature = "redis")]
-use super::{access::field, session_script};
+use super::access::{field, millis};
 use super::{
-    access::{Access, Timeouts},
+    bounds::Size,
     record::{Fields, Record, SessionState},
 };
 #[cfg(feature = "redis")]
@@ -13,20 +13,24 @@ use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     clock::Timestamp,
     error::StoreError,
-    memory::{Memory, replace},
+    memory::{Memory, exact, replace},
     namespace::Key,
     operation::Operation,
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static CREATE: Script = session_script!("create");
+pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
 
-/// Stores a new session. Its key must come from a fresh random id. One `EVALSHA`.
+/// Stores a new session. Its key must come from a fresh random id, and its fields be within the
+/// bounds. One `EVALSHA`.
 #[derive(Debug)]
 pub(crate) struct CreateSession {
     pub(crate) key: Key,
-    pub(crate) timeouts: Timeouts,
+    /// The lesser of the idle and the absolute timeout.
+    pub(crate) ttl: Duration,
     pub(crate) lineage: Arc<str>,
+    /// Who is logged in.
+    pub(crate) user: Option<Arc<str>>,
     pub(crate) fields: Fields,
 }
 
@@ -36,25 +40,30 @@ impl Operation for CreateSession {
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         let record = Record {
             lineage: self.lineage.clone(),
+            user: self.user.clone(),
             created: now,
             issued: now,
             touched: now,
-            fields: self.fields.clone(),
+            previous: None,
+            size: Size::of(&self.fields),
+            fields: Arc::new(
+                (self.fields.iter())
+                    .map(|(name, value)| (name.clone(), exact(value)))
+                    .collect(),
+            ),
         };
-        let ttl = self.timeouts.idle.min(self.timeouts.absolute);
         memory.sessions.update(&self.key, now, |live| {
-            replace(live, SessionState::Live(record), now, ttl);
+            replace(live, SessionState::Live(record), now, self.ttl);
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let access = Access {
-            key: self.key.clone(),
-            timeouts: self.timeouts,
-            lineage: Some(self.lineage.clone()),
-        };
-        let command = access.command(&CREATE, None);
+        let command = Command::script(&CREATE, &[&self.key])
+            .arg(&*self.lineage)
+            .arg(millis(self.ttl))
+            .arg(format!("{:x}", Size::of(&self.fields).bytes))
+            .arg(self.user.as_deref().unwrap_or_default());
         (self.fields.iter()).fold(command, |command, (name, value)| {
             command.arg(field(name)).arg(&**value)
         })
@@ -62,6 +71,6 @@ impl Operation for CreateSession {
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reply.array().map(drop)
+        reply.integer().map(drop)
     }
 }

@@ -1,6 +1,5 @@
 -- Ends a session.
--- KEYS: 1 the session.
-local session, none = reach(KEYS[1])
-if not session then return none end
-redis.call('UNLINK', KEYS[1])
-return {2}
+-- KEYS  2 (only where a pointer led here) the key of the id that the client has presented
+-- Answers 1.
+call('UNLINK', unpack(KEYS))
+return 1

@@ -1,13 +1,23 @@
 -- Adds to a number of a session; what is no integer counts as absent.
--- KEYS: 1 the session. ARGV: 5 field, 6 what to add.
--- Answer: the sum as text (a Lua number would round it); nil when it would overflow.
-local session, none = reach(KEYS[1])
-if not session then return none end
-local sum = redis.pcall('HINCRBY', KEYS[1], ARGV[5], ARGV[6])
+-- ARGV  8 field, 9 what to add
+-- Answers '=' and the sum (a Lua number would round it); -4 when it would overflow.
+local field = ARGV[8]
+local old = call('HGET', key, field)
+if not old and too_large(before, 1) then return -2 end
+local sum = redis.pcall('HINCRBY', key, field, ARGV[9])
 if type(sum) == 'table' then
-  if string.find(sum.err, 'overflow', 1, true) then return {2, false} end
+  if string.find(sum.err, 'overflow', 1, true) then return -4 end
   if not string.find(sum.err, 'not an integer', 1, true) then return sum end
-  redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
+  call('HSET', key, field, ARGV[9])
 end
-touch(KEYS[1], session)
-return {2, redis.call('HGET', KEYS[1], ARGV[5])}
+local new = call('HGET', key, field)
+local size = before + #new + (old and -#old or #field - 2)
+if too_large(size, 0) then
+  if old then call('HSET', key, field, old) else call('HDEL', key, field) end
+  return -2
+end
+if size ~= before or due then
+  call('HSET', key, 'm', kind .. string.sub(meta, 2, 39) .. times .. string.format('%x', size))
+end
+if due then call('PEXPIREAT', key, now + ttl) end
+return '=' .. new

@@ -7,15 +7,15 @@ use bytes::Bytes;
 use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{
-    access::{field, reached},
+    access::{Answer, field, reached},
     session_script,
 };
 #[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
 
 #[cfg(feature = "redis")]
-pub(crate) static INCREMENT: Script = session_script!("increment");
+pub(crate) static INCREMENT: Script = session_script!("bounds", "increment");
 
 /// Adds to a number and answers the sum. One `EVALSHA`, never sent twice.
 #[derive(Debug)]
@@ -35,24 +35,34 @@ impl IncrementSession {
 }
 
 impl Operation for IncrementSession {
+    /// `None` when it would overflow.
     type Output = Reached<Option<i64>>;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let access = &self.access;
         memory.sessions.update(&access.key, now, |live| {
-            access.with(live, now, |mut session| {
-                let fields = &mut session.record.fields;
-                let sum = Self::sum(fields.get(&self.field), self.by)?;
-                Arc::make_mut(fields).insert(self.field.clone(), sum.to_string().into());
-                session.touch(&access.timeouts, now);
-                Some(sum)
+            let reached = access.reach(memory, live, now, false);
+            reached.and_then(|mut session| {
+                let old = session.record.fields.get(&self.field);
+                let Some(sum) = Self::sum(old, self.by) else {
+                    return Reached::Here(None);
+                };
+                let new = Bytes::from(sum.to_string());
+                let size = (session.record.size).with(&self.field, old, Some(&new));
+                if session.too_large(size) {
+                    return Reached::TooLarge;
+                }
+                session.record.size = size;
+                Arc::make_mut(&mut session.record.fields).insert(self.field.clone(), new);
+                session.touch(now);
+                Reached::Here(Some(sum))
             })
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        (self.access.command(&INCREMENT, None))
+        (self.access.growing(&INCREMENT, None))
             .arg(field(&self.field))
             .arg(self.by)
             .once()
@@ -60,14 +70,13 @@ impl Operation for IncrementSession {
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reached(reply, |reply| {
-            let Some(sum) = reply.next_reply()?.optional_bytes()? else {
-                return Ok(None);
-            };
-            (std::str::from_utf8(&sum).ok())
-                .and_then(|sum| sum.parse().ok())
-                .map(Some)
-                .ok_or(StoreError::UnexpectedReply("not an integer"))
+        reached(reply, |answer| match answer {
+            Answer::Number(-4) => Some(None),
+            Answer::Number(_) => None,
+            Answer::Text(text) => {
+                let sum = std::str::from_utf8(text.strip_prefix(b"=")?).ok()?;
+                sum.parse().ok().map(Some)
+            }
         })
     }
 }

@@ -4,7 +4,11 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::store::{clock::Timestamp, memory::Weigh};
+use super::{bounds::Size, pointer::Pointer};
+use crate::store::{
+    clock::Timestamp,
+    memory::{Weigh, heap},
+};
 
 /// The data of a session: each value as its serialized bytes. Loads share them.
 pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
@@ -13,8 +17,8 @@ pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
 #[derive(Debug)]
 pub(crate) enum SessionState {
     Live(Record),
-    /// The id was renewed: the hash of the new one.
-    Moved(Box<str>),
+    /// The id was renewed, or leads to the session of another login at the same time.
+    Moved(Pointer),
 }
 
 /// A session and its metadata.
@@ -22,26 +26,41 @@ pub(crate) enum SessionState {
 pub(crate) struct Record {
     /// Names the session across renewals of its id.
     pub(super) lineage: Arc<str>,
+    /// Who is logged in.
+    pub(super) user: Option<Arc<str>>,
     pub(super) created: Timestamp,
     /// When it got its current id.
     pub(super) issued: Timestamp,
     pub(super) touched: Timestamp,
+    /// The hash of the id before, as long as the current one was never presented.
+    pub(super) previous: Option<Box<str>>,
+    pub(super) size: Size,
     pub(super) fields: Fields,
+}
+
+impl Record {
+    /// Bytes on the heap of a record with so much data.
+    pub(super) fn weight_of(size: Size) -> usize {
+        /// Of a node of the tree, which has room for eleven fields and is at least half full.
+        const SHARE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 112).div_ceil(5);
+        /// What the allocations of a name, a value and the count of its owners take beside their
+        /// bytes.
+        const FIELD: usize = SHARE + 2 * 24 + heap(24);
+        /// The map and the lineage, each with the counts of its owners.
+        const RECORD: usize = heap(16 + size_of::<BTreeMap<Box<str>, Bytes>>()) + heap(16 + 22);
+        size.bytes + size.keys * FIELD + RECORD
+    }
 }
 
 impl Weigh for SessionState {
     fn weight(&self) -> usize {
-        /// A node's share and the two pointers, per field.
-        const FIELD: usize = 64;
         match self {
             Self::Live(record) => {
-                let fields = record.fields.iter();
-                fields
-                    .map(|(name, value)| FIELD + name.len() + value.len())
-                    .sum::<usize>()
-                    + size_of::<Record>()
+                let user = record.user.as_ref().map_or(0, |user| user.len());
+                let previous = record.previous.as_ref().map_or(0, |hash| hash.len());
+                Record::weight_of(record.size) + heap(user) + heap(previous)
             }
-            Self::Moved(id_hash) => id_hash.len(),
+            Self::Moved(pointer) => heap(pointer.id_hash.len()),
         }
     }
 }

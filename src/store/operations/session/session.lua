@@ -1,41 +1,28 @@
--- What every session script starts with.
---
--- A session is a hash: `m:…` is metadata, `d:…` the application's data. Under an id that was
--- renewed there is for a while a hash with `m:moved` alone, the hash of the new id.
---
--- ARGV: 1 idle timeout, 2 absolute timeout, 3 time between touches (all in µs),
---       4 the lineage that the caller knows, or ''.
--- Replies: {0} there is no session, {1, id hash} it has moved, {2, …} the answer, {3} corrupt.
-local idle, absolute, touch_every = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000000 + time[2]
-local stamp = string.format('%.0f', now)
-
--- The session's metadata; or nil and the reply that says why there is none.
-local function reach(key)
-  local meta = redis.pcall('HMGET', key, 'm:moved', 'm:lineage', 'm:created', 'm:issued', 'm:touched')
-  if meta.err then
-    if string.sub(meta.err, 1, 9) == 'WRONGTYPE' then return nil, {3} end
-    return nil, meta
-  end
-  if meta[1] then return nil, {1, meta[1]} end
-  local lineage, created, issued, touched = meta[2], tonumber(meta[3]), tonumber(meta[4]), tonumber(meta[5])
-  if not (lineage and created and issued and touched) then
-    return nil, {redis.call('EXISTS', key) == 1 and 3 or 0}
-  end
-  if ARGV[4] ~= '' and ARGV[4] ~= lineage then return nil, {0} end
-  local remaining = created + absolute - now
-  if remaining <= 0 or now - touched >= idle then return nil, {0} end
-  return {lineage = lineage, issued = issued, touched = touched, remaining = remaining}
+if not meta then return 0 end
+if type(meta) == 'table' then
+  if string.sub(meta.err, 1, 9) == 'WRONGTYPE' then return -1 end
+  return meta
 end
+local kind = string.sub(meta, 1, 1)
+if kind == '>' or kind == '|' or kind == 'x' then return meta end
+local before = tonumber(string.sub(meta, 61), 16)
+if kind ~= '=' and kind ~= '?' or not before then return -1 end
+if ARGV[1] ~= '' and string.sub(meta, 2, 17) ~= ARGV[1] then return 0 end
+if kind == '?' and presented then return '?' .. (call('HGET', key, 'p') or '') end
 
-local function expire(key, micros)
-  redis.call('PEXPIRE', key, math.max(1, math.floor(micros / 1000)))
-end
-
--- Notes activity, but not more often than `touch_every`.
-local function touch(key, session)
-  if now - session.touched < touch_every then return end
-  redis.call('HSET', key, 'm:touched', stamp)
-  expire(key, math.min(idle, session.remaining))
+-- The server's time, what is left of the absolute timeout, and what a touch that is due writes.
+local now, left, due, ttl
+local times = string.sub(meta, 40, 60)
+if ARGV[3] ~= '' or KEYS[2] then
+  local time = call('TIME')
+  now = time[1] * 1000 + (time[2] - time[2] % 1000) / 1000
+  local created, touched = tonumber(string.sub(meta, 18, 28), 16), tonumber(string.sub(meta, 40, 50), 16)
+  if not (created and touched) then return -1 end
+  left = created + ARGV[5] - now
+  if left <= 0 or now - touched >= ARGV[4] + 0 then return 0 end
+  due = ARGV[3] ~= '' and now - touched >= ARGV[3] + 0
+  if due then
+    ttl = left < ARGV[4] + 0 and left or ARGV[4] + 0
+    times = string.format('%011x%010x', now, ttl)
+  end
 end

@@ -1,10 +1,16 @@
 -- Compare-and-set of one field.
--- KEYS: 1 the session. ARGV: 5 field, 6 new value, 7 the value expected; not given: none.
--- Answer: 1; or 0 and the value that is there, if any.
-local session, none = reach(KEYS[1])
-if not session then return none end
-local current = redis.call('HGET', KEYS[1], ARGV[5])
-if current ~= (ARGV[7] or false) then return {2, 0, current} end
-redis.call('HSET', KEYS[1], ARGV[5], ARGV[6])
-touch(KEYS[1], session)
-return {2, 1}
+-- ARGV  8 field, 9 new value, 10 the value expected; not given: none
+-- Answers 1; or what is there instead, '=' and a value or '-' for none.
+local field, new = ARGV[8], ARGV[9]
+local old = call('HGET', key, field)
+if old ~= (ARGV[10] or false) then return old and '=' .. old or '-' end
+local size = before + #new + (old and -#old or #field - 2)
+if too_large(size, old and 0 or 1) then return -2 end
+if size ~= before or due then
+  local noted = kind .. string.sub(meta, 2, 39) .. times .. string.format('%x', size)
+  call('HSET', key, 'm', noted, field, new)
+else
+  call('HSET', key, field, new)
+end
+if due then call('PEXPIREAT', key, now + ttl) end
+return 1

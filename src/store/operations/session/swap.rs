@@ -7,15 +7,20 @@ use bytes::Bytes;
 use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{
-    access::{field, reached},
+    access::{Answer, field, reached},
     session_script,
 };
 #[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
-use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
+use crate::store::redis::{Command, Reply, Script};
+use crate::store::{
+    clock::Timestamp,
+    error::StoreError,
+    memory::{Memory, exact},
+    operation::Operation,
+};
 
 #[cfg(feature = "redis")]
-pub(crate) static SWAP: Script = session_script!("swap");
+pub(crate) static SWAP: Script = session_script!("bounds", "swap");
 
 /// Compare-and-set of one field, by its stored bytes. One `EVALSHA`, never sent twice.
 #[derive(Debug)]
@@ -40,22 +45,28 @@ impl Operation for SwapSession {
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let access = &self.access;
         memory.sessions.update(&access.key, now, |live| {
-            access.with(live, now, |mut session| {
-                let fields = &mut session.record.fields;
-                let current = fields.get(&self.field);
-                if current != self.expected.as_ref() {
-                    return Swap::Conflict(current.cloned());
+            let reached = access.reach(memory, live, now, false);
+            reached.and_then(|mut session| {
+                let old = session.record.fields.get(&self.field);
+                if old != self.expected.as_ref() {
+                    return Reached::Here(Swap::Conflict(old.cloned()));
                 }
-                Arc::make_mut(fields).insert(self.field.clone(), self.value.clone());
-                session.touch(&access.timeouts, now);
-                Swap::Done
+                let size = (session.record.size).with(&self.field, old, Some(&self.value));
+                if session.too_large(size) {
+                    return Reached::TooLarge;
+                }
+                session.record.size = size;
+                let fields = Arc::make_mut(&mut session.record.fields);
+                fields.insert(self.field.clone(), exact(&self.value));
+                session.touch(now);
+                Reached::Here(Swap::Done)
             })
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let command = (self.access.command(&SWAP, None))
+        let command = (self.access.growing(&SWAP, None))
             .arg(field(&self.field))
             .arg(&*self.value);
         match &self.expected {
@@ -67,9 +78,14 @@ impl Operation for SwapSession {
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reached(reply, |reply| match reply.next_integer()? {
-            0 => Ok(Swap::Conflict(reply.next_reply()?.optional_bytes()?)),
-            _ => Ok(Swap::Done),
+        reached(reply, |answer| match answer {
+            Answer::Number(1) => Some(Swap::Done),
+            Answer::Number(_) => None,
+            Answer::Text(text) => match text.split_first()? {
+                (b'=', _) => Some(Swap::Conflict(Some(text.slice(1..)))),
+                (b'-', []) => Some(Swap::Conflict(None)),
+                _ => None,
+            },
         })
     }
 }

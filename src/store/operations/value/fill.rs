@@ -1,16 +1,18 @@
-//! Filling: announce a load, then store what it found.
+//! Filling: announce a load, then store what it found or take the announcement back.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Place;
+use super::{
+    Place,
+    lease::{self, Token},
+};
 #[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
+use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Operation, StoreError, Timestamp,
-    memory::{Live, Memory, replace},
-    operations::generation::Generation,
+    Key, Operation, StoreError, Timestamp,
+    memory::{Memory, exact, replace},
 };
 
 #[cfg(feature = "redis")]
@@ -22,9 +24,9 @@ pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 #[derive(Debug)]
 pub(crate) struct Announce {
     pub(crate) place: Place,
-    pub(crate) generation: Generation,
+    pub(crate) token: Token,
     /// How long the load may take.
-    pub(crate) lease: Duration,
+    pub(crate) limit: Duration,
     /// Announces it whatever is stored, because that cannot be read.
     pub(crate) replace: bool,
 }
@@ -34,8 +36,8 @@ pub(crate) struct Announce {
 pub(crate) enum Announced {
     /// Nothing: somebody else has stored it.
     Present(Bytes),
-    /// Load it, and name this generation in the fill.
-    Load(Generation),
+    /// Load it.
+    Load,
 }
 
 impl Operation for Announce {
@@ -49,40 +51,32 @@ impl Operation for Announce {
             {
                 return Announced::Present(live.value.clone());
             }
-            let lapse = now.saturating_add(self.lease);
-            let lease = lease.get_or_insert_with(|| Live {
-                value: self.generation.0.clone(),
-                expires_at: lapse,
-            });
-            lease.expires_at = lease.expires_at.max(lapse);
-            Announced::Load(Generation(lease.value.clone()))
+            lease::add(lease, &self.token, now.saturating_add(self.limit));
+            Announced::Load
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&ANNOUNCE, &[&self.place.value, &self.place.lease])
-            .arg(&*self.generation.0)
-            .millis(self.lease)
+            .arg(&*self.token.0)
+            .millis(self.limit)
             .arg(u8::from(self.replace))
     }
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Announced, StoreError> {
-        let mut replies = reply.array()?;
-        Ok(match replies.next_reply()?.optional_bytes()? {
-            Some(value) => Announced::Present(value),
-            None => Announced::Load(Generation(replies.next_reply()?.bytes()?)),
-        })
+        let stored = reply.optional_bytes()?;
+        Ok(stored.map_or(Announced::Load, Announced::Present))
     }
 }
 
-/// Stores what was loaded, unless a [`Set`](super::Set) or a [`Del`](super::Del) came in
-/// between; whether it was stored. One EVALSHA.
+/// Stores what was loaded, unless another fill, a [`Set`](super::Set) or a [`Del`](super::Del)
+/// came in between; whether it was stored. Ends all loads that are under way. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(crate) place: Place,
-    pub(crate) generation: Generation,
+    pub(crate) token: Token,
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
 }
@@ -93,18 +87,19 @@ impl Operation for Fill {
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         let Place { value, lease } = &self.place;
         memory.values.update_pair(value, lease, now, |live, lease| {
-            let stands = lease.take_if(|lease| lease.value == self.generation.0);
-            if stands.is_some() {
-                replace(live, self.value.clone(), now, self.ttl);
+            let stands = lease::has(lease, &self.token);
+            if stands {
+                *lease = None;
+                replace(live, exact(&self.value), now, self.ttl);
             }
-            stands.is_some()
+            stands
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&FILL, &[&self.place.value, &self.place.lease])
-            .arg(&*self.generation.0)
+            .arg(&*self.token.0)
             .arg(&*self.value)
             .millis(self.ttl)
     }
@@ -112,5 +107,30 @@ impl Operation for Fill {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
+    }
+}
+
+/// Takes an announcement back: the load has found nothing to store. `SREM`.
+#[derive(Debug)]
+pub(crate) struct Abandon {
+    pub(crate) lease: Key,
+    pub(crate) token: Token,
+}
+
+impl Operation for Abandon {
+    type Output = ();
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+        (memory.values).update(&self.lease, now, |lease| lease::remove(lease, &self.token))
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::new("SREM").key(&self.lease).arg(&*self.token.0)
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<(), StoreError> {
+        reply.integer().map(drop)
     }
 }

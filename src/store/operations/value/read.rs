@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 #[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply};
+use crate::store::redis::{Command, NextReply, Reply};
 use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
 
-/// The value of a key. `GET`.
+/// The value of a key. `MGET` of one key, which takes a key of another type for a missing one,
+/// where `GET` fails.
 #[derive(Debug)]
 pub(crate) struct Get(pub(crate) Key);
 
@@ -19,12 +20,12 @@ impl Operation for Get {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::new("GET").key(&self.0)
+        Command::new("MGET").key(&self.0)
     }
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Option<Bytes>, StoreError> {
-        reply.optional_bytes()
+        reply.array()?.next_reply()?.optional_bytes()
     }
 }
 

@@ -9,7 +9,7 @@ use super::Place;
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
     Operation, StoreError, Timestamp,
-    memory::{Memory, replace},
+    memory::{Memory, exact, replace},
 };
 
 #[cfg(feature = "redis")]
@@ -32,7 +32,7 @@ impl Operation for Set {
         let Place { value, lease } = &self.place;
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
-            replace(live, self.value.clone(), now, self.ttl);
+            replace(live, exact(&self.value), now, self.ttl);
         })
     }
 

@@ -20,6 +20,7 @@ fn help_is_no_error_and_names_every_flag() {
         "--session-idle",
         "--session-absolute",
         "--session-grace",
+        "--session-bytes",
         "--db-delay-ms",
     ] {
         assert!(output.stdout.contains(flag), "{flag}");
@@ -36,6 +37,8 @@ fn a_wrong_value_is_one_line_that_says_what_would_be_right() {
         ("--session-absolute", "-1", "seconds"),
         ("--session-grace", "3601", "0 to 3600"),
         ("--session-grace", "soon", "seconds"),
+        ("--session-bytes", "0", "1 to 16777216"),
+        ("--session-bytes", "64k", "bytes"),
         ("--db-delay-ms", "1.5", "milliseconds"),
         ("--store-timeout-ms", "0", "at least 1"),
         ("--store", "mysql://localhost", "redis://"),

@@ -6,6 +6,8 @@ mod flags;
 mod limits;
 mod login;
 mod outages;
+mod renewal;
+mod session_bounds;
 mod session_data;
 mod stand;
 mod users;

@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::stand::{Api, Stand, assert_problem};
-use crate::harness::client::Client;
+use crate::harness::{client::Client, eventually};
 
 super::on_both_stores!(
     a_user_is_read_from_the_database_once,
     a_hundred_clients_of_a_cold_user_are_one_read,
     a_change_is_seen_at_once,
     a_change_while_a_read_runs_is_not_hidden,
+    a_change_and_a_read_go_on_when_their_client_leaves,
     what_is_no_user_is_a_problem,
 );
 
@@ -82,6 +83,29 @@ async fn a_change_while_a_read_runs_is_not_hidden(mut stand: Stand) {
     }
 }
 
+async fn a_change_and_a_read_go_on_when_their_client_leaves(mut stand: Stand) {
+    stand.restart(&["--db-delay-ms", "300"]);
+    let patience = std::time::Duration::from_millis(100);
+    let client = stand.client();
+    let change = client.put("/users/1", json!({"name": "Ada"}));
+    assert!(tokio::time::timeout(patience, change).await.is_err());
+    // On another connection: the client's own was closed.
+    eventually("the change is made", async || {
+        let user: Value = stand.client().get("/users/1").await.json();
+        user["name"] == "Ada"
+    })
+    .await;
+    let (before, _) = stand.client().reads().await;
+    for _ in 0..20 {
+        let client = stand.client();
+        let read = client.get("/users/2");
+        if tokio::time::timeout(patience, read).await.is_ok() {
+            break;
+        }
+    }
+    assert_eq!(stand.client().reads().await, (before + 1, 0));
+}
+
 async fn what_is_no_user_is_a_problem(stand: Stand) {
     let client = stand.client();
     assert_problem(&client.get("/users/nobody").await, StatusCode::NOT_FOUND);
@@ -90,6 +114,27 @@ async fn what_is_no_user_is_a_problem(stand: Stand) {
     let reply = client.ask(Method::PUT, "/users/1").await;
     assert_problem(&reply, StatusCode::UNSUPPORTED_MEDIA_TYPE);
     assert_problem(&client.get("/users").await, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn two_hundred_requests_for_long_unknown_ids_are_404s_that_leave_nothing_behind() {
+    let stand = Stand::redis().await;
+    let client = stand.client();
+    for n in 0..200 {
+        let path = format!("/users/{n}{}", "x".repeat(60_000));
+        assert_eq!(client.status(&path).await, StatusCode::NOT_FOUND);
+    }
+    assert_problem(
+        &client
+            .get(&format!("/users/{}", "%F0%9F%8C%B5".repeat(5_000)))
+            .await,
+        StatusCode::NOT_FOUND,
+    );
+    eventually("no key of a user is left", async || {
+        let server = stand.server();
+        server.keys("keep:user:*").is_empty() && server.keys("keep:lease:*").is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]

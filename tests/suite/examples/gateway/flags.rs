@@ -21,6 +21,9 @@ fn help_is_no_error_and_names_every_flag() {
         "--limit-key",
         "--limit-on-store-error",
         "--trusted-hops",
+        "--drain",
+        "--idle",
+        "--upstream-timeout",
     ] {
         assert!(output.stdout.contains(flag), "{flag}");
     }
@@ -31,6 +34,7 @@ fn a_wrong_value_is_one_line_that_says_what_would_be_right() {
     for (flag, value, right) in [
         ("--upstream", "https://h", "http://HOST:PORT"),
         ("--upstream", "http://h/path", "without a path"),
+        ("--upstream", "http://user:pw@h", "http://HOST:PORT"),
         ("--cache", "maybe", "on, off"),
         ("--cache-set-cookie", "eat", "refuse, strip, store"),
         ("--max-body", "big", "digit"),
@@ -40,6 +44,9 @@ fn a_wrong_value_is_one_line_that_says_what_would_be_right() {
         ("--limit-key", "header:a b", "ip, global or header:NAME"),
         ("--limit-on-store-error", "panic", "local, allow, deny"),
         ("--trusted-hops", "-1", "digit"),
+        ("--drain", "soon", "whole number of seconds"),
+        ("--idle", "0", "at least 1"),
+        ("--upstream-timeout", "1m", "whole number of seconds"),
         ("--cache-name", "caché", "visible ASCII"),
         ("--namespace", "a b", "a-z"),
         ("--store", "mysql://app:s3cret@h", "redis://"),

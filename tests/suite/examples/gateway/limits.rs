@@ -62,6 +62,32 @@ async fn a_hop_that_is_trusted_names_the_client() {
 }
 
 #[tokio::test]
+async fn one_forwarding_field_is_read_from_the_right_and_the_other_is_ignored() {
+    let (xff, forwarded) = ("x-forwarded-for", "forwarded");
+    for (flag, read, ignored, entry) in [
+        (xff, xff, forwarded, "192.0.2.1"),
+        (forwarded, forwarded, xff, "for=192.0.2.1"),
+    ] {
+        let limit = ["--limit", "\"one\";q=1;w=3600", "--trusted-hops", "1"];
+        let flags = [limit.as_slice(), &["--forwarded-field", flag]].concat();
+        let stand = Stand::start(&flags, page);
+        let client = stand.client();
+        let mut seen = Vec::new();
+        for left in ["", "for=\"9.9.9.9, ", "for=\", 8.8.8.8, "] {
+            let line = format!("{left}{entry}");
+            seen.push(get_with(&client, "/", read, &line).await.status);
+        }
+        assert_eq!(seen, [StatusCode::OK, DENIED, DENIED], "{read}");
+        // Without the field the client is the peer, whatever the other one says.
+        let mut seen = Vec::new();
+        for forged in ["for=9.9.9.9", "8.8.8.8"] {
+            seen.push(get_with(&client, "/", ignored, forged).await.status);
+        }
+        assert_eq!(seen, [StatusCode::OK, DENIED], "{ignored}");
+    }
+}
+
+#[tokio::test]
 async fn without_trust_the_forwarding_fields_are_nothing() {
     let stand = Stand::start(&["--limit", "\"one\";q=1;w=3600"], page);
     let client = stand.client();

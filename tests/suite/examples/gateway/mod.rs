@@ -1,8 +1,15 @@
 //! The reverse proxy, driven over real sockets.
 
 mod caching;
+mod draining;
+mod fields;
 mod flags;
+mod framing;
+mod h2_frames;
+mod idle;
 mod limits;
 mod outages;
 mod proxying;
 mod stand;
+mod targets;
+mod upgrades;

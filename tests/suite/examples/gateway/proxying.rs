@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use http::{Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpListener, TcpStream},
-};
-
 use super::stand::{Stand, answer, get_with, page, start};
 use crate::harness::{body, client::Client, port};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
 
 #[tokio::test]
 async fn a_request_goes_on_with_its_body_and_its_own_host() {
@@ -106,45 +101,6 @@ async fn a_response_streams_and_keeps_its_trailers() {
     drop(sender);
     let rest = response.collect().await.unwrap();
     assert_eq!(rest.trailers().unwrap()["x-sum"], "9");
-}
-
-#[tokio::test]
-async fn an_upgrade_is_a_tunnel() {
-    let origin = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let gateway = start(origin.local_addr().unwrap(), &[]);
-    let server = tokio::spawn(async move {
-        let (mut stream, _) = origin.accept().await.unwrap();
-        let mut head = vec![0; 4096];
-        let read = stream.read(&mut head).await.unwrap();
-        let head = String::from_utf8_lossy(&head[..read]).to_lowercase();
-        assert!(
-            head.contains("upgrade: chat") && head.contains("connection: upgrade"),
-            "{head}"
-        );
-        let switch =
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: chat\r\n\r\n";
-        stream.write_all(switch.as_bytes()).await.unwrap();
-        let mut word = [0; 4];
-        stream.read_exact(&mut word).await.unwrap();
-        stream.write_all(&word).await.unwrap();
-    });
-    let mut client = TcpStream::connect(gateway.addr()).await.unwrap();
-    let ask = "GET /chat HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: chat\r\n\r\n";
-    client.write_all(ask.as_bytes()).await.unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        head.push(client.read_u8().await.unwrap());
-    }
-    assert!(
-        head.starts_with(b"HTTP/1.1 101"),
-        "{}",
-        String::from_utf8_lossy(&head)
-    );
-    client.write_all(b"ping").await.unwrap();
-    let mut echo = [0; 4];
-    client.read_exact(&mut echo).await.unwrap();
-    assert_eq!(&echo, b"ping");
-    server.await.unwrap();
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use crate::harness::{
     eventually,
     example::{Example, PATIENT},
     origin::Origin,
+    raw,
     redis::RedisServer,
 };
 
@@ -43,6 +44,15 @@ impl Stand {
     pub(super) fn client(&self) -> Client {
         Client::http1(self.gateway.addr())
     }
+
+    pub(super) fn h2c(&self) -> Client {
+        Client::h2c(self.gateway.addr())
+    }
+
+    /// What comes back for these bytes up to the end of the connection, for which they have to ask.
+    pub(super) async fn raw(&self, bytes: impl AsRef<[u8]>) -> String {
+        raw::exchange(self.gateway.addr(), bytes).await
+    }
 }
 
 /// A gateway to `upstream`.
@@ -63,6 +73,21 @@ pub(super) fn answer(fields: &[(&str, &str)], text: &str) -> Response<Body> {
 /// A page that may be stored for a minute.
 pub(super) async fn page(_: Request<Incoming>) -> Response<Body> {
     answer(&[("cache-control", "max-age=60")], "page")
+}
+
+/// A page that may be stored for a minute and shows the request as it came to the origin:
+/// method and target, then each line of the head.
+pub(super) async fn echo(request: Request<Incoming>) -> Response<Body> {
+    answer(&[("cache-control", "max-age=60")], &shown(&request))
+}
+
+/// A request's method, target and fields, a line each.
+pub(super) fn shown<B>(request: &Request<B>) -> String {
+    let mut text = format!("{} {}\n", request.method(), request.uri());
+    for (name, value) in request.headers() {
+        text += &format!("{name}: {}\n", String::from_utf8_lossy(value.as_bytes()));
+    }
+    text
 }
 
 /// A GET with a header field.

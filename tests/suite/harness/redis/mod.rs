@@ -144,6 +144,11 @@ impl RedisServer {
         self.port
     }
 
+    /// The directory that it runs in.
+    pub(crate) fn dir(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
     /// Ends the process as a crash would (SIGKILL).
     pub(crate) fn kill(&mut self) {
         self.disconnect();

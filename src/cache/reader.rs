@@ -1,0 +1,250 @@
+//! Those who wait for a fill: for its head, and then for its body.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Frame;
+
+use super::{
+    body::BoxError,
+    fill::{Answered, Fill, Shared, Stage},
+    lookup::Found,
+    policy::{Failure, StoredHead},
+};
+
+/// A place among those who wait for a fill. Whoever leaves gives it up, and nothing is left of it.
+struct Place {
+    fill: Arc<Fill>,
+    number: u64,
+}
+
+impl Place {
+    fn new(fill: &Arc<Fill>, shared: &mut Shared) -> Self {
+        shared.places += 1;
+        Self {
+            fill: fill.clone(),
+            number: shared.places,
+        }
+    }
+
+    fn wait(&self, shared: &mut Shared, cx: &Context<'_>) {
+        shared.waiting.insert(self.number, cx.waker().clone());
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (waker, writer) = {
+            let mut shared = self.fill.lock();
+            shared.readers.remove(&self.number);
+            // Somebody else may set the pace now.
+            (shared.waiting.remove(&self.number), shared.writer.take())
+        };
+        drop(waker);
+        if let Some(writer) = writer {
+            writer.wake();
+        }
+    }
+}
+
+/// What a collapsed request gets.
+pub(super) enum Shareable {
+    /// The whole response; `failure` is the status of one that is not kept.
+    Complete {
+        found: Found,
+        failure: Option<StatusCode>,
+    },
+    /// Its head, and a body that is still arriving.
+    Arriving {
+        head: Arc<StoredHead>,
+        length: Option<u64>,
+        failure: Option<StatusCode>,
+        reader: Reader,
+    },
+    /// The inner service failed.
+    Failed(Failure),
+    /// What was answered is not for others.
+    Refused,
+    /// It does not come.
+    Gone,
+}
+
+impl Fill {
+    /// Waits until there is something to share; with `whole`, to its end.
+    pub(super) async fn shareable(self: &Arc<Self>, whole: bool) -> Shareable {
+        let place = Place::new(self, &mut self.lock());
+        poll_fn(|cx| {
+            let mut shared = self.lock();
+            let answered = match &shared.stage {
+                Stage::Answered(answered) => answered.clone(),
+                Stage::Failed(failure) => return Poll::Ready(Shareable::Failed(*failure)),
+                Stage::Refused => return Poll::Ready(Shareable::Refused),
+                Stage::Gone => return Poll::Ready(Shareable::Gone),
+                Stage::Asked => {
+                    place.wait(&mut shared, cx);
+                    return Poll::Pending;
+                }
+            };
+            let Answered {
+                head,
+                length,
+                failure,
+            } = answered;
+            if let Some(body) = shared.whole() {
+                let found = Found {
+                    head,
+                    body,
+                    version: shared.version(),
+                };
+                return Poll::Ready(Shareable::Complete { found, failure });
+            }
+            if whole {
+                place.wait(&mut shared, cx);
+                return Poll::Pending;
+            }
+            let reader = Reader::new(self, &mut shared, length);
+            Poll::Ready(Shareable::Arriving {
+                head,
+                length,
+                failure,
+                reader,
+            })
+        })
+        .await
+    }
+
+    /// The reader of the client that it is fetched for: it sets the pace of a body that is only
+    /// passed on.
+    pub(super) fn leader(self: &Arc<Self>, length: Option<u64>) -> Reader {
+        let mut shared = self.lock();
+        let reader = Reader::new(self, &mut shared, length);
+        shared.leader = Some(reader.place.number);
+        reader
+    }
+}
+
+/// Reads the body of a fill.
+pub(super) struct Reader {
+    place: Place,
+    position: u64,
+    /// What is still to come, if the head declared it.
+    left: Option<u64>,
+    done: bool,
+}
+
+impl Reader {
+    fn new(fill: &Arc<Fill>, shared: &mut Shared, length: Option<u64>) -> Self {
+        let place = Place::new(fill, shared);
+        shared.readers.insert(place.number, 0);
+        Self {
+            place,
+            position: 0,
+            left: length,
+            done: false,
+        }
+    }
+
+    pub(super) fn is_done(&self) -> bool {
+        self.done
+    }
+
+    pub(super) fn left(&self) -> Option<u64> {
+        self.left
+    }
+
+    pub(super) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.done {
+            return Poll::Ready(None);
+        }
+        let mut shared = self.place.fill.lock();
+        let fell_behind = self.position < shared.body.start();
+        if !fell_behind && let Some(bytes) = shared.body.read(self.position) {
+            let length = bytes.len() as u64;
+            self.position += length;
+            self.left = self.left.map(|left| left.saturating_sub(length));
+            shared.readers.insert(self.place.number, self.position);
+            let writer = shared.writer.take();
+            drop(shared);
+            if let Some(writer) = writer {
+                writer.wake();
+            }
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
+        let frame = match &shared.end {
+            _ if fell_behind => Some(Err("the client fell too far behind the others".into())),
+            // They may say what is for their client alone, and hits have none either.
+            Some(Ok(())) if shared.leader == Some(self.place.number) => {
+                shared.trailers.clone().map(|t| Ok(Frame::trailers(t)))
+            }
+            Some(Ok(())) => None,
+            Some(Err(error)) => Some(Err(BoxError::from(error.to_string()))),
+            None => {
+                self.place.wait(&mut shared, cx);
+                return Poll::Pending;
+            }
+        };
+        self.done = true;
+        Poll::Ready(frame)
+    }
+}
+
+impl fmt::Debug for Reader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("position", &self.position)
+            .field("left", &self.left)
+            .field("done", &self.done)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::pin::pin;
+
+    use super::*;
+
+    fn places(fill: &Fill) -> (usize, usize) {
+        let shared = fill.lock();
+        (shared.waiting.len(), shared.readers.len())
+    }
+
+    #[test]
+    fn ten_thousand_that_wait_for_a_head_and_leave_leave_no_waker() {
+        let fill = Arc::<Fill>::default();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        for _ in 0..10_000 {
+            let mut waiting = pin!(fill.shareable(false));
+            // However often it is polled, it has one place.
+            assert!(waiting.as_mut().poll(&mut cx).is_pending());
+            assert!(waiting.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(places(&fill), (1, 0));
+        }
+        assert_eq!(places(&fill), (0, 0));
+    }
+
+    #[test]
+    fn ten_thousand_that_read_a_body_and_leave_leave_nothing() {
+        let fill = Arc::<Fill>::default();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        fill.push(b"first", 100);
+        for _ in 0..10_000 {
+            let mut reader = fill.leader(None);
+            assert!(reader.poll_frame(&mut cx).is_ready());
+            assert!(reader.poll_frame(&mut cx).is_pending());
+            assert_eq!(places(&fill), (1, 1));
+        }
+        assert_eq!(places(&fill), (0, 0));
+    }
+}

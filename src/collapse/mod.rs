@@ -1,0 +1,7 @@
+//! Collapsing: concurrent calls that need the same thing share the work of getting it.
+
+mod catch_panic;
+mod flight;
+
+pub(crate) use catch_panic::CatchPanic;
+pub(crate) use flight::{Claim, Flights, Lead, Lost};

@@ -1,0 +1,19 @@
+//! What sessions say in the log about the store.
+
+use crate::{store::StoreError, throttle::Throttle};
+
+/// The store has failed a request. One line in ten seconds: every request may fail then.
+pub(super) fn unavailable(error: &StoreError) {
+    static THROTTLE: Throttle = Throttle::new();
+    if let Some(more) = THROTTLE.pass() {
+        tracing::warn!(target: "tower_keep::session", %error, more, "the store has failed a session");
+    }
+}
+
+/// Activity could not be noted, and the request goes on without.
+pub(super) fn untouched(error: &StoreError) {
+    static THROTTLE: Throttle = Throttle::new();
+    if let Some(more) = THROTTLE.pass() {
+        tracing::warn!(target: "tower_keep::session", %error, more, "the activity of a session could not be noted");
+    }
+}

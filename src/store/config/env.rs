@@ -1,0 +1,173 @@
+//! A configuration from variables: what is set and cannot be used is an error that names it.
+
+use std::{ffi::OsString, ops::RangeInclusive, time::Duration};
+
+#[cfg(feature = "redis")]
+use deadpool_redis::redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
+
+use super::{ConfigError, StoreConfig};
+#[cfg(feature = "redis")]
+use super::{Target, without_secrets};
+use crate::store::Namespace;
+
+impl StoreConfig {
+    pub(super) fn from_os_vars(
+        var: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let var = Vars(var);
+        let mut config = match var.text("REDIS_URL")? {
+            Some(url) => Self::parse_url("REDIS_URL", &url)?,
+            None => Self::from_pieces(&var)?,
+        };
+        if let Some(namespace) = var.text("REDIS_NAMESPACE")? {
+            if Namespace::new(&namespace).is_err() {
+                return Err(ConfigError::Invalid {
+                    name: "REDIS_NAMESPACE",
+                    value: namespace,
+                    expected: "expected 1 to 64 of the characters a-z A-Z 0-9 . _ - and : inside",
+                });
+            }
+            config = config.with_namespace(namespace);
+        }
+        if let Some(millis) = var.number(
+            "REDIS_TIMEOUT_MS",
+            1..=u64::MAX,
+            "expected milliseconds, at least 1",
+        )? {
+            config = config.with_deadline(Duration::from_millis(millis));
+        }
+        if let Some(size) = var.number(
+            "REDIS_POOL_SIZE",
+            1..=u64::from(u16::MAX),
+            "expected a number of connections from 1 to 65535",
+        )? {
+            config = config.with_pool_size(size as usize);
+        }
+        Ok(config)
+    }
+
+    fn from_pieces(var: &Vars<impl Fn(&str) -> Option<OsString>>) -> Result<Self, ConfigError> {
+        let Some(host) = var.text("REDIS_HOST")? else {
+            // Whoever sets one of these means a server.
+            for name in [
+                "REDIS_PORT",
+                "REDIS_USERNAME",
+                "REDIS_PASSWORD",
+                "REDIS_DB",
+                "REDIS_POOL_SIZE",
+            ] {
+                if var.is_set(name) {
+                    return Err(ConfigError::Incomplete {
+                        name,
+                        expected: "expected REDIS_HOST or REDIS_URL beside it",
+                    });
+                }
+            }
+            return Ok(Self::memory());
+        };
+        Self::from_host(&host, var)
+    }
+
+    #[cfg(feature = "redis")]
+    fn from_host(
+        host: &str,
+        var: &Vars<impl Fn(&str) -> Option<OsString>>,
+    ) -> Result<Self, ConfigError> {
+        let port = var.number(
+            "REDIS_PORT",
+            1..=u64::from(u16::MAX),
+            "expected a port from 1 to 65535",
+        )?;
+        let db = var.number(
+            "REDIS_DB",
+            0..=u64::from(u32::MAX),
+            "expected a database number",
+        )?;
+        let mut redis =
+            RedisConnectionInfo::default().set_db(i64::try_from(db.unwrap_or(0)).unwrap_or(0));
+        if let Some(username) = var.text("REDIS_USERNAME")? {
+            redis = redis.set_username(username);
+        }
+        if let Some(password) = var.text("REDIS_PASSWORD")? {
+            redis = redis.set_password(password);
+        }
+        let invalid = |value: &str, expected| ConfigError::Invalid {
+            name: "REDIS_HOST",
+            value: value.to_owned(),
+            expected,
+        };
+        let no_host = "expected a host name or address; a URL goes into REDIS_URL";
+        if host.contains("//") || host.contains('@') {
+            return Err(invalid(&without_secrets(host), no_host));
+        }
+        if host.contains(|c: char| c == '/' || c == '[' || c.is_whitespace()) {
+            return Err(invalid(host, no_host));
+        }
+        if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
+            // What stands behind the colon may be a password, if this was to be a URL.
+            let (name, _) = host.split_once(':').unwrap_or((host, ""));
+            return Err(invalid(
+                &format!("{name}:…"),
+                "expected a host name or address alone; the port goes into REDIS_PORT",
+            ));
+        }
+        let port = port.map_or(6379, |port| u16::try_from(port).unwrap_or(6379));
+        let info = ConnectionAddr::Tcp(host.to_owned(), port)
+            .into_connection_info()
+            .map_err(|_| invalid(host, no_host))?;
+        Ok(Self::new(Target::Redis(info.set_redis_settings(redis))))
+    }
+
+    #[cfg(not(feature = "redis"))]
+    fn from_host(
+        _: &str,
+        _: &Vars<impl Fn(&str) -> Option<OsString>>,
+    ) -> Result<Self, ConfigError> {
+        Err(ConfigError::Incomplete {
+            name: "REDIS_HOST",
+            expected: "expected it to be unset: this build has no feature `redis`",
+        })
+    }
+}
+
+/// A source of variables.
+struct Vars<F>(F);
+
+impl<F: Fn(&str) -> Option<OsString>> Vars<F> {
+    fn is_set(&self, name: &str) -> bool {
+        (self.0)(name).is_some()
+    }
+
+    /// The value of a variable. One that is set has to have one.
+    fn text(&self, name: &'static str) -> Result<Option<String>, ConfigError> {
+        let Some(value) = (self.0)(name) else {
+            return Ok(None);
+        };
+        // The value is not shown: it may be a password.
+        let expected = match value.into_string() {
+            Ok(text) if !text.is_empty() => return Ok(Some(text)),
+            Ok(_) => "it is empty: expected a value, or the variable unset",
+            Err(_) => "it is not UTF-8: expected text",
+        };
+        Err(ConfigError::Incomplete { name, expected })
+    }
+
+    fn number(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<u64>,
+        expected: &'static str,
+    ) -> Result<Option<u64>, ConfigError> {
+        let Some(value) = self.text(name)? else {
+            return Ok(None);
+        };
+        match value.trim().parse() {
+            Ok(number) if range.contains(&number) => Ok(Some(number)),
+            _ => Err(ConfigError::Invalid {
+                name,
+                value,
+                expected,
+            }),
+        }
+    }
+}

@@ -91,10 +91,6 @@ impl RedisCluster {
         &self.nodes
     }
 
-    pub(crate) fn node_mut(&mut self, number: usize) -> &mut RedisServer {
-        &mut self.nodes[number]
-    }
-
     /// The slot of a key, as the cluster counts it.
     pub(crate) fn slot(&self, key: &str) -> u16 {
         self.nodes[0].query(&["CLUSTER", "KEYSLOT", key])

@@ -250,11 +250,12 @@ async fn a_slot_that_moves_under_load_loses_no_request() {
         }
     });
     let slot = cluster.slot(&format!("keep:user:{user}"));
-    tokio::task::spawn_blocking(move || {
+    let moved = tokio::task::spawn_blocking(move || {
         cluster.move_slot(slot, 0, 1);
         cluster
-    })
-    .await
-    .unwrap();
+    });
+    // It runs until the reader has ended.
+    let cluster = moved.await.unwrap();
     reader.await.unwrap();
+    assert_eq!(cluster.nodes()[1].keys("keep:user:*").len(), 1);
 }

@@ -1,13 +1,15 @@
 //! A store from a URL or from the environment.
 
 mod env;
+#[cfg(feature = "redis")]
+mod hosts;
+#[cfg(feature = "redis")]
+mod pool;
 
 use std::{ffi::OsString, fmt, time::Duration};
 
 #[cfg(feature = "redis")]
-use deadpool_redis::redis::{
-    AsyncConnectionConfig, ConnectionInfo, IntoConnectionInfo, io::tcp::TcpSettings,
-};
+use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo};
 
 use super::{MemoryLimits, NamespaceError, Store};
 
@@ -15,16 +17,18 @@ use super::{MemoryLimits, NamespaceError, Store};
 pub(super) const DEFAULT_LANES: usize = 2;
 /// Enough for the lanes and their replacements; the rest is the application's.
 const DEFAULT_POOL_SIZE: usize = 8;
-/// Commands that may wait in a lane before senders have to; redis-rs' default of 50 makes a
-/// few hundred concurrent requests queue twice.
-const PIPELINE_BUFFER: usize = 1024;
+#[cfg(feature = "redis")]
+const SENTINEL_PORT: u16 = 26_379;
+#[cfg(feature = "redis")]
+const CLUSTER_PORT: u16 = 6379;
 
 /// How to reach a store, from a URL, the environment, or piece by piece.
 ///
 /// | Variable | Meaning | Default |
 /// |---|---|---|
-/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]` or `unix:///path[?db=0&user=name&pass=password]` | |
+/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS (feature `redis-tls`), `unix:///path[?db=0&user=name&pass=password]`, `redis+cluster://[user:password@]host[:port],…`, or `redis+sentinel://[user:password@]host[:port],…/master[?db=0]` | port 6379, of sentinels 26379 |
 /// | `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB` | the same in pieces, where there is no `REDIS_URL` | port 6379, db 0 |
+/// | `REDIS_TLS_CA` | a file with the certificates, in PEM, that may have signed the server's | those of the system |
 /// | `REDIS_POOL_SIZE` | connections of the pool | 8 |
 /// | `REDIS_TIMEOUT_MS` | the deadline of a store call in milliseconds | 50 |
 /// | `REDIS_NAMESPACE` | the prefix of all keys | `keep` |
@@ -41,6 +45,8 @@ pub struct StoreConfig {
     namespace: Option<String>,
     deadline: Duration,
     pool_size: usize,
+    #[cfg(feature = "redis-tls")]
+    root_certificates: Option<Vec<u8>>,
     memory: MemoryLimits,
 }
 
@@ -49,6 +55,10 @@ enum Target {
     Memory,
     #[cfg(feature = "redis")]
     Redis(ConnectionInfo),
+    #[cfg(feature = "redis")]
+    Sentinel(hosts::Hosts),
+    #[cfg(feature = "redis")]
+    Cluster(hosts::Hosts),
 }
 
 /// A setting that cannot be used, by its name, its value and what would be right.
@@ -93,11 +103,14 @@ impl StoreConfig {
             namespace: None,
             deadline: Store::DEFAULT_DEADLINE,
             pool_size: DEFAULT_POOL_SIZE,
+            #[cfg(feature = "redis-tls")]
+            root_certificates: None,
             memory: MemoryLimits::default(),
         }
     }
 
-    /// `memory`, `redis://…` or `unix://…`.
+    /// `memory`, `redis://…`, `rediss://…`, `unix://…`, `redis+cluster://…` or
+    /// `redis+sentinel://…`.
     ///
     /// # Errors
     ///
@@ -118,10 +131,37 @@ impl StoreConfig {
         #[cfg(feature = "redis")]
         {
             let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-            if !matches!(scheme, Some("redis" | "unix" | "redis+unix")) {
+            if let Some(rest) = url.strip_prefix("redis+sentinel://") {
+                let hosts = hosts::Hosts::parse(rest, SENTINEL_PORT);
+                return match hosts.filter(|hosts| !hosts.name.is_empty()) {
+                    Some(hosts) => Ok(Self::new(Target::Sentinel(hosts))),
+                    None => Err(invalid(
+                        "expected redis+sentinel://[user:password@]host[:port],…/master[?db=0], \
+                         percent-encoded",
+                    )),
+                };
+            }
+            if let Some(rest) = url.strip_prefix("redis+cluster://") {
+                let hosts = hosts::Hosts::parse(rest, CLUSTER_PORT);
+                let valid = |hosts: &hosts::Hosts| hosts.name.is_empty() && hosts.db == 0;
+                return match hosts.filter(valid) {
+                    Some(hosts) => Ok(Self::new(Target::Cluster(hosts))),
+                    None => Err(invalid(
+                        "expected redis+cluster://[user:password@]host[:port],…, percent-encoded; a \
+                         cluster has one database",
+                    )),
+                };
+            }
+            let has_tls = cfg!(feature = "redis-tls");
+            if scheme == Some("rediss") && !has_tls {
                 return Err(invalid(
-                    "expected memory, redis://[user:password@]host[:port][/db] or unix:///path; \
-                     for TLS hand a pool of your own to Store::redis",
+                    "expected no TLS: this build has no feature `redis-tls`",
+                ));
+            }
+            if !matches!(scheme, Some("redis" | "rediss" | "unix" | "redis+unix")) {
+                return Err(invalid(
+                    "expected memory, redis://[user:password@]host[:port][/db], rediss://…, \
+                     unix:///path, redis+cluster://host[:port],… or redis+sentinel://host[:port],…/master",
                 ));
             }
             let info = url.into_connection_info().map_err(|_| {
@@ -175,6 +215,19 @@ impl StoreConfig {
         Self { pool_size, ..self }
     }
 
+    /// Trusts servers whose certificate one of these has signed, and no others; PEM. Default:
+    /// those of the system, or of the file that `SSL_CERT_FILE` names.
+    ///
+    /// For `rediss://` only.
+    #[cfg(feature = "redis-tls")]
+    #[must_use]
+    pub fn with_root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
+        Self {
+            root_certificates: Some(pem.into()),
+            ..self
+        }
+    }
+
     /// Sets the bounds of embedded memory.
     #[must_use]
     pub fn with_memory_limits(self, memory: MemoryLimits) -> Self {
@@ -206,7 +259,15 @@ impl StoreConfig {
                 Store::memory_within(&self.memory)
             }
             #[cfg(feature = "redis")]
-            Target::Redis(info) => Store::redis(pool(info, self.pool_size)?),
+            Target::Redis(info) => {
+                #[cfg(feature = "redis-tls")]
+                let info = pool::trusting(info, self.root_certificates)?;
+                Store::redis(pool::single(info, self.pool_size)?)
+            }
+            #[cfg(feature = "redis")]
+            Target::Sentinel(hosts) => Store::sentinel(pool::sentinel(hosts, self.pool_size)?),
+            #[cfg(feature = "redis")]
+            Target::Cluster(hosts) => Store::cluster(pool::cluster(&hosts, self.pool_size)?),
         };
         let store = match &self.namespace {
             Some(namespace) => store.with_namespace(namespace)?,
@@ -214,26 +275,6 @@ impl StoreConfig {
         };
         Ok(store.with_deadline(self.deadline))
     }
-}
-
-#[cfg(feature = "redis")]
-fn pool(info: ConnectionInfo, size: usize) -> Result<deadpool_redis::Pool, ConfigError> {
-    if size == 0 {
-        return Err(ConfigError::Invalid {
-            name: "pool size",
-            value: "0".to_owned(),
-            expected: "expected at least one connection",
-        });
-    }
-    let info = info.set_tcp_settings(TcpSettings::default().set_nodelay(true));
-    let connection = AsyncConnectionConfig::new().set_pipeline_buffer_size(PIPELINE_BUFFER);
-    let manager = deadpool_redis::Manager::new_with_config(info, connection)
-        .map_err(|error| ConfigError::Pool(error.to_string()))?;
-    deadpool_redis::Pool::builder(manager)
-        .max_size(size)
-        .runtime(deadpool_redis::Runtime::Tokio1)
-        .build()
-        .map_err(|error| ConfigError::Pool(error.to_string()))
 }
 
 /// The URL without what may hold a password: what comes before the host, and the query. Where
@@ -263,6 +304,10 @@ impl fmt::Debug for StoreConfig {
             Target::Memory => "memory".to_owned(),
             #[cfg(feature = "redis")]
             Target::Redis(info) => info.addr().to_string(),
+            #[cfg(feature = "redis")]
+            Target::Sentinel(hosts) => format!("{} by sentinels", hosts.name),
+            #[cfg(feature = "redis")]
+            Target::Cluster(_) => "a cluster".to_owned(),
         };
         f.debug_struct("StoreConfig")
             .field("target", &target)

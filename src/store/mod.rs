@@ -106,6 +106,8 @@ enum Backend {
     Memory(Arc<Memory>),
     #[cfg(feature = "redis")]
     Redis(Arc<redis::Redis>),
+    #[cfg(feature = "redis")]
+    Cluster(Arc<redis::Cluster>),
 }
 
 /// What the store knows of its server.
@@ -154,7 +156,37 @@ impl Store {
     /// large cached bodies hold up small replies.
     #[cfg(feature = "redis")]
     pub fn redis_with_lanes(pool: deadpool_redis::Pool, lanes: usize) -> Self {
-        Self::new(Backend::Redis(redis::Redis::new(pool, lanes)))
+        let source = redis::Source::Single(pool);
+        Self::new(Backend::Redis(redis::Redis::new(source, lanes)))
+    }
+
+    /// The master that Redis Sentinel names, over the application's pool, on two connections of it.
+    ///
+    /// As [`redis`](Self::redis). When a master dies or stops, the store is connected to the one
+    /// that takes over within a second of its promotion. One that is alive when its sentinels order
+    /// a failover takes writes until they tell it to be a replica, ten seconds later as a rule; what
+    /// it executed until then is lost, as is what a dead one had not replicated. It is left when it
+    /// refuses a write or breaks its connections.
+    #[cfg(feature = "redis")]
+    pub fn sentinel(pool: deadpool_redis::sentinel::Pool) -> Self {
+        let source = redis::Source::Sentinel(pool);
+        Self::new(Backend::Redis(redis::Redis::new(
+            source,
+            config::DEFAULT_LANES,
+        )))
+    }
+
+    /// A Redis Cluster over the application's pool, on one connection of it for each shard.
+    ///
+    /// The deadline and the circuit breaker are each shard's own: one that is frozen or fails over
+    /// costs the others nothing, and [`state`](Self::state) says `Degraded` meanwhile. Keys that
+    /// belong together share a slot, so no operation spans two.
+    ///
+    /// Connections to a cluster send a command again by themselves when they lose a node, so that
+    /// one whose reply was lost may count twice there, which the store's own never do.
+    #[cfg(feature = "redis")]
+    pub fn cluster(pool: deadpool_redis::cluster::Pool) -> Self {
+        Self::new(Backend::Cluster(redis::Cluster::new(pool, 1)))
     }
 
     fn new(backend: Backend) -> Self {
@@ -197,6 +229,8 @@ impl Store {
             Backend::Memory(_) => StoreState::Ready,
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.state(),
+            #[cfg(feature = "redis")]
+            Backend::Cluster(cluster) => cluster.state(),
         }
     }
 
@@ -207,6 +241,8 @@ impl Store {
             Backend::Memory(_) => Vec::new(),
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.refusals().collect(),
+            #[cfg(feature = "redis")]
+            Backend::Cluster(cluster) => cluster.refusals(),
         }
     }
 
@@ -220,6 +256,8 @@ impl Store {
             Backend::Memory(_) => 0,
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.connections_epoch(),
+            #[cfg(feature = "redis")]
+            Backend::Cluster(cluster) => cluster.connections_epoch(),
         }
     }
 
@@ -239,7 +277,7 @@ impl Store {
             Backend::Memory(memory) => memory.responses.largest() as u64,
             // A string of Redis holds 512 MiB.
             #[cfg(feature = "redis")]
-            Backend::Redis(_) => 512 << 20,
+            Backend::Redis(_) | Backend::Cluster(_) => 512 << 20,
         }
     }
 
@@ -266,6 +304,14 @@ impl Store {
                 let call = redis.clone().call(commands, self.deadline);
                 Execute::redis(batch, count, Box::pin(call))
             }
+            #[cfg(feature = "redis")]
+            Backend::Cluster(cluster) => {
+                let mut commands = Vec::new();
+                batch.commands(&mut commands);
+                let count = commands.len();
+                let call = cluster.clone().call(commands, self.deadline);
+                Execute::redis(batch, count, Box::pin(call))
+            }
         }
     }
 }
@@ -276,6 +322,8 @@ impl fmt::Debug for Store {
             Backend::Memory(_) => "memory",
             #[cfg(feature = "redis")]
             Backend::Redis(_) => "redis",
+            #[cfg(feature = "redis")]
+            Backend::Cluster(_) => "redis cluster",
         };
         f.debug_struct("Store")
             .field("backend", &backend)

@@ -19,6 +19,9 @@ impl StoreConfig {
             Some(url) => Self::parse_url("REDIS_URL", &url)?,
             None => Self::from_pieces(&var)?,
         };
+        if let Some(file) = var.text("REDIS_TLS_CA")? {
+            config = config.with_root_certificates_of(&file)?;
+        }
         if let Some(namespace) = var.text("REDIS_NAMESPACE")? {
             if Namespace::new(&namespace).is_err() {
                 return Err(ConfigError::Invalid {
@@ -44,6 +47,26 @@ impl StoreConfig {
             config = config.with_pool_size(size as usize);
         }
         Ok(config)
+    }
+
+    #[cfg(feature = "redis-tls")]
+    fn with_root_certificates_of(self, file: &str) -> Result<Self, ConfigError> {
+        match std::fs::read(file) {
+            Ok(pem) => Ok(self.with_root_certificates(pem)),
+            Err(_) => Err(ConfigError::Invalid {
+                name: "REDIS_TLS_CA",
+                value: file.to_owned(),
+                expected: "expected a file with certificates in PEM that can be read",
+            }),
+        }
+    }
+
+    #[cfg(not(feature = "redis-tls"))]
+    fn with_root_certificates_of(self, _: &str) -> Result<Self, ConfigError> {
+        Err(ConfigError::Incomplete {
+            name: "REDIS_TLS_CA",
+            expected: "expected it to be unset: this build has no feature `redis-tls`",
+        })
     }
 
     fn from_pieces(var: &Vars<impl Fn(&str) -> Option<OsString>>) -> Result<Self, ConfigError> {

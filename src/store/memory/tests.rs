@@ -22,7 +22,7 @@ fn memory(store: &Store) -> &Memory {
     match &store.backend {
         Backend::Memory(memory) => memory,
         #[cfg(feature = "redis")]
-        Backend::Redis(_) => unreachable!("the store is one of memory"),
+        Backend::Redis(_) | Backend::Cluster(_) => unreachable!("the store is one of memory"),
     }
 }
 

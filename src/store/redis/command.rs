@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, time::Duration};
 
 use bytes::Bytes;
-use deadpool_redis::redis::{Cmd, ToRedisArgs, Value};
+use deadpool_redis::redis::{Arg, Cmd, ToRedisArgs, Value};
 
 use super::script::Script;
 use crate::store::{error::StoreError, namespace::Key};
@@ -19,6 +19,8 @@ pub(crate) struct Command {
     name: &'static str,
     script: Option<&'static Script>,
     replayable: bool,
+    /// Which of the arguments is the first key.
+    first_key: Option<usize>,
 }
 
 impl Command {
@@ -30,6 +32,7 @@ impl Command {
             name,
             script: None,
             replayable: true,
+            first_key: None,
         }
     }
 
@@ -42,6 +45,7 @@ impl Command {
             name: "EVALSHA",
             script: Some(script),
             replayable: true,
+            first_key: None,
         };
         keys.iter()
             .fold(command, |command, key| command.key(key.borrow()))
@@ -54,7 +58,9 @@ impl Command {
         self
     }
 
-    pub(crate) fn key(self, key: &Key) -> Self {
+    pub(crate) fn key(mut self, key: &Key) -> Self {
+        let place = self.cmd.args_iter().len();
+        self.first_key.get_or_insert(place);
         self.arg(key.as_str())
     }
 
@@ -84,6 +90,20 @@ impl Command {
         &self.cmd
     }
 
+    /// The cluster's slot of its keys; `None` where it has none.
+    pub(super) fn slot(&self) -> Option<u16> {
+        let Arg::Simple(key) = self.cmd.args_iter().nth(self.first_key?)? else {
+            return None;
+        };
+        let open = key.iter().position(|&byte| byte == b'{');
+        let tag = open.and_then(|open| {
+            let rest = &key[open + 1..];
+            let close = rest.iter().position(|&byte| byte == b'}')?;
+            Some(&rest[..close]).filter(|tag| !tag.is_empty())
+        });
+        Some(crc16::State::<crc16::XMODEM>::calculate(tag.unwrap_or(key)) % 16_384)
+    }
+
     pub(super) fn is_replayable(&self) -> bool {
         self.replayable
     }
@@ -93,7 +113,7 @@ impl Command {
         let mut eval = Cmd::new();
         eval.arg("EVAL").arg(self.script?.source());
         for arg in self.cmd.args_iter().skip(2) {
-            if let deadpool_redis::redis::Arg::Simple(arg) = arg {
+            if let Arg::Simple(arg) = arg {
                 eval.arg(arg);
             }
         }

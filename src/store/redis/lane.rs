@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::aio::MultiplexedConnection;
 use tokio::time::Instant;
 
-/// A shared connection. `MultiplexedConnection` never heals itself and cannot be asked whether
+use super::connection::Connection;
+
+/// A shared connection. redis-rs' `MultiplexedConnection` never heals itself and cannot be asked whether
 /// it is closed, so calls report what they see of it.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
-    pub(super) connection: MultiplexedConnection,
+    pub(super) connection: Connection,
     /// Microseconds from the lanes' birth to the last reply. The clones of a link share it,
     /// and it tells one link from the next.
     last_reply: Arc<AtomicU64>,
@@ -105,7 +106,7 @@ impl Lanes {
 
     /// Puts a connection that has just answered in the place of the link that has been silent
     /// for longest, if there is one that was not answered since `age`.
-    pub(super) fn replace_silent(&self, age: u64, connection: MultiplexedConnection) -> bool {
+    pub(super) fn replace_silent(&self, age: u64, connection: Connection) -> bool {
         let last_reply = |link: &Link| link.last_reply.load(Ordering::Relaxed);
         let silent = (self.lanes.iter())
             .filter_map(|lane| Some((last_reply(&lane.get()?), lane)))
@@ -124,7 +125,7 @@ impl Lanes {
     }
 
     /// Puts a connection that has just answered into `lane`.
-    pub(super) fn set(&self, lane: &Lane, connection: MultiplexedConnection) {
+    pub(super) fn set(&self, lane: &Lane, connection: Connection) {
         // First: whoever is answered on the new connection finds the epoch changed.
         self.epoch.fetch_add(1, Ordering::AcqRel);
         *lane.lock() = Some(Link {

@@ -6,12 +6,15 @@
 
 mod breaker;
 mod claim;
+mod cluster;
 mod command;
+mod connection;
 mod lane;
 mod probe;
 mod refusals;
 mod revive;
 mod script;
+mod source;
 
 use std::{
     sync::{
@@ -21,17 +24,17 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::{
-    Pool,
-    redis::{Pipeline, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection},
-};
+use deadpool_redis::redis::{RedisError, ServerErrorKind, Value};
 
 use breaker::Breaker;
 use claim::Claim;
+pub(crate) use cluster::Cluster;
 pub(crate) use command::{Command, NextReply, Reply};
+use connection::Connection;
 use lane::{Lanes, Link};
 use refusals::Refusals;
 pub(crate) use script::Script;
+pub(crate) use source::Source;
 
 use super::{
     StoreState,
@@ -44,7 +47,7 @@ pub(crate) type Results = Vec<Result<Reply, StoreError>>;
 /// A Redis server behind a pool, the lanes that lead to it and what is known of its health.
 #[derive(Debug)]
 pub(crate) struct Redis {
-    pool: Pool,
+    source: Source,
     lanes: Lanes,
     breaker: Breaker,
     refusals: Refusals,
@@ -57,9 +60,9 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub(crate) fn new(pool: Pool, lanes: usize) -> Arc<Self> {
+    pub(crate) fn new(source: Source, lanes: usize) -> Arc<Self> {
         Arc::new(Self {
-            pool,
+            source,
             lanes: Lanes::new(lanes),
             breaker: Breaker::default(),
             refusals: Refusals::default(),
@@ -97,6 +100,14 @@ impl Redis {
 
     pub(crate) fn connections_epoch(&self) -> u64 {
         self.lanes.epoch()
+    }
+
+    /// The slot by which a shard of a cluster is known.
+    fn slot(&self) -> Option<u16> {
+        match self.source {
+            Source::Cluster { slot, .. } => Some(slot),
+            Source::Single(_) | Source::Sentinel(_) => None,
+        }
     }
 
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
@@ -197,32 +208,21 @@ impl Redis {
 /// use. A script that the server does not know (after `SCRIPT FLUSH`, a restart or a failover)
 /// is sent again by its source, and it alone.
 async fn exchange(
-    connection: &mut MultiplexedConnection,
+    connection: &mut Connection,
     commands: &[Command],
     refusals: &Refusals,
 ) -> Result<Results, Arc<str>> {
     // What comes as an error and not as a reply is the transport's.
     let lost = |error: RedisError| Arc::from(error.to_string());
-    let mut values = match commands {
-        [] => return Ok(Vec::new()),
-        [single] => {
-            let value = connection.send_packed_command(single.cmd()).await;
-            vec![value.map_err(lost)?]
-        }
-        several => {
-            let mut pipeline = Pipeline::with_capacity(several.len());
-            for command in several {
-                pipeline.add_command(command.cmd().clone());
-            }
-            let values = connection.send_packed_commands(&pipeline, 0, several.len());
-            values.await.map_err(lost)?
-        }
-    };
+    if commands.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut values = connection.send(commands).await.map_err(lost)?;
     for (value, command) in values.iter_mut().zip(commands) {
         if server_error(value) == Some(ServerErrorKind::NoScript)
             && let Some(eval) = command.with_source()
         {
-            *value = connection.send_packed_command(&eval).await.map_err(lost)?;
+            *value = (connection.send_one(&eval, command.slot()).await).map_err(lost)?;
         }
     }
     let outcomes = values.into_iter().zip(commands);

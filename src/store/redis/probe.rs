@@ -7,13 +7,12 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::Connection;
 use tokio::time::timeout;
 
 use super::{
     Redis,
     claim::{Claim, Ticket},
-    revive::{NO_TIMEOUT, check},
+    revive::check,
 };
 use crate::store::StoreState;
 
@@ -80,15 +79,12 @@ impl Look {
     async fn connect(&self, began: u64) {
         let redis = &self.redis;
         redis.connected_to_look(PAUSE);
-        let Ok(mut connection) = redis.pool.get().await else {
+        let Ok(mut connection) = redis.source.connect().await else {
             return;
         };
-        // Dropped, it goes back to the pool.
         if check(&mut connection).await.is_err() || redis.lanes.any_replied_since(began) {
             return;
         }
-        let mut connection = Connection::take(connection);
-        connection.set_response_timeout(NO_TIMEOUT);
         if redis.lanes.replace_silent(began, connection) {
             tracing::info!(target: "tower_keep::store", "a connection to Redis gives no answer while another one does, and is replaced");
             redis.connected_to_look(Duration::ZERO);

@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::{
-    Connection,
-    redis::{Cmd, Pipeline, ServerErrorKind, Value, aio::MultiplexedConnection},
-};
+use deadpool_redis::redis::{Cmd, Pipeline, ServerErrorKind, Value};
 use tokio::time::Instant;
 
 use super::{
     Redis,
     claim::Ticket,
+    connection::Connection,
     lane::{Lane, Link},
     script, server_error,
 };
@@ -24,8 +22,6 @@ use crate::store::StoreState;
 const ATTEMPT: Duration = Duration::from_millis(500);
 /// The pause between attempts doubles from the first to the second of these.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
-/// The deadline is the call's: redis-rs' own must not cut it short.
-pub(super) const NO_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 impl Redis {
     /// Opens the breaker, because there was no answer within `deadline`, and sends the reviver
@@ -174,8 +170,7 @@ impl Reviver {
                 if !std::mem::replace(&mut reported, true) {
                     tracing::warn!(target: "tower_keep::store", %error, "cannot connect to Redis, trying again");
                 }
-                // The idle ones of the pool are as dead, and each would cost an attempt.
-                redis.pool.retain(|_, _| false);
+                redis.source.drop_idle();
             }
             drop(redis);
             tokio::time::sleep(pause).await;
@@ -242,17 +237,17 @@ impl Reviver {
 
     /// Connects a lane. Answers how long the server takes for a short command on it.
     async fn raise(&mut self, redis: &Redis, lane: &Lane) -> Result<Duration, Failure> {
-        let mut connection = match self.within(redis, ATTEMPT, redis.pool.get()).await {
-            Ok(connection) => Connection::take(connection),
+        let connecting = redis.source.connect();
+        let mut connection = match self
+            .within(redis, redis.source.patience(), connecting)
+            .await
+        {
+            Ok(connection) => connection,
             Err(failure) => {
-                let pool = redis.pool.status();
-                if pool.available == 0 && pool.size >= pool.max_size {
-                    return Err(Failure::NoConnectionLeft(pool.max_size));
-                }
-                return Err(failure);
+                let exhausted = redis.source.exhausted();
+                return Err(exhausted.map_or(failure, Failure::NoConnectionLeft));
             }
         };
-        connection.set_response_timeout(NO_TIMEOUT);
         let begun = Instant::now();
         self.within(redis, ATTEMPT, check(&mut connection)).await?;
         let took = begun.elapsed();
@@ -280,7 +275,7 @@ impl Reviver {
 
 /// Makes sure that a server answers which has its data and takes writes. What an ACL does not
 /// allow is not asked.
-pub(super) async fn check(connection: &mut MultiplexedConnection) -> Result<(), String> {
+pub(super) async fn check(connection: &mut Connection) -> Result<(), String> {
     let mut pipeline = Pipeline::with_capacity(2);
     // DBSIZE, unlike TIME, is refused while the server loads its data or has lost its master.
     pipeline.cmd("DBSIZE").cmd("ROLE");
@@ -299,7 +294,7 @@ pub(super) async fn check(connection: &mut MultiplexedConnection) -> Result<(), 
 }
 
 /// Gives the server the scripts. One that may not be loaded goes by its source.
-async fn prime(connection: &mut MultiplexedConnection) -> Result<(), String> {
+async fn prime(connection: &mut Connection) -> Result<(), String> {
     let mut pipeline = Pipeline::with_capacity(script::ALL.len());
     for script in script::ALL {
         let load = Cmd::new()
@@ -312,13 +307,10 @@ async fn prime(connection: &mut MultiplexedConnection) -> Result<(), String> {
     send(connection, &pipeline).await.map(drop)
 }
 
-async fn send(
-    connection: &mut MultiplexedConnection,
-    pipeline: &Pipeline,
-) -> Result<Vec<Value>, String> {
+async fn send(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Value>, String> {
     if pipeline.is_empty() {
         return Ok(Vec::new());
     }
-    let sent = connection.send_packed_commands(pipeline, 0, pipeline.len());
-    sent.await.map_err(|error| error.to_string())
+    let sent = connection.ask(pipeline).await;
+    sent.map_err(|error| error.to_string())
 }

@@ -5,3 +5,4 @@ mod example;
 mod origin;
 mod proxy;
 mod redis;
+mod topologies;

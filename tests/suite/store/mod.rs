@@ -14,6 +14,7 @@ mod runtimes;
 mod scripts;
 mod secrets;
 mod silent_connections;
+mod topologies;
 
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,9 @@
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::RedisServer;
+use std::sync::Arc;
+
+use super::{RedisServer, tls::Certificates};
 
 /// Settings of a [`RedisServer`]; by default it keeps nothing on disk and asks for no password.
 #[derive(Clone, Debug, Default)]
@@ -10,7 +12,18 @@ pub(crate) struct RedisConfig {
     persistent: bool,
     password: Option<String>,
     acl_user: Option<(String, String)>,
+    role: Role,
+    tls: Option<Arc<Certificates>>,
     directives: Vec<String>,
+}
+
+/// What the server is beside others.
+#[derive(Clone, Debug, Default)]
+enum Role {
+    #[default]
+    Alone,
+    ClusterNode,
+    Sentinel,
 }
 
 impl RedisConfig {
@@ -43,6 +56,43 @@ impl RedisConfig {
             .directive(format!("maxmemory-policy {policy}"))
     }
 
+    /// One node of a [cluster](super::RedisCluster).
+    pub(super) fn cluster_node(mut self) -> Self {
+        self.role = Role::ClusterNode;
+        self.directive("cluster-enabled yes".to_owned())
+            .directive("cluster-node-timeout 1000".to_owned())
+            .directive("repl-diskless-sync-delay 0".to_owned())
+    }
+
+    /// A replica of the server on this port of the same machine.
+    pub(super) fn replica_of(self, port: u16) -> Self {
+        self.directive(format!("replicaof 127.0.0.1 {port}"))
+            .directive("repl-diskless-sync-delay 0".to_owned())
+    }
+
+    /// A sentinel that watches the master `name` on `port`, with two of three votes.
+    pub(super) fn sentinel(name: &str, port: u16) -> Self {
+        let config = Self {
+            role: Role::Sentinel,
+            ..Self::default()
+        };
+        config
+            .directive(format!("sentinel monitor {name} 127.0.0.1 {port} 2"))
+            .directive(format!("sentinel down-after-milliseconds {name} 500"))
+            .directive(format!("sentinel failover-timeout {name} 3000"))
+    }
+
+    /// TLS for the application, with these certificates; the harness stays with the plain port.
+    pub(crate) fn tls(mut self, certificates: Certificates) -> Self {
+        self.tls = Some(Arc::new(certificates));
+        self
+    }
+
+    /// A Unix socket beside the port.
+    pub(crate) fn unix_socket(self) -> Self {
+        self.directive("unixsocket redis.sock".to_owned())
+    }
+
     /// Starts the server and waits until it answers PING.
     pub(crate) fn start(self) -> RedisServer {
         RedisServer::start_with(self)
@@ -53,14 +103,23 @@ impl RedisConfig {
         self
     }
 
-    /// The text of `redis.conf`.
-    pub(super) fn file(&self, port: u16) -> String {
+    /// The text of `redis.conf`. The `second` port is the cluster bus' or the one for TLS.
+    pub(super) fn file(&self, port: u16, second: u16) -> String {
         let mut lines = vec![
             format!("port {port}"),
             "bind 127.0.0.1".to_owned(),
-            "save \"\"".to_owned(),
             "logfile redis.log".to_owned(),
         ];
+        match self.role {
+            Role::Alone => lines.push("save \"\"".to_owned()),
+            Role::ClusterNode => {
+                lines.extend(["save \"\"".to_owned(), format!("cluster-port {second}")]);
+            }
+            Role::Sentinel => {}
+        }
+        if let Some(certificates) = &self.tls {
+            lines.extend(certificates.directives(second));
+        }
         if self.persistent {
             lines.extend(["appendonly yes".to_owned(), "appendfsync always".to_owned()]);
         }
@@ -72,12 +131,30 @@ impl RedisConfig {
         lines.join("\n")
     }
 
+    /// Arguments of `redis-server` behind the file's name.
+    pub(super) fn arguments(&self) -> &'static [&'static str] {
+        match self.role {
+            Role::Sentinel => &["--sentinel"],
+            Role::Alone | Role::ClusterNode => &[],
+        }
+    }
+
     /// The URL of the user the application connects as.
-    pub(super) fn url(&self, port: u16) -> String {
-        match &self.acl_user {
+    pub(super) fn url(&self, port: u16, second: u16) -> String {
+        let url = |port| match &self.acl_user {
             Some((name, password)) => url(name, Some(password), port),
             None => self.admin_url(port),
+        };
+        match &self.tls {
+            Some(_) => url(second).replacen("redis://", "rediss://", 1),
+            None => url(port),
         }
+    }
+
+    /// The password of the user the application connects as.
+    pub(super) fn user_password(&self) -> Option<&str> {
+        let named = self.acl_user.as_ref().map(|(_, password)| password);
+        named.or(self.password.as_ref()).map(String::as_str)
     }
 
     /// The URL of the default user, who may do everything.

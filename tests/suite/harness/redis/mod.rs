@@ -1,7 +1,10 @@
 //! A real `redis-server` for one test: its own process, port and directory, all gone when the test ends.
 
+mod cluster;
 mod config;
 mod inspect;
+mod sentinel;
+mod tls;
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -12,7 +15,9 @@ use deadpool_redis::redis::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-pub(crate) use self::config::RedisConfig;
+pub(crate) use self::{
+    cluster::RedisCluster, config::RedisConfig, sentinel::RedisSentinel, tls::Certificates,
+};
 use super::port::free_port;
 
 /// How long a server may take to answer its first PING or to end.
@@ -26,6 +31,8 @@ const POLL: Duration = Duration::from_millis(5);
 pub(crate) struct RedisServer {
     config: RedisConfig,
     port: u16,
+    /// Of the cluster bus, or for TLS.
+    second_port: u16,
     /// Dropped after the process, which `Drop` ends.
     dir: TempDir,
     process: Option<Child>,
@@ -52,6 +59,7 @@ impl RedisServer {
         let mut server = Self {
             config,
             port: 0,
+            second_port: 0,
             dir,
             process: None,
             connection: Mutex::new(None),
@@ -59,6 +67,7 @@ impl RedisServer {
         // Somebody else may take the free port before Redis does: then another one.
         for _ in 0..5 {
             server.port = free_port();
+            server.second_port = free_port();
             if server.launch() {
                 return server;
             }
@@ -69,10 +78,11 @@ impl RedisServer {
     /// Starts the process and waits until it answers; `false` if it ended instead.
     fn launch(&mut self) -> bool {
         let conf = self.dir.path().join("redis.conf");
-        std::fs::write(&conf, self.config.file(self.port))
+        std::fs::write(&conf, self.config.file(self.port, self.second_port))
             .expect("the server's directory can be written to");
         let process = Command::new("redis-server")
             .arg(&conf)
+            .args(self.config.arguments())
             .current_dir(self.dir.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -108,12 +118,25 @@ impl RedisServer {
 
     /// The URL an application connects with, credentials included.
     pub(crate) fn url(&self) -> String {
-        self.config.url(self.port)
+        self.config.url(self.port, self.second_port)
     }
 
     /// Where the server listens.
     pub(crate) fn addr(&self) -> SocketAddr {
         SocketAddr::from(([127, 0, 0, 1], self.port))
+    }
+
+    /// The URL of its Unix socket.
+    pub(crate) fn unix_url(&self) -> String {
+        format!("unix://{}", self.dir.path().join("redis.sock").display())
+    }
+
+    fn bus_port(&self) -> u16 {
+        self.second_port
+    }
+
+    fn password(&self) -> Option<&str> {
+        self.config.user_password()
     }
 
     /// The port alone.

@@ -1,0 +1,265 @@
+//! A cluster: a server, as the rest of this room knows one, for each of its shards.
+//!
+//! Each shard has connections, a circuit breaker and a reviver of its own, so that one that is
+//! frozen or failing over costs the others nothing. Which slot belongs to which shard is read from
+//! the cluster and only decides whose breaker a command depends on: redirections are followed by the
+//! connections, so a map that is out of date is slower and not wrong.
+
+use std::{
+    fmt,
+    sync::{Arc, PoisonError, RwLock},
+    time::Duration,
+};
+
+use deadpool_redis::{
+    cluster::Pool,
+    redis::{
+        Value,
+        cluster_routing::{RoutingInfo, SingleNodeRoutingInfo},
+        cmd,
+    },
+};
+use futures_util::future::join_all;
+
+use super::{Command, Redis, Results, Source, claim::Claim};
+use crate::store::{
+    StoreState,
+    error::{RefusalKind, StoreError},
+    execute::all_failed,
+};
+
+/// Slots of a cluster.
+const SLOTS: usize = 16_384;
+/// How often the map is read anew.
+const REFRESH: Duration = Duration::from_secs(30);
+/// After an attempt to read it that failed.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long reading it may take: a node that does not answer costs a second.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
+pub(crate) struct Cluster {
+    pool: Pool,
+    lanes: usize,
+    map: RwLock<Arc<Map>>,
+    /// Held by who reads the map.
+    reading: Claim,
+}
+
+#[derive(Debug)]
+struct Map {
+    shards: Vec<Arc<Redis>>,
+    /// The shard of each slot.
+    of_slot: Box<[u16]>,
+    /// When it is to be read anew.
+    stale_from: tokio::time::Instant,
+}
+
+impl Map {
+    fn shard(&self, slot: Option<u16>) -> usize {
+        let shard = slot.and_then(|slot| self.of_slot.get(usize::from(slot)));
+        shard.map_or(0, |shard| usize::from(*shard))
+    }
+}
+
+impl Cluster {
+    /// Nothing is sent before the first call; until the map is known, there is one shard.
+    pub(crate) fn new(pool: Pool, lanes: usize) -> Arc<Self> {
+        let map = Map {
+            shards: vec![shard(&pool, 0, lanes)],
+            of_slot: vec![0; SLOTS].into(),
+            stale_from: tokio::time::Instant::now(),
+        };
+        Arc::new(Self {
+            pool,
+            lanes,
+            map: RwLock::new(Arc::new(map)),
+            reading: Claim::default(),
+        })
+    }
+
+    fn map(&self) -> Arc<Map> {
+        self.map
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// The state that most of it is in: degraded while some shards do not answer.
+    pub(crate) fn state(&self) -> StoreState {
+        let states: Vec<_> = self
+            .map()
+            .shards
+            .iter()
+            .map(|shard| shard.state())
+            .collect();
+        let all = |state| states.iter().all(|other| *other == state);
+        let is_down = |state: &StoreState| *state == StoreState::Unavailable;
+        match states.first() {
+            Some(first) if all(*first) => *first,
+            _ if states.iter().any(is_down) => StoreState::Degraded,
+            _ if states.contains(&StoreState::Connecting) => StoreState::Connecting,
+            _ => StoreState::Degraded,
+        }
+    }
+
+    pub(crate) fn refusals(&self) -> Vec<RefusalKind> {
+        let mut kinds = Vec::new();
+        for kind in self.map().shards.iter().flat_map(|shard| shard.refusals()) {
+            if !kinds.contains(&kind) {
+                kinds.push(kind);
+            }
+        }
+        kinds
+    }
+
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        let map = self.map();
+        map.shards
+            .iter()
+            .map(|shard| shard.connections_epoch())
+            .sum()
+    }
+
+    /// Executes `commands`, those of each shard in one go and all shards side by side.
+    pub(crate) async fn call(
+        self: Arc<Self>,
+        commands: Vec<Command>,
+        deadline: Duration,
+    ) -> Result<Results, StoreError> {
+        let map = self.map();
+        if map.stale_from <= tokio::time::Instant::now() {
+            self.read_map();
+        }
+        let mut groups: Vec<(usize, Vec<usize>, Vec<Command>)> = Vec::with_capacity(1);
+        let count = commands.len();
+        for (place, command) in commands.into_iter().enumerate() {
+            let shard = map.shard(command.slot());
+            match groups.iter_mut().find(|(other, ..)| *other == shard) {
+                Some((_, places, commands)) => {
+                    places.push(place);
+                    commands.push(command);
+                }
+                None => groups.push((shard, vec![place], vec![command])),
+            }
+        }
+        let calls = groups.into_iter().map(|(shard, places, commands)| {
+            let shard = map.shards[shard].clone();
+            async move {
+                let count = commands.len();
+                let results = match shard.is_unavailable() {
+                    true => Err(StoreError::Unavailable),
+                    false => shard.call(commands, deadline).await,
+                };
+                let results = results.unwrap_or_else(|error| all_failed(&error, count));
+                places.into_iter().zip(results)
+            }
+        });
+        let mut ordered: Vec<_> = join_all(calls).await.into_iter().flatten().collect();
+        debug_assert_eq!(ordered.len(), count);
+        ordered.sort_by_key(|(place, _)| *place);
+        Ok(ordered.into_iter().map(|(_, result)| result).collect())
+    }
+
+    /// Reads the map in the background, unless somebody does so already.
+    fn read_map(self: &Arc<Self>) {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current()
+            && let Some(ticket) = self.reading.take()
+        {
+            let cluster = self.clone();
+            runtime.spawn(async move {
+                let slots = tokio::time::timeout(ATTEMPT, cluster.slots()).await;
+                cluster.learn(slots.ok().flatten().as_deref());
+                cluster.reading.give_back(&ticket);
+            });
+        }
+    }
+
+    /// The first and the last slot of each range, by master.
+    async fn slots(&self) -> Option<Vec<Ranges>> {
+        let mut connection = self.pool.get().await.ok()?;
+        let any = RoutingInfo::SingleNode(SingleNodeRoutingInfo::Random);
+        let mut slots = cmd("CLUSTER");
+        slots.arg("SLOTS");
+        let reply = connection.route_command(slots, any).await.ok()?;
+        masters(reply)
+    }
+
+    fn learn(&self, masters: Option<&[Ranges]>) {
+        let mut place = self.map.write().unwrap_or_else(PoisonError::into_inner);
+        let old = place.clone();
+        let now = tokio::time::Instant::now();
+        let Some(masters) = masters.filter(|masters| !masters.is_empty()) else {
+            *place = Arc::new(Map {
+                shards: old.shards.clone(),
+                of_slot: old.of_slot.clone(),
+                stale_from: now + RETRY,
+            });
+            return;
+        };
+        let mut of_slot = vec![0; SLOTS];
+        let mut shards = Vec::with_capacity(masters.len());
+        for (number, ranges) in masters.iter().enumerate() {
+            let first = ranges.first().map_or(0, |(first, _)| *first);
+            // By place, so that a shard whose master was replaced keeps what is known of it.
+            let same = old.shards.get(number);
+            let same = same.filter(|shard| shard.slot() == Some(first)).cloned();
+            shards.push(same.unwrap_or_else(|| shard(&self.pool, first, self.lanes)));
+            for (first, last) in ranges {
+                let slots = usize::from(*first)..=usize::from(*last).min(SLOTS - 1);
+                of_slot[slots].fill(u16::try_from(number).unwrap_or(0));
+            }
+        }
+        *place = Arc::new(Map {
+            shards,
+            of_slot: of_slot.into(),
+            stale_from: now + REFRESH,
+        });
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("shards", &self.map().shards)
+            .finish_non_exhaustive()
+    }
+}
+
+fn shard(pool: &Pool, slot: u16, lanes: usize) -> Arc<Redis> {
+    let pool = pool.clone();
+    Redis::new(Source::Cluster { pool, slot }, lanes)
+}
+
+/// The slots of one master.
+type Ranges = Vec<(u16, u16)>;
+
+/// Reads the reply to `CLUSTER SLOTS`, in the order of the slots.
+fn masters(reply: Value) -> Option<Vec<Ranges>> {
+    let Value::Array(ranges) = reply else {
+        return None;
+    };
+    let mut masters: Vec<(Value, Ranges)> = Vec::new();
+    let slot = |value: &Value| match value {
+        Value::Int(slot) => u16::try_from(*slot).ok(),
+        _ => None,
+    };
+    for range in ranges {
+        let Value::Array(range) = range else {
+            return None;
+        };
+        let [first, last, Value::Array(master), ..] = &range[..] else {
+            return None;
+        };
+        let range = (slot(first)?, slot(last)?);
+        // The host may be left out; the port and the id tell the masters apart.
+        let master = Value::Array(master.get(1..3)?.to_vec());
+        match masters.iter_mut().find(|(other, _)| *other == master) {
+            Some((_, ranges)) => ranges.push(range),
+            None => masters.push((master, vec![range])),
+        }
+    }
+    let mut masters: Vec<Ranges> = masters.into_iter().map(|(_, ranges)| ranges).collect();
+    masters.iter_mut().for_each(|ranges| ranges.sort_unstable());
+    masters.sort_unstable();
+    Some(masters)
+}

@@ -8,6 +8,7 @@ mod loading;
 mod log;
 mod memory;
 mod outages;
+mod permissions;
 mod pools;
 mod refusals;
 mod runtimes;

@@ -22,7 +22,7 @@ use crate::harness::{
 };
 
 /// One request through every layer, and a value: each has to work with the store.
-async fn use_everything(store: &Store, user: u64) {
+pub(super) async fn use_everything(store: &Store, user: u64) {
     let limit = RateLimitLayer::new(store.clone(), r#""hour";q=10000;w=3600"#.parse().unwrap());
     let sessions = SessionLayer::new(store.clone());
     let service = limit.layer(sessions.layer(service_fn(async |request: Request<String>| {

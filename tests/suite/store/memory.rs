@@ -38,7 +38,9 @@ fn resident() -> usize {
 const CASE: &str = "TOWER_KEEP_RESIDENT_CASE";
 
 /// Keys, the size of each value, and the budget that they go over.
-const CASES: [(usize, usize, usize); 5] = [
+const CASES: [(usize, usize, usize); 7] = [
+    (100_000, 1, 8 * MIB),
+    (100_000, 20, 8 * MIB),
     (30_000, 100, 8 * MIB),
     (30_000, 1_000, 16 * MIB),
     (3_000, 100_000, 64 * MIB),
@@ -90,6 +92,42 @@ fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_ses
             true
         },
     );
+}
+
+#[test]
+fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients() {
+    in_children(
+        "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients",
+        async |store, keys, _| {
+            let limit = |policy: &str| {
+                let layer = RateLimitLayer::new(store.clone(), policy.parse().unwrap());
+                layer.layer(service_fn(async |_: Request<String>| {
+                    Ok::<_, Infallible>(Response::new(String::new()))
+                }))
+            };
+            let outer = limit(r#""day";q=5;w=86400"#);
+            let inner = limit(r#""hour";q=5;w=3600;alg=fixed"#);
+            let mut last = StatusCode::BAD_REQUEST;
+            for peer in 0..keys as u32 {
+                for service in [&outer, &inner] {
+                    let mut request = Request::new(String::new());
+                    let peer = PeerAddr((peer.to_be_bytes(), 1).into());
+                    request.extensions_mut().insert(peer);
+                    last = service.clone().oneshot(request).await.unwrap().status();
+                }
+            }
+            last == StatusCode::OK
+        },
+    );
+}
+
+#[test]
+fn a_store_that_nothing_was_put_into_takes_next_to_nothing() {
+    let before = resident();
+    let stores: Vec<Store> = (0..200).map(|_| Store::memory()).collect();
+    let each = resident().saturating_sub(before) / stores.len();
+    // Other tests take theirs meanwhile.
+    assert!(each < MIB, "{each}");
 }
 
 /// Runs the test of this name once for each case, in a process of its own: the memory of this

@@ -1,6 +1,6 @@
 //! Embedded memory under floods: what it takes of the process, and what stays.
 
-use std::{convert::Infallible, process::Command, time::Duration};
+use std::{convert::Infallible, ops::Range, process::Command, time::Duration};
 
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -39,8 +39,8 @@ const CASE: &str = "TOWER_KEEP_RESIDENT_CASE";
 
 /// Keys, the size of each value, and the budget that they go over.
 const CASES: [(usize, usize, usize); 7] = [
-    (100_000, 1, 8 * MIB),
-    (100_000, 20, 8 * MIB),
+    (60_000, 1, 8 * MIB),
+    (60_000, 20, 8 * MIB),
     (30_000, 100, 8 * MIB),
     (30_000, 1_000, 16 * MIB),
     (3_000, 100_000, 64 * MIB),
@@ -53,6 +53,7 @@ const CASES: [(usize, usize, usize); 7] = [
 fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_values() {
     in_children(
         "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_values",
+        0..CASES.len(),
         async |store, keys, size| {
             let values = KeyValue::new(store, "flood").unwrap();
             for n in 0..keys {
@@ -72,6 +73,7 @@ fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_val
 fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_sessions() {
     in_children(
         "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_sessions",
+        0..CASES.len(),
         async |store, keys, size| {
             let layer = SessionLayer::new(store);
             let service = layer.layer(service_fn(async |request: Request<usize>| {
@@ -98,6 +100,8 @@ fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_ses
 fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients() {
     in_children(
         "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients",
+        // A state has one size.
+        0..1,
         async |store, keys, _| {
             let limit = |policy: &str| {
                 let layer = RateLimitLayer::new(store.clone(), policy.parse().unwrap());
@@ -130,9 +134,9 @@ fn a_store_that_nothing_was_put_into_takes_next_to_nothing() {
     assert!(each < MIB, "{each}");
 }
 
-/// Runs the test of this name once for each case, in a process of its own: the memory of this
-/// one is other tests' as well.
-fn in_children(name: &str, flood: impl AsyncFn(Store, usize, usize) -> bool) {
+/// Runs the test of this name once for each of these cases, in a process of its own: the memory of
+/// this one is other tests' as well.
+fn in_children(name: &str, cases: Range<usize>, flood: impl AsyncFn(Store, usize, usize) -> bool) {
     if let Ok(case) = std::env::var(CASE) {
         let (keys, size, budget) = CASES[case.parse::<usize>().unwrap()];
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -148,11 +152,12 @@ fn in_children(name: &str, flood: impl AsyncFn(Store, usize, usize) -> bool) {
             assert!(flood(store, keys, size).await);
             let grown = resident().saturating_sub(before);
             let case = format!("{keys} of {size} bytes");
-            assert!(grown <= budget + budget / 2, "{case}: {grown} of {budget}");
+            println!("{case}: {grown} of {budget}");
+            assert!(grown <= budget + budget / 2);
         });
         return;
     }
-    for case in 0..CASES.len() {
+    for case in cases {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(CASE, case.to_string())

@@ -152,8 +152,7 @@ fn in_children(name: &str, cases: Range<usize>, flood: impl AsyncFn(Store, usize
             assert!(flood(store, keys, size).await);
             let grown = resident().saturating_sub(before);
             let case = format!("{keys} of {size} bytes");
-            println!("{case}: {grown} of {budget}");
-            assert!(grown <= budget + budget / 2);
+            assert!(grown <= budget + budget / 2, "{case}: {grown} of {budget}");
         });
         return;
     }

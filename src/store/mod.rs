@@ -289,8 +289,9 @@ impl Store {
     pub(crate) fn execute<B: Batch>(&self, batch: B) -> Execute<B> {
         match &self.backend {
             Backend::Memory(memory) => {
-                memory.keep_swept();
-                Execute::done(batch.run(memory, Timestamp::now()))
+                let now = Timestamp::now();
+                memory.keep_swept(now);
+                Execute::done(batch.run(memory, now))
             }
             #[cfg(feature = "redis")]
             Backend::Redis(redis) => {

@@ -9,7 +9,7 @@ mod weigh;
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -21,6 +21,9 @@ use super::{clock::Timestamp, operations};
 
 /// How often expired entries are reclaimed.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// A sweeper that has not swept for so long is given up: its runtime is not polled any more, as a
+/// current-thread one between two `block_on`.
+const SWEEPER_LOST: Duration = Duration::from_secs(5);
 
 /// Bytes that embedded memory may hold, per kind of data, so that a flood of one kind
 /// does not push out another.
@@ -65,7 +68,8 @@ pub(crate) struct Memory {
     pub(crate) responses: Table<operations::response::ResponseSet>,
     #[cfg(feature = "key-value")]
     pub(crate) values: Table<bytes::Bytes>,
-    sweeping: AtomicBool,
+    /// When the sweeper swept last or was started, in microseconds; 0 without a sweeper.
+    swept: AtomicU64,
 }
 
 impl Memory {
@@ -79,21 +83,36 @@ impl Memory {
             responses: Table::with_budget(limits.responses),
             #[cfg(feature = "key-value")]
             values: Table::with_budget(limits.values),
-            sweeping: AtomicBool::new(false),
+            swept: AtomicU64::new(0),
         })
     }
 
-    /// Starts the sweeper at the first use inside a runtime; it ends with the store.
-    pub(crate) fn keep_swept(self: &Arc<Self>) {
-        if self.sweeping.load(Ordering::Relaxed) {
+    /// Starts the sweeper at the first use inside a runtime, and another one when it is lost. It
+    /// ends with the store.
+    pub(crate) fn keep_swept(self: &Arc<Self>, now: Timestamp) {
+        let swept = self.swept.load(Ordering::Relaxed);
+        let since = now.saturating_since(Timestamp::from_micros(swept));
+        if swept != 0 && since < SWEEPER_LOST {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        if !self.sweeping.swap(true, Ordering::Relaxed) {
-            runtime.spawn(sweep(Arc::downgrade(self)));
+        if self.swept_again(swept, now.as_micros()) {
+            let sweeper = Sweeper {
+                memory: Arc::downgrade(self),
+                swept: now.as_micros(),
+            };
+            runtime.spawn(sweeper.run());
         }
+    }
+
+    /// Whether the sweeper of `before` may go on: `false` when another one has taken over.
+    fn swept_again(&self, before: u64, now: u64) -> bool {
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        self.swept
+            .compare_exchange(before, now, success, failure)
+            .is_ok()
     }
 
     fn reclaim(&self, now: Timestamp) {
@@ -108,26 +127,36 @@ impl Memory {
     }
 }
 
-/// Clears the flag however the sweeper ends (its runtime may be shut down while the store
-/// lives on in another one), so that the next use starts a new one.
-struct Sweeping(Weak<Memory>);
+/// However it ends (its runtime may be shut down while the store lives on in another one), the
+/// next use starts a new one.
+struct Sweeper {
+    memory: Weak<Memory>,
+    /// What it has put down last.
+    swept: u64,
+}
 
-impl Drop for Sweeping {
+impl Drop for Sweeper {
     fn drop(&mut self) {
-        if let Some(memory) = self.0.upgrade() {
-            memory.sweeping.store(false, Ordering::Relaxed);
+        if let Some(memory) = self.memory.upgrade() {
+            memory.swept_again(self.swept, 0);
         }
     }
 }
 
-async fn sweep(memory: Weak<Memory>) {
-    let sweeping = Sweeping(memory);
-    loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
-        let Some(memory) = sweeping.0.upgrade() else {
-            return;
-        };
-        memory.reclaim(Timestamp::now());
+impl Sweeper {
+    async fn run(mut self) {
+        loop {
+            tokio::time::sleep(SWEEP_EVERY).await;
+            let Some(memory) = self.memory.upgrade() else {
+                return;
+            };
+            let now = Timestamp::now();
+            if !memory.swept_again(self.swept, now.as_micros()) {
+                return;
+            }
+            self.swept = now.as_micros();
+            memory.reclaim(now);
+        }
     }
 }
 

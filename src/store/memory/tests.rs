@@ -141,6 +141,29 @@ fn a_runtime_that_ends_takes_its_sweeper_along_and_the_next_use_starts_another()
     }
 }
 
+#[cfg(feature = "key-value")]
+#[test]
+fn a_sweeper_in_a_runtime_that_is_no_longer_polled_is_replaced() {
+    let store = small();
+    let values = crate::key_value::KeyValue::new(store.clone(), "user").unwrap();
+    let runtime = || {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        runtime.enable_all().start_paused(true).build().unwrap()
+    };
+    let (idle, polled) = (runtime(), runtime());
+    idle.block_on(store.ping()).unwrap();
+    polled.block_on(async {
+        values.set(1, "a", Duration::from_secs(1)).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        store.ping().await.unwrap();
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        assert_eq!(memory(&store).values.usage(), (0, 0));
+    });
+    // And does not sweep beside the one that has taken over.
+    idle.block_on(async { tokio::time::sleep(Duration::from_secs(3)).await });
+    assert_eq!(idle.metrics().num_alive_tasks(), 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_sweeper_ends_with_the_last_handle() {
     let store = small();

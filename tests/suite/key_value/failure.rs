@@ -8,6 +8,8 @@ use tokio::{
 };
 use tower_keep::key_value::USER_DATA_TTL;
 
+use crate::harness::eventually;
+
 use super::stand::{Database, Stand, User, user};
 
 #[tokio::test]
@@ -72,4 +74,35 @@ async fn a_redis_that_dies_while_a_load_runs_costs_no_answer() {
     stand.server().kill();
     database.let_go_on();
     assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
+}
+
+#[tokio::test]
+async fn a_redis_at_its_memory_limit_takes_no_value_and_no_lease() {
+    let mut stand = Stand::redis().await;
+    let ada = user("Ada");
+    stand.users.set(1, &ada, USER_DATA_TTL).await.unwrap();
+    let begun_before = Database::closed("Ada");
+    let load = begun_before.spawn_through(&stand.users, "2");
+    begun_before.has_begun().await;
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    for id in ["1", "3"] {
+        let set = stand.users.set(id, &user("Bob"), USER_DATA_TTL).await;
+        let error = set.unwrap_err().to_string();
+        assert!(error.contains("OOM"), "{error}");
+    }
+    begun_before.let_go_on();
+    assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
+    let database = Database::open("Ada");
+    let loaded = database.through(&stand.users, "4").await;
+    assert_eq!(loaded.unwrap(), user("Ada"));
+    assert_eq!(stand.get("1").await, Some(user("Ada")));
+    // The lease of the load that began before was taken back.
+    let server = stand.server();
+    eventually("no lease is left", async || {
+        server.keys("*") == ["keep:user:1"]
+    })
+    .await;
+    assert!(stand.users.del("1").await.unwrap());
 }

@@ -246,3 +246,46 @@ async fn a_store_that_comes_back_empty_has_no_session_and_adopts_no_id() {
     assert_ne!(client.id(), id);
     assert_eq!(client.get("k").await, Some(json!(1)));
 }
+
+#[tokio::test]
+async fn a_redis_at_its_memory_limit_takes_what_makes_a_session_smaller_and_nothing_else() {
+    let stand = stand().await;
+    let client = stand.logged_in("ada").await;
+    for (key, value) in [("cart", "tea"), ("theme", "dark")] {
+        client
+            .visit(async |session| session.insert(key, value).unwrap())
+            .await;
+    }
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let large = "x".repeat(10_000);
+    for change in ["insert", "clear", "login"] {
+        let response = client.send(async |session: Session| {
+            match change {
+                "clear" => session.clear()?,
+                "login" => session.login("eve")?,
+                _ => {}
+            }
+            session.insert("cart", &large)?;
+            Ok(Response::default())
+        });
+        let status = response.await.status();
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{change}");
+        assert_eq!(client.get("cart").await, Some(json!("tea")), "{change}");
+        assert_eq!(client.get("user").await, Some(json!("ada")), "{change}");
+    }
+    client
+        .visit(async |session| session.remove("cart").unwrap())
+        .await;
+    assert_eq!(client.get("cart").await, None);
+    assert_eq!(client.get("theme").await, Some(json!("dark")));
+    client
+        .visit(async |session| {
+            session.clear().unwrap();
+            session.insert("user", "a").unwrap();
+        })
+        .await;
+    assert_eq!(client.get("theme").await, None);
+    assert_eq!(client.get("user").await, Some(json!("a")));
+}

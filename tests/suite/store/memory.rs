@@ -1,6 +1,6 @@
 //! Embedded memory under floods: what it takes of the process, and what stays.
 
-use std::{convert::Infallible, process::Command, time::Duration};
+use std::{convert::Infallible, ops::Range, process::Command, time::Duration};
 
 use http::{Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
@@ -38,7 +38,9 @@ fn resident() -> usize {
 const CASE: &str = "TOWER_KEEP_RESIDENT_CASE";
 
 /// Keys, the size of each value, and the budget that they go over.
-const CASES: [(usize, usize, usize); 5] = [
+const CASES: [(usize, usize, usize); 7] = [
+    (60_000, 1, 8 * MIB),
+    (60_000, 20, 8 * MIB),
     (30_000, 100, 8 * MIB),
     (30_000, 1_000, 16 * MIB),
     (3_000, 100_000, 64 * MIB),
@@ -51,6 +53,7 @@ const CASES: [(usize, usize, usize); 5] = [
 fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_values() {
     in_children(
         "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_values",
+        0..CASES.len(),
         async |store, keys, size| {
             let values = KeyValue::new(store, "flood").unwrap();
             for n in 0..keys {
@@ -70,6 +73,7 @@ fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_val
 fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_sessions() {
     in_children(
         "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_sessions",
+        0..CASES.len(),
         async |store, keys, size| {
             let layer = SessionLayer::new(store);
             let service = layer.layer(service_fn(async |request: Request<usize>| {
@@ -92,9 +96,47 @@ fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_sizes_of_ses
     );
 }
 
-/// Runs the test of this name once for each case, in a process of its own: the memory of this
-/// one is other tests' as well.
-fn in_children(name: &str, flood: impl AsyncFn(Store, usize, usize) -> bool) {
+#[test]
+fn the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients() {
+    in_children(
+        "store::memory::the_process_takes_at_most_half_more_than_the_budget_whatever_the_number_of_clients",
+        // A state has one size.
+        0..1,
+        async |store, keys, _| {
+            let limit = |policy: &str| {
+                let layer = RateLimitLayer::new(store.clone(), policy.parse().unwrap());
+                layer.layer(service_fn(async |_: Request<String>| {
+                    Ok::<_, Infallible>(Response::new(String::new()))
+                }))
+            };
+            let outer = limit(r#""day";q=5;w=86400"#);
+            let inner = limit(r#""hour";q=5;w=3600;alg=fixed"#);
+            let mut last = StatusCode::BAD_REQUEST;
+            for peer in 0..keys as u32 {
+                for service in [&outer, &inner] {
+                    let mut request = Request::new(String::new());
+                    let peer = PeerAddr((peer.to_be_bytes(), 1).into());
+                    request.extensions_mut().insert(peer);
+                    last = service.clone().oneshot(request).await.unwrap().status();
+                }
+            }
+            last == StatusCode::OK
+        },
+    );
+}
+
+#[test]
+fn a_store_that_nothing_was_put_into_takes_next_to_nothing() {
+    let before = resident();
+    let stores: Vec<Store> = (0..200).map(|_| Store::memory()).collect();
+    let each = resident().saturating_sub(before) / stores.len();
+    // Other tests take theirs meanwhile.
+    assert!(each < MIB, "{each}");
+}
+
+/// Runs the test of this name once for each of these cases, in a process of its own: the memory of
+/// this one is other tests' as well.
+fn in_children(name: &str, cases: Range<usize>, flood: impl AsyncFn(Store, usize, usize) -> bool) {
     if let Ok(case) = std::env::var(CASE) {
         let (keys, size, budget) = CASES[case.parse::<usize>().unwrap()];
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -114,7 +156,7 @@ fn in_children(name: &str, flood: impl AsyncFn(Store, usize, usize) -> bool) {
         });
         return;
     }
-    for case in 0..CASES.len() {
+    for case in cases {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", name, "--nocapture"])
             .env(CASE, case.to_string())

@@ -8,7 +8,7 @@ use tower_keep::{
     PeerAddr, Store, StoreError,
     cache::CacheLayer,
     key_value::{KeyValue, SetError},
-    rate_limit::RateLimitLayer,
+    rate_limit::{RateLimitLayer, StoreFailure},
     store::{RefusalKind, StoreState},
 };
 
@@ -110,6 +110,34 @@ async fn a_permission_that_is_missing_is_named_and_the_store_is_ready_when_it_is
     redis.command(&["ACL", "SETUSER", "app", "+evalsha"]);
     users.set(1, "ada", HOUR).await.unwrap();
     assert_eq!(store.state(), StoreState::Ready);
+}
+
+#[tokio::test]
+async fn what_may_not_be_read_does_not_count_as_absent() {
+    let redis = RedisServer::config()
+        .acl_user("app", "secret", "~keep:* +@all -hget -hmget -sismember")
+        .start();
+    let store = store(&redis.url(), PATIENT);
+    // Of whole microseconds a unit, of parts of one, of a fixed window, and of several limits.
+    let (whole, parts) = (r#""whole";q=1;w=3600"#, r#""parts";q=7;w=3"#);
+    let fixed = r#""fixed";q=1;w=3600;alg=fixed"#;
+    for policies in [vec![whole], vec![parts], vec![fixed], vec![whole, fixed]] {
+        let limit = RateLimitLayer::new(store.clone(), policies[0].parse().unwrap());
+        let limit = (policies[1..].iter()).fold(limit, |limit, policy| {
+            limit.with_policy(policy.parse().unwrap()).unwrap()
+        });
+        let limit = limit.on_store_error(StoreFailure::Deny);
+        let service = limit.layer(service_fn(async |_: Request<String>| {
+            Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+        }));
+        let response = service.oneshot(Request::new(String::new())).await;
+        assert_eq!(response.unwrap().status(), 503, "{policies:?}");
+    }
+    let (log, _guard) = Log::start();
+    let load = async || Ok::<_, std::convert::Infallible>("ada".to_owned());
+    let loaded = users(&store).get_or_load(1, HOUR, load).await;
+    assert_eq!(loaded.unwrap(), "ada");
+    assert!(log.text().contains("is not stored"), "{}", log.text());
 }
 
 #[tokio::test]

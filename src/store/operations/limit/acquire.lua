@@ -23,6 +23,7 @@ for i = 1, #KEYS do
   if kind == 'whole' then
     local state = pcall('HGET', KEYS[i], 'ends')
     if state and state.err then
+      if string.sub(state.err, 1, 9) ~= 'WRONGTYPE' then return state end
       -- Another type of value: none of ours.
       call('DEL', KEYS[i])
       state = false
@@ -39,6 +40,7 @@ for i = 1, #KEYS do
   else
     local state = pcall('HMGET', KEYS[i], 'ends', 'rest', 'of')
     if state.err then
+      if string.sub(state.err, 1, 9) ~= 'WRONGTYPE' then return state end
       call('DEL', KEYS[i])
       state = {}
     end

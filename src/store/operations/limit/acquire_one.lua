@@ -13,6 +13,7 @@ local now, charge, window = time[1] * 1000000 + time[2], ARGV[1] + 0, ARGV[2] + 
 
 local state = redis.pcall('HGET', key, 'ends')
 if state and state.err then
+  if string.sub(state.err, 1, 9) ~= 'WRONGTYPE' then return state end
   -- Another type of value: none of ours.
   call('DEL', key)
   state = false

@@ -46,11 +46,19 @@ for i = set + 1, last do
 end
 if too_large(size, added) then return -2 end
 
-if clears then
-  for i = 1, #names do
-    if string.sub(names[i], 1, 2) == 'd:' then call('HDEL', key, names[i]) end
+local function remove()
+  if clears then
+    local stays = {}
+    for i = 10, set, 2 do stays[ARGV[i]] = true end
+    for i = 1, #names do
+      if string.sub(names[i], 1, 2) == 'd:' and not stays[names[i]] then call('HDEL', key, names[i]) end
+    end
   end
+  for i = set + 1, last do call('HDEL', key, ARGV[i]) end
 end
+-- A server at its memory limit takes a script if its first write only removes: that comes first
+-- where the session gets smaller, and last where it grows.
+if size <= before then remove() end
 if size ~= before or due or renews then
   local new, issued = kind, string.sub(meta, 29, 39)
   if renews then
@@ -62,7 +70,7 @@ if size ~= before or due or renews then
 elseif set > 9 then
   call('HSET', key, unpack(ARGV, 10, set))
 end
-for i = set + 1, last do call('HDEL', key, ARGV[i]) end
+if size > before then remove() end
 if due then call('PEXPIREAT', key, now + ttl) end
 if changed then call('HSET', key, 'u', user) end
 

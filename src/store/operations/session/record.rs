@@ -41,14 +41,20 @@ pub(crate) struct Record {
 impl Record {
     /// Bytes on the heap of a record with so much data.
     pub(super) fn weight_of(size: Size) -> usize {
-        /// Of a node of the tree, which has room for eleven fields and is at least half full.
-        const SHARE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 112).div_ceil(5);
+        /// A node of the map, which has room for eleven fields.
+        const NODE: usize = heap(11 * size_of::<(Box<str>, Bytes)>() + 16);
         /// What the allocations of a name, a value and the count of its owners take beside their
         /// bytes.
-        const FIELD: usize = SHARE + 2 * 24 + heap(24);
+        const FIELD: usize = 2 * 24 + heap(24);
         /// The map and the lineage, each with the counts of its owners.
         const RECORD: usize = heap(16 + size_of::<BTreeMap<Box<str>, Bytes>>()) + heap(16 + 22);
-        size.bytes + size.keys * FIELD + RECORD
+        let nodes = match size.keys {
+            0 => 0,
+            1..=11 => 1,
+            // At least five fields in each, and an inner node for every six.
+            keys => keys.div_ceil(4),
+        };
+        size.bytes + size.keys * FIELD + nodes * NODE + RECORD
     }
 }
 
@@ -62,5 +68,20 @@ impl Weigh for SessionState {
             }
             Self::Moved(pointer) => heap(pointer.id_hash.len()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_field_takes_a_whole_node_of_the_map_and_many_share_theirs() {
+        let weight = |keys| Record::weight_of(Size { bytes: 0, keys });
+        let node = 11 * (16 + 32);
+        assert!(weight(0) < node);
+        assert!(weight(1) > weight(0) + node);
+        assert!(weight(11) < weight(1) + node + 10 * 50);
+        assert!((100 * node / 6..100 * node / 3).contains(&(weight(100) - 100 * 80)));
     }
 }

@@ -10,7 +10,9 @@ if ARGV[3] == '0' then
 end
 local added = redis.pcall('SADD', KEYS[2], ARGV[1])
 if type(added) == 'table' then
-  -- It is of another type, or Redis is out of memory, which the second attempt reports.
+  -- Nothing but a key of another type makes room: after an UNLINK, a server at its memory limit
+  -- would take the SADD as well.
+  if string.sub(added.err, 1, 9) ~= 'WRONGTYPE' then return added end
   redis.call('UNLINK', KEYS[2])
   redis.call('SADD', KEYS[2], ARGV[1])
 end

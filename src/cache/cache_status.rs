@@ -1,8 +1,7 @@
 //! The `Cache-Status` field (RFC 9211).
 
-use std::fmt::Write as _;
-
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use smallvec::SmallVec;
 
 use super::policy::Forward;
 
@@ -45,37 +44,45 @@ impl CacheStatus {
 
     /// Adds this cache's member behind those of the caches nearer to the origin.
     pub(super) fn append_to(&self, headers: &mut HeaderMap, name: &CacheName) {
-        let mut member = name.0.to_string();
-        self.write(&mut member).expect("a String takes any text");
-        let value = HeaderValue::from_str(&member).expect("tokens and numbers are visible ASCII");
+        let mut member = Member::new();
+        self.write(&mut member, name);
+        let value = HeaderValue::from_bytes(&member).expect("tokens and numbers are visible ASCII");
         headers.append(CACHE_STATUS.clone(), value);
     }
 
-    fn write(&self, out: &mut String) -> std::fmt::Result {
+    fn write(&self, out: &mut Member, name: &CacheName) {
+        let mut add = |parts: [&str; 2]| {
+            for part in parts {
+                out.extend_from_slice(part.as_bytes());
+            }
+        };
+        add([&name.0, ""]);
         if self.hit {
-            out.write_str("; hit")?;
+            add(["; hit", ""]);
         }
         if let Some(forward) = self.forward {
-            write!(out, "; fwd={}", forward.as_str())?;
+            add(["; fwd=", forward.as_str()]);
         }
         if let Some(status) = self.forward_status {
-            write!(out, "; fwd-status={}", status.as_str())?;
+            add(["; fwd-status=", status.as_str()]);
         }
         if let Some(ttl) = self.ttl {
-            write!(out, "; ttl={ttl}")?;
+            add(["; ttl=", itoa::Buffer::new().format(ttl)]);
         }
         if self.stored {
-            out.write_str("; stored")?;
+            add(["; stored", ""]);
         }
         if self.collapsed {
-            out.write_str("; collapsed")?;
+            add(["; collapsed", ""]);
         }
         if let Some(detail) = self.detail {
-            write!(out, "; detail={detail}")?;
+            add(["; detail=", detail]);
         }
-        Ok(())
     }
 }
+
+/// A member is written on the stack: it is made for every response.
+type Member = SmallVec<[u8; 128]>;
 
 /// The name of this cache: a structured-field token, or a string where it has to be quoted.
 #[derive(Debug, Clone)]

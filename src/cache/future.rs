@@ -44,6 +44,8 @@ pin_project! {
 pin_project! {
     #[project = CourseProjection]
     enum Course<S, ReqBody, ResBody, F, E> {
+        /// A stored response has answered.
+        Answered { response: Option<Response<CacheBody<ResBody>>> },
         /// A stored response may answer: the way is longer, and boxed.
         Serve { future: Boxed<ResBody, E> },
         /// Past the cache: waiting for the inner service to be ready.
@@ -62,6 +64,14 @@ pub(super) struct Pass {
 }
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody> {
+    pub(super) fn answered(response: Response<CacheBody<ResBody>>) -> Self {
+        Self {
+            course: Course::Answered {
+                response: Some(response),
+            },
+        }
+    }
+
     pub(super) fn serve(future: Boxed<ResBody, S::Error>) -> Self {
         Self {
             course: Course::Serve { future },
@@ -91,6 +101,7 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> fmt::Debug
     /// Where it is, without the request and the response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = match &self.course {
+            Course::Answered { .. } => "answered",
             Course::Serve { .. } => "serve",
             Course::Ready { .. } => "ready",
             Course::Call { .. } => "call",
@@ -113,6 +124,9 @@ where
         let mut this = self.project();
         loop {
             let next = match this.course.as_mut().project() {
+                CourseProjection::Answered { response } => {
+                    return Poll::Ready(Ok(response.take().expect(DONE)));
+                }
                 CourseProjection::Serve { future } => return future.as_mut().poll(cx),
                 CourseProjection::Ready {
                     inner,

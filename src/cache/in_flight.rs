@@ -45,6 +45,12 @@ impl InFlight {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing of this key is being filled.
+    pub(super) fn is_idle(&self, primary: &Key) -> bool {
+        let fills = self.lock();
+        fills.is_empty() || !fills.contains_key(primary)
+    }
+
     /// The fill of the variant that a request selects: the newest one that has ended well, or
     /// else the one that is under way. To tell the variant takes a hash: it is asked for only
     /// where there is a fill.

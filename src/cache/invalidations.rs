@@ -122,8 +122,7 @@ impl Invalidations {
 
     /// Whether a stored response is from before the moment up to which everything is out of date.
     pub(super) fn is_over(&self, head: &StoredHead) -> bool {
-        let (_, received) = head.recency();
-        received <= self.watermark()
+        head.received() <= self.watermark()
     }
 
     /// Unix milliseconds; what was received or begun up to then is out of date.

@@ -8,6 +8,7 @@ use tower_layer::Layer;
 
 use super::{
     cache_status::CacheName,
+    decoded::DecodedHeads,
     in_flight::InFlight,
     invalidations::Invalidations,
     lookup::VaryMemory,
@@ -30,6 +31,7 @@ pub struct CacheLayer {
     // One for all services that the layer makes: a router makes one for each route.
     in_flight: Arc<InFlight>,
     vary: Arc<VaryMemory>,
+    decoded: Arc<DecodedHeads>,
     uncacheable: Arc<Uncacheable>,
     invalidations: Arc<Invalidations>,
 }
@@ -49,6 +51,7 @@ impl CacheLayer {
             options: Options::default(),
             in_flight: Arc::default(),
             vary: Arc::default(),
+            decoded: Arc::default(),
             uncacheable: Arc::default(),
         }
     }
@@ -152,6 +155,7 @@ impl<S> Layer<S> for CacheLayer {
             options: self.options.clone(),
             in_flight: self.in_flight.clone(),
             vary: self.vary.clone(),
+            decoded: self.decoded.clone(),
             uncacheable: self.uncacheable.clone(),
             invalidations: self.invalidations.clone(),
         };

@@ -7,7 +7,7 @@ use http::HeaderMap;
 
 use super::{
     invalidations::Hidden,
-    key::hex,
+    key::{hex, hex_digits},
     policy::{Forward, StoredHead, VaryNames},
     state::{Client, State},
 };
@@ -125,6 +125,24 @@ fn variant(list: &str, headers: &HeaderMap) -> Option<Box<str>> {
 }
 
 impl State {
+    /// The stored response that the request selects, if it can be read without waiting and nothing
+    /// speaks against it. Otherwise [`lookup`](Self::lookup) has to find out.
+    pub(super) fn lookup_at_once(&self, client: &Client, now: Timestamp) -> Option<Found> {
+        let key = &client.primary;
+        if self.invalidations.hidden(key).is_some() {
+            return None;
+        }
+        let select = |list: &str| {
+            let names = VaryNames::from_list(list)?;
+            Some(hex_digits(&names.variant(&client.parts.headers).0))
+        };
+        let stored = Lookup::at_once(&self.store, key, now, select)?;
+        let found = self.decoded.found(&stored, decode)?;
+        // Asked after the lookup, too: it may have become out of date.
+        let is_hidden = self.invalidations.hidden(key).is_some();
+        (!is_hidden && !self.invalidations.is_over(&found.head)).then_some(found)
+    }
+
     /// The stored response that the request selects, or why there is none; and the generation
     /// of what is stored.
     pub(super) async fn lookup(
@@ -202,7 +220,7 @@ impl State {
         let mut damaged = Vec::new();
         for (variant, stored) in variants.iter().zip(&reply.variants) {
             let Some(stored) = stored else { continue };
-            match decode(stored) {
+            match self.decoded.found(stored, decode) {
                 Some(found) if self.invalidations.is_over(&found.head) => {}
                 Some(found) => return Some(found),
                 None => damaged.push(variant.clone()),

@@ -173,6 +173,7 @@
 mod body;
 mod buffer;
 mod cache_status;
+mod decoded;
 mod exchange;
 mod failure;
 mod fill;

@@ -21,7 +21,10 @@ use super::{
     state::{Client, State, now},
     verdict::Verdict,
 };
-use crate::problem::{Plain, Problem};
+use crate::{
+    problem::{Plain, Problem},
+    store::Timestamp,
+};
 
 /// A request that a stored response may answer.
 pub(super) struct Serve<S, B> {
@@ -70,14 +73,12 @@ where
         }
         let policy = &state.options.policy;
         let (mode, forward) = match found {
-            Ok(found) => match state.reuse(&self.client, &found) {
+            Ok(found) => match state.reuse(&self.client, &found, now()) {
                 Reuse::Fresh | Reuse::Stale => {
-                    let status = CacheStatus::hit(found.head.ttl(now()));
-                    return Ok(state.answer(&self.client, &found, &status));
+                    return Ok(state.answer_hit(&self.client, &found, now()));
                 }
                 Reuse::StaleWhileRevalidate => {
-                    let status = CacheStatus::hit(found.head.ttl(now()));
-                    let response = state.answer(&self.client, &found, &status);
+                    let response = state.answer_hit(&self.client, &found, now());
                     self.refresh(found);
                     return Ok(response);
                 }
@@ -186,10 +187,29 @@ where
 }
 
 impl State {
-    fn reuse(&self, client: &Client, found: &Found) -> Reuse {
+    /// The answer from what is stored where nothing has to be waited for: a hit on embedded
+    /// memory that is neither being filled nor to be refreshed.
+    pub(super) fn hit_at_once<B>(&self, client: &Client) -> Option<Response<CacheBody<B>>> {
+        if !self.in_flight.is_idle(&client.primary) {
+            return None;
+        }
+        let now = Timestamp::now();
+        let found = self.lookup_at_once(client, now)?;
+        match self.reuse(client, &found, now.as_millis()) {
+            Reuse::Fresh | Reuse::Stale => Some(self.answer_hit(client, &found, now.as_millis())),
+            _ => None,
+        }
+    }
+
+    fn reuse(&self, client: &Client, found: &Found, now: u64) -> Reuse {
         let length = found.body.len() as u64;
         let policy = &self.options.policy;
-        policy.reuse(&client.view(), &found.head, length, now())
+        policy.reuse(&client.view(), &found.head, length, now)
+    }
+
+    fn answer_hit<B>(&self, client: &Client, found: &Found, now: u64) -> Response<CacheBody<B>> {
+        let status = CacheStatus::hit(found.head.ttl(now));
+        self.answer_at(client, found, &status, now)
     }
 
     pub(super) fn respond<B>(
@@ -213,8 +233,18 @@ impl State {
         found: &Found,
         status: &CacheStatus,
     ) -> Response<CacheBody<B>> {
+        self.answer_at(client, found, status, now())
+    }
+
+    fn answer_at<B>(
+        &self,
+        client: &Client,
+        found: &Found,
+        status: &CacheStatus,
+        now: u64,
+    ) -> Response<CacheBody<B>> {
         let length = found.body.len() as u64;
-        let answer = found.head.answer(&client.view(), length, now());
+        let answer = found.head.answer(&client.view(), length, now);
         let body = match answer.content {
             Content::Empty => Bytes::new(),
             Content::Whole => found.body.clone(),

@@ -47,7 +47,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let (inner, state) = (self.inner.clone(), self.state.clone());
+        let state = &self.state;
         let bodies = &state.options.request_bodies;
         let has_content = bodies.has_content(request.headers(), request.body());
         let (parts, body) = request.into_parts();
@@ -59,10 +59,14 @@ where
             }
             Admission::Lookup => match state.primary_key(&parts, None) {
                 Some(primary) => {
+                    let client = Client { parts, primary };
+                    if let Some(response) = state.hit_at_once(&client) {
+                        return ResponseFuture::answered(response);
+                    }
                     let serve = Serve {
-                        state,
-                        inner,
-                        client: Client { parts, primary },
+                        state: state.clone(),
+                        inner: self.inner.clone(),
+                        client,
                         body,
                     };
                     return ResponseFuture::serve(Box::pin(serve.run()));
@@ -73,7 +77,11 @@ where
         };
         let is_safe = parts.method.is_safe();
         let request = Request::from_parts(parts, body);
-        let pass = Pass { state, forward };
+        let inner = self.inner.clone();
+        let pass = Pass {
+            state: state.clone(),
+            forward,
+        };
         if is_safe {
             return ResponseFuture::pass(inner, request, pass);
         }

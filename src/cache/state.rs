@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{Method, header, request, uri::PathAndQuery};
 
 use super::{
+    decoded::DecodedHeads,
     fill::Fill,
     in_flight::InFlight,
     invalidations::{Invalidating, Invalidations},
@@ -22,6 +23,7 @@ pub(super) struct State {
     pub(super) options: Options,
     pub(super) in_flight: Arc<InFlight>,
     pub(super) vary: Arc<VaryMemory>,
+    pub(super) decoded: Arc<DecodedHeads>,
     pub(super) uncacheable: Arc<Uncacheable>,
     pub(super) invalidations: Arc<Invalidations>,
 }

@@ -1,9 +1,9 @@
 //! What the limits said, for handlers and for outer layers.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use super::policy::Policy;
-use crate::store::operations::limit::{Outcome, Wait};
+use crate::store::operations::limit::{Outcome, PerLimit, Wait};
 
 /// What every policy said to a request.
 ///
@@ -23,7 +23,7 @@ use crate::store::operations::limit::{Outcome, Wait};
 /// ```
 #[derive(Debug, Clone)]
 pub struct RateLimitDecision {
-    policies: Arc<[PolicyDecision]>,
+    policies: PerLimit<PolicyDecision>,
     degraded: bool,
 }
 
@@ -35,10 +35,10 @@ pub struct PolicyDecision {
 }
 
 impl RateLimitDecision {
-    pub(super) fn new(policies: &[Policy], outcomes: Vec<Outcome>, degraded: bool) -> Self {
-        let decision = |(policy, outcome): (&Policy, Outcome)| PolicyDecision {
+    pub(super) fn new(policies: &[Policy], outcomes: &[Outcome], degraded: bool) -> Self {
+        let decision = |(policy, outcome): (&Policy, &Outcome)| PolicyDecision {
             policy: policy.clone(),
-            outcome,
+            outcome: *outcome,
         };
         Self {
             policies: policies.iter().zip(outcomes).map(decision).collect(),

@@ -4,11 +4,11 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
 use tokio::time::Instant;
 use tower_service::Service;
@@ -52,7 +52,7 @@ pin_project! {
         Calling {
             #[pin]
             future: F,
-            admitted: Option<(Arc<Config>, RateLimitDecision)>,
+            admitted: Option<Admitted>,
         },
         Refused {
             response: Option<Response<Bytes>>,
@@ -72,7 +72,10 @@ where
     }
 
     pub(super) fn unlimited(future: S::Future) -> Self {
-        let admitted = None;
+        Self::calling(future, None)
+    }
+
+    pub(super) fn calling(future: S::Future, admitted: Option<Admitted>) -> Self {
         Self {
             state: State::Calling { future, admitted },
         }
@@ -102,17 +105,12 @@ where
                         .take()
                         .expect("the state is left when the question is answered");
                     let (mut parts, body) = request.into_parts();
-                    match answer {
-                        Answer::Admitted(decision) => {
-                            let admitted = decision.map(|decision| {
-                                decision.put_into(&mut parts.extensions);
-                                (question.config.clone(), decision)
-                            });
+                    match answer.apply(&question.config, &mut parts) {
+                        Next::Call(admitted) => {
                             let future = inner.call(Request::from_parts(parts, body));
                             State::Calling { future, admitted }
                         }
-                        Answer::Denied(reason, decision) => {
-                            let response = question.config.deny(reason, decision.as_ref(), &parts);
+                        Next::Refuse(response) => {
                             let response = Some(response);
                             State::Refused { response }
                         }
@@ -151,9 +149,33 @@ pub(super) struct Question {
     degraded: bool,
 }
 
-enum Answer {
+pub(super) enum Answer {
     Admitted(Option<RateLimitDecision>),
     Denied(DenialReason, Option<RateLimitDecision>),
+}
+
+/// What the response to an admitted request is to tell.
+type Admitted = (Arc<Config>, RateLimitDecision);
+
+/// What comes of an answer.
+pub(super) enum Next {
+    Call(Option<Admitted>),
+    Refuse(Response<Bytes>),
+}
+
+impl Answer {
+    /// Tells the handler what the limits have said, or makes the response of a denial.
+    pub(super) fn apply(self, config: &Arc<Config>, request: &mut Parts) -> Next {
+        match self {
+            Self::Admitted(decision) => Next::Call(decision.map(|decision| {
+                decision.put_into(&mut request.extensions);
+                (config.clone(), decision)
+            })),
+            Self::Denied(reason, decision) => {
+                Next::Refuse(config.deny(reason, decision.as_ref(), request))
+            }
+        }
+    }
 }
 
 impl Question {
@@ -174,6 +196,17 @@ impl Question {
             execute,
             recheck,
             degraded: false,
+        }
+    }
+
+    /// The answer, if the store has it without being waited for.
+    pub(super) fn answer_at_once(&mut self) -> Option<Answer> {
+        if !self.execute.is_ready() {
+            return None;
+        }
+        match self.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Some(answer),
+            Poll::Pending => None,
         }
     }
 
@@ -208,7 +241,7 @@ impl Question {
                     &config.policies
                 }
             };
-            let decision = RateLimitDecision::new(policies, outcomes, self.degraded);
+            let decision = RateLimitDecision::new(policies, &outcomes, self.degraded);
             return Poll::Ready(match admitted {
                 true => Answer::Admitted(Some(decision)),
                 false => Answer::Denied(DenialReason::QuotaExceeded, Some(decision)),

@@ -1,7 +1,8 @@
 //! The fields that tell clients their limits.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use sfv::{DictSerializer, Dictionary, ListEntry, ListSerializer, Parser, StringRef};
+use sfv::{DictSerializer, Dictionary, ListEntry, Parser};
+use smallvec::SmallVec;
 
 use super::{
     decision::{PolicyDecision, RateLimitDecision, ceil_seconds},
@@ -90,16 +91,24 @@ impl HeaderDialect {
 }
 
 /// `"burst";r=4;t=2, …`
+///
+/// Written by hand, since it is made for every response: the serializer would take longer than
+/// the limit itself. Quotas and times are in the range of a structured field's Integer.
 fn service_limits(decision: &RateLimitDecision) -> Option<HeaderValue> {
-    let mut list = ListSerializer::new();
+    let mut field = SmallVec::<[u8; 128]>::new();
+    let mut number = itoa::Buffer::new();
     for policy in decision {
-        let name = StringRef::from_str(policy.policy().name()).ok()?;
-        let _ = list
-            .bare_item(name)
-            .parameter(key("r"), integer(policy.remaining()))
-            .parameter(key("t"), integer(ceil_seconds(policy.more_after())));
+        if !field.is_empty() {
+            field.extend_from_slice(b", ");
+        }
+        field.extend_from_slice(policy.policy().quoted_name().as_bytes());
+        field.extend_from_slice(b";r=");
+        field.extend_from_slice(number.format(policy.remaining()).as_bytes());
+        field.extend_from_slice(b";t=");
+        let seconds = ceil_seconds(policy.more_after());
+        field.extend_from_slice(number.format(seconds).as_bytes());
     }
-    HeaderValue::try_from(list.finish()?).ok()
+    HeaderValue::from_bytes(&field).ok()
 }
 
 /// `limit=5, remaining=4, reset=2`

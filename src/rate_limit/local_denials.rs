@@ -12,7 +12,7 @@ use std::{
 use quick_cache::{Weighter, sync::Cache};
 use tokio::time::Instant;
 
-use crate::store::operations::limit::{Level, NamedLimit, Outcome, Subject, Wait};
+use crate::store::operations::limit::{Level, NamedLimit, Outcome, PerLimit, Subject, Wait};
 
 /// How long denials are repeated without asking again, unless the layer is told otherwise.
 pub(super) const RECHECK: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ struct Denial {
 #[derive(Debug)]
 pub(super) enum Known {
     /// It is sure to be denied so.
-    Denied(Vec<Outcome>),
+    Denied(PerLimit<Outcome>),
     /// Nothing: the store is to be asked.
     Nothing,
     /// It would be denied, but it is time to ask the store again, and this request is to do it.

@@ -37,6 +37,8 @@ pub struct Policy(Arc<Inner>);
 #[derive(PartialEq, Eq)]
 struct Inner {
     name: Box<str>,
+    /// The name as a String of a structured field, with its quotation marks.
+    quoted_name: Box<str>,
     quota: Quota,
     algorithm: Algorithm,
 }
@@ -103,11 +105,14 @@ impl Policy {
     }
 
     fn new(name: &str, quota: Quota, algorithm: Algorithm) -> Result<Self, PolicyError> {
-        if !(1..=MAX_NAME).contains(&name.len()) || StringRef::from_str(name).is_err() {
+        let string = StringRef::from_str(name).ok();
+        let string = string.filter(|_| (1..=MAX_NAME).contains(&name.len()));
+        let Some(string) = string else {
             return Err(PolicyError::Name(name.chars().take(MAX_NAME).collect()));
-        }
+        };
         Ok(Self(Arc::new(Inner {
             name: name.into(),
+            quoted_name: ItemSerializer::new().bare_item(string).finish().into(),
             quota,
             algorithm,
         })))
@@ -117,6 +122,7 @@ impl Policy {
     pub(super) fn share(&self, share: f64) -> Self {
         Self(Arc::new(Inner {
             name: self.0.name.clone(),
+            quoted_name: self.0.quoted_name.clone(),
             quota: self.0.quota.share(share),
             algorithm: self.0.algorithm,
         }))
@@ -125,6 +131,11 @@ impl Policy {
     /// The name that clients see.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// The name as a String of a structured field.
+    pub(super) fn quoted_name(&self) -> &str {
+        &self.0.quoted_name
     }
 
     /// How much in how long.

@@ -14,7 +14,7 @@ use super::{
     config::Config,
     decision::RateLimitDecision,
     denial::DenialReason,
-    future::{Question, ResponseFuture},
+    future::{Next, Question, ResponseFuture},
     key::MissingKey,
     local_denials::Known,
 };
@@ -46,14 +46,10 @@ where
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        // The clone has not been made ready; the one that has goes with the request.
-        let clone = self.inner.clone();
-        let mut inner = mem::replace(&mut self.inner, clone);
         let config = &self.config;
-
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         if config.skips(&parts) {
-            return ResponseFuture::unlimited(inner.call(Request::from_parts(parts, body)));
+            return ResponseFuture::unlimited(self.inner.call(Request::from_parts(parts, body)));
         }
         let (subject, complete) = config.key.subject(&config.subject_key, &parts);
         if !complete {
@@ -68,7 +64,9 @@ where
                     ));
                 }
                 MissingKey::Skip => {
-                    return ResponseFuture::unlimited(inner.call(Request::from_parts(parts, body)));
+                    return ResponseFuture::unlimited(
+                        self.inner.call(Request::from_parts(parts, body)),
+                    );
                 }
             }
         }
@@ -79,7 +77,7 @@ where
             Known::Nothing => false,
             Known::Recheck => true,
             Known::Denied(outcomes) => {
-                let decision = RateLimitDecision::new(&config.policies, outcomes, false);
+                let decision = RateLimitDecision::new(&config.policies, &outcomes, false);
                 return ResponseFuture::refused(config.deny(
                     DenialReason::QuotaExceeded,
                     Some(&decision),
@@ -87,7 +85,20 @@ where
                 ));
             }
         };
-        let question = Question::new(config.clone(), subject, cost, now, recheck);
+        let mut question = Question::new(config.clone(), subject, cost, now, recheck);
+        // Where nothing is waited for, the service that was made ready is called at once.
+        if let Some(answer) = question.answer_at_once() {
+            return match answer.apply(config, &mut parts) {
+                Next::Call(admitted) => {
+                    let future = self.inner.call(Request::from_parts(parts, body));
+                    ResponseFuture::calling(future, admitted)
+                }
+                Next::Refuse(response) => ResponseFuture::refused(response),
+            };
+        }
+        // The clone has not been made ready; the one that has goes with the request.
+        let clone = self.inner.clone();
+        let inner = mem::replace(&mut self.inner, clone);
         ResponseFuture::asking(question, inner, Request::from_parts(parts, body))
     }
 }

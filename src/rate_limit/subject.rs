@@ -73,7 +73,7 @@ mod tests {
         for (kind, value) in parts {
             hasher.part("kind", kind, value.map(str::as_bytes));
         }
-        hasher.finish().0.to_string()
+        hasher.finish().0.text().as_str().to_owned()
     }
 
     #[test]

@@ -58,7 +58,6 @@ impl Session {
             || status == StatusCode::PAYLOAD_TOO_LARGE && state.too_large;
         let due = |interval| state.live().is_some_and(|live| live.age.id >= interval);
         let renews = state.renew || config.renewal.is_some_and(due);
-        let target = self.target(&state.stored);
         let login = state.login.clone();
         let commits = match &state.stored {
             _ if dropped => false,
@@ -77,7 +76,7 @@ impl Session {
         };
         if commits {
             return Ending::Commit(Plan {
-                target,
+                target: self.target(&state.stored),
                 changes: Arc::new(changes),
                 renews,
                 login,

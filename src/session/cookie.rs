@@ -145,16 +145,19 @@ impl CookieSettings {
     pub(super) fn read(&self, headers: &HeaderMap) -> Option<SessionId> {
         // By bytes, as a neighbour's value need not be ASCII, and over all lines: HTTP/2
         // splits the field (RFC 9113, section 8.2.3).
-        let mut values = (headers.get_all(COOKIE).iter())
-            .flat_map(|line| line.as_bytes().split(|&byte| byte == b';'))
-            .filter_map(|pair| {
-                let rest = pair.trim_ascii().strip_prefix(self.name.as_bytes())?;
-                rest.strip_prefix(b"=")
-            });
-        match (values.next(), values.next()) {
-            (Some(value), None) => SessionId::parse(value),
-            _ => None,
+        let mut found = None;
+        for line in headers.get_all(COOKIE) {
+            for pair in line.as_bytes().split(|&byte| byte == b';') {
+                let rest = pair.trim_ascii().strip_prefix(self.name.as_bytes());
+                let Some(value) = rest.and_then(|rest| rest.strip_prefix(b"=")) else {
+                    continue;
+                };
+                if found.replace(value).is_some() {
+                    return None;
+                }
+            }
         }
+        SessionId::parse(found?)
     }
 
     /// The `Set-Cookie` line for a session that lives for at most `remaining` more.

@@ -33,7 +33,7 @@ pub(super) fn finish<B>(response: &mut Response<B>, cookie: &CookieSettings, cha
         CookieChange::Remove => cookie.remove(),
     };
     headers.append(SET_COOKIE, line);
-    if !has(headers, &CACHE_CONTROL, "no-store") {
+    if says(headers, &CACHE_CONTROL, ["no-store"]) == [false] {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     vary_by_cookie(headers);
@@ -41,28 +41,36 @@ pub(super) fn finish<B>(response: &mut Response<B>, cookie: &CookieSettings, cha
 
 /// Keeps a response out of shared caches, unless the handler has called it public.
 fn keep_private(headers: &mut HeaderMap) {
-    let says = |directive| has(headers, &CACHE_CONTROL, directive);
-    if says("public") {
+    let [public, private, no_store] =
+        says(headers, &CACHE_CONTROL, ["public", "private", "no-store"]);
+    if public {
         return;
     }
-    if !says("private") && !says("no-store") {
+    if !private && !no_store {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
     vary_by_cookie(headers);
 }
 
 fn vary_by_cookie(headers: &mut HeaderMap) {
-    if !has(headers, &VARY, "cookie") && !has(headers, &VARY, "*") {
+    if says(headers, &VARY, ["cookie", "*"]) == [false, false] {
         headers.append(VARY, HeaderValue::from_static("Cookie"));
     }
 }
 
-/// Whether a list field has an element of this name, with or without an argument.
-fn has(headers: &HeaderMap, field: &HeaderName, name: &str) -> bool {
-    (headers.get_all(field).iter())
-        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-        .filter_map(|element| element.split(|&byte| byte == b'=').next())
-        .any(|element| element.trim_ascii().eq_ignore_ascii_case(name.as_bytes()))
+/// Whether a list field has elements of these names, with or without an argument.
+fn says<const N: usize>(headers: &HeaderMap, field: &HeaderName, names: [&str; N]) -> [bool; N] {
+    let mut found = [false; N];
+    for line in headers.get_all(field) {
+        for element in line.as_bytes().split(|&byte| byte == b',') {
+            let name = element.split(|&byte| byte == b'=').next();
+            let name = name.unwrap_or_default().trim_ascii();
+            for (found, wanted) in found.iter_mut().zip(names) {
+                *found |= name.eq_ignore_ascii_case(wanted.as_bytes());
+            }
+        }
+    }
+    found
 }
 
 #[cfg(test)]

@@ -177,10 +177,17 @@ impl Session {
         if self.state().readable(on_error)? {
             return Ok(());
         }
-        let _turn = self.0.turn.lock().await;
-        if self.state().readable(on_error)? {
-            return Ok(());
-        }
+        // As a rule there is nobody to wait for.
+        let _turn = match self.0.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let turn = self.0.turn.lock().await;
+                if self.state().readable(on_error)? {
+                    return Ok(());
+                }
+                turn
+            }
+        };
         let Some(target) = self.target(&Stored::Unknown) else {
             return Ok(());
         };
@@ -290,20 +297,17 @@ impl Session {
         let store = &self.0.store;
         let mut place = target.place;
         for _ in 0..=MAX_MOVES {
-            let access = Access {
+            let access = |via| Access {
                 key: place.key(store.names()),
-                via: place.via,
+                via,
                 rules: self.rules(),
                 lineage: target.lineage.clone(),
                 touch: target.touch,
             };
-            let mut reached = store.execute(operation(access.clone(), &place)).await;
+            let mut reached = store.execute(operation(access(place.via), &place)).await;
             if let Ok(Reached::Unconfirmed(previous)) = &reached {
                 let touch = TouchSession {
-                    access: Access {
-                        via: Via::Old,
-                        ..access
-                    },
+                    access: access(Via::Old),
                     first_use: Some(self.first_use(&place, previous)),
                 };
                 match store.execute(touch).await {

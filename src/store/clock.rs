@@ -14,6 +14,13 @@ static OFFSET: AtomicI64 = AtomicI64::new(0);
 /// By how many microseconds the two have to drift apart to call it a step.
 const STEP: u64 = 100_000;
 
+/// When they were compared last, in microseconds of the monotonic clock.
+static COMPARED: AtomicI64 = AtomicI64::new(i64::MIN);
+
+/// After how many microseconds they are compared again: it takes two more readings, which a
+/// request that reads the time five times would notice.
+const COMPARE_EVERY: u64 = 5_000;
+
 /// A point in time: microseconds since the Unix epoch.
 ///
 /// Exact in Lua's doubles until the year 2255 (2^53 µs).
@@ -29,14 +36,20 @@ impl Timestamp {
     /// it stands still and `tokio::time::advance` drives it; otherwise the difference is nil.
     ///
     /// Between two steps of the system's clock it runs with the monotonic one, so that it does
-    /// not go back by the moment that passes between reading one and the other.
+    /// not go back by the moment that passes between reading one and the other. A step is
+    /// followed within milliseconds.
     pub(crate) fn now() -> Self {
         let driven = tokio::time::Instant::now().into_std();
-        let kept = OFFSET.load(Ordering::Relaxed);
-        if kept.abs_diff(measured_offset()) > STEP {
-            follow(kept);
+        let monotonic = since_base(driven);
+        if monotonic.abs_diff(COMPARED.load(Ordering::Acquire)) >= COMPARE_EVERY {
+            let kept = OFFSET.load(Ordering::Relaxed);
+            if kept.abs_diff(measured_offset()) > STEP {
+                follow(kept);
+            }
+            // Last: whoever finds it done uses the offset that came of it.
+            COMPARED.store(monotonic, Ordering::Release);
         }
-        let now = since_base(driven) + OFFSET.load(Ordering::Relaxed);
+        let now = monotonic + OFFSET.load(Ordering::Relaxed);
         Self(now.try_into().unwrap_or(0))
     }
 

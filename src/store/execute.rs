@@ -35,6 +35,12 @@ impl<B: Batch> Execute<B> {
         Self(State::Done(Some(output)))
     }
 
+    /// Whether the results are there already, as those of embedded memory are.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_ready(&self) -> bool {
+        matches!(self.0, State::Done(Some(_)))
+    }
+
     /// The results if they are there already, as those of embedded memory are; else the future.
     #[cfg(feature = "cache")]
     pub(crate) fn into_ready(self) -> Result<B::Output, Self> {

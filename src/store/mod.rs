@@ -281,6 +281,17 @@ impl Store {
         }
     }
 
+    /// Embedded memory, if the store is that: it can be read without a batch, and so without
+    /// waiting.
+    #[cfg(feature = "cache")]
+    pub(in crate::store) fn embedded(&self) -> Option<&Memory> {
+        match &self.backend {
+            Backend::Memory(memory) => Some(memory),
+            #[cfg(feature = "redis")]
+            Backend::Redis(_) => None,
+        }
+    }
+
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
     }

@@ -1,9 +1,6 @@
 //! Every key name in one place: the application's prefix, the kind, the identifier.
 
-use std::{
-    fmt::{self, Write as _},
-    sync::Arc,
-};
+use std::{fmt, sync::Arc};
 
 /// A complete key, the same on embedded memory and on Redis.
 ///
@@ -61,21 +58,21 @@ impl Namespace {
     /// `{namespace}:rate_limit:{{subject}}:{policy}`: the limits of one subject share a slot.
     /// `subject` is a digest, never the raw address or API key.
     #[cfg(feature = "rate-limit")]
-    pub(crate) fn rate_limit(&self, subject: &impl fmt::Display, policy: &str) -> Key {
-        self.key(format_args!("rate_limit:{{{subject}}}:{policy}"))
+    pub(crate) fn rate_limit(&self, subject: &str, policy: &str) -> Key {
+        self.key(&["rate_limit:{", subject, "}:", policy])
     }
 
     /// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that
     /// the move from the old id to the new one is atomic on a cluster too.
     #[cfg(feature = "session")]
     pub(crate) fn session(&self, slot: &str, id_hash: &str) -> Key {
-        self.key(format_args!("session:{{{slot}}}:{id_hash}"))
+        self.key(&["session:{", slot, "}:", id_hash])
     }
 
     /// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
     #[cfg(feature = "cache")]
     pub(crate) fn cache(&self, primary: &str) -> Key {
-        self.key(format_args!("cache:{{{primary}}}"))
+        self.key(&["cache:{", primary, "}"])
     }
 
     /// `{namespace}:{prefix}:{id}`: a value of the key-value service, `user:42` for example.
@@ -83,19 +80,22 @@ impl Namespace {
     /// make a hash tag.
     #[cfg(feature = "key-value")]
     pub(crate) fn value(&self, prefix: &str, id: &impl fmt::Display) -> Key {
-        self.key(format_args!("{prefix}:{id}"))
+        self.key(&[prefix, ":", &id.to_string()])
     }
 
     /// `{namespace}:lease:{{value}}`: the announcement of a load, in the slot of its value.
     #[cfg(feature = "key-value")]
     pub(crate) fn lease(&self, value: &Key) -> Key {
-        self.key(format_args!("lease:{{{value}}}"))
+        self.key(&["lease:{", value.as_str(), "}"])
     }
 
-    pub(super) fn key(&self, rest: fmt::Arguments<'_>) -> Key {
-        // Room for a namespace, a kind and a digest or two; `format!` would grow step by step.
-        let mut key = String::with_capacity(128);
-        write!(key, "{}:{rest}", self.0).expect("a String takes what is written to it");
+    /// One allocation of the key's own length: a formatter would grow step by step.
+    pub(super) fn key(&self, parts: &[&str]) -> Key {
+        let length = parts.iter().map(|part| part.len()).sum::<usize>();
+        let mut key = String::with_capacity(self.0.len() + 1 + length);
+        key.push_str(&self.0);
+        key.push(':');
+        parts.iter().for_each(|part| key.push_str(part));
         Key(key.into_boxed_str())
     }
 }

@@ -48,7 +48,12 @@ impl StoredHead {
     /// That it may answer is for [`super::CachePolicy::reuse`] to say, or for a validation.
     pub(crate) fn answer(&self, request: &RequestHead<'_>, length: u64, now: u64) -> Answer {
         let mut headers = HeaderMap::clone(&self.headers);
-        headers.insert(header::AGE, HeaderValue::from(self.age(now)));
+        // For Age, Cache-Status and a length, at once.
+        headers.reserve(3);
+        let mut age = itoa::Buffer::new();
+        if let Ok(age) = HeaderValue::from_str(age.format(self.age(now))) {
+            headers.insert(header::AGE, age);
+        }
         if matches!(self.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
             if self.is_not_modified(request, now) {
                 return unmodified(headers);

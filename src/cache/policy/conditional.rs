@@ -14,13 +14,14 @@ pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, now:
     if request.headers.contains_key(header::IF_NONE_MATCH) {
         return is_listed(request.headers, response);
     }
+    // What the request says first: it mostly says nothing.
+    let Some(since) = since(request, now) else {
+        return false;
+    };
     let modified = response
         .get(header::LAST_MODIFIED)
         .and_then(|modified| date::parse(modified, now));
-    match (modified, since(request, now)) {
-        (Some(modified), Some(since)) => modified <= since,
-        _ => false,
-    }
+    modified.is_some_and(|modified| modified <= since)
 }
 
 impl StoredHead {
@@ -35,11 +36,7 @@ impl StoredHead {
         let by_date = !request.headers.contains_key(header::IF_NONE_MATCH)
             && !self.headers.contains_key(header::LAST_MODIFIED);
         let made = || date::parse(self.headers.get(header::DATE)?, now);
-        by_date
-            && match (made(), since(request, now)) {
-                (Some(made), Some(since)) => made <= since,
-                _ => false,
-            }
+        by_date && since(request, now).is_some_and(|since| made().is_some_and(|made| made <= since))
     }
 }
 

@@ -83,6 +83,11 @@ impl StoredHead {
         i64::from(self.validity.lifetime.unwrap_or(0)) - age
     }
 
+    /// When the response was received, in Unix milliseconds.
+    pub(crate) fn received(&self) -> u64 {
+        self.validity.response_time
+    }
+
     /// How new the response is: when the origin made it (`Date`, in Unix seconds) and, among the
     /// responses of one second, when it came (in Unix milliseconds). Of two responses to the same
     /// request the one with the greater pair is the newer one.

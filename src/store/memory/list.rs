@@ -139,6 +139,10 @@ impl<V> Slots<V> {
 
     /// Makes it the one that was used last in `region`.
     pub(super) fn move_to(&mut self, index: u32, region: Region) {
+        let is_there = self.get(index).is_some_and(|slot| slot.region == region);
+        if is_there && self.list(region).newest == index {
+            return;
+        }
         self.unlink(index);
         self.link(index, region);
     }

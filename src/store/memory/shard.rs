@@ -75,9 +75,11 @@ impl<V: Weigh> Shard<V> {
         budget: &Budget,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
     ) -> Result<R, StoreError> {
-        let mut live = self.take(key, hash, now);
+        let index = self.find_to_use(key, hash);
+        let mut live = self.take_at(index, now);
         let result = f(&mut live);
-        self.put(key, hash, now, budget, live).map(|()| result)
+        self.put_at(index, (key, hash), now, budget, live)
+            .map(|()| result)
     }
 
     /// As [`update`](Self::update), and not a use.
@@ -91,7 +93,8 @@ impl<V: Weigh> Shard<V> {
         let index = self.find(key, hash);
         let mut live = self.take_at(index, now);
         let result = f(&mut live);
-        self.put(key, hash, now, budget, live).map(|()| result)
+        self.put_at(index, (key, hash), now, budget, live)
+            .map(|()| result)
     }
 
     /// Takes the live value out; its slot stays for [`put`](Self::put).
@@ -113,21 +116,42 @@ impl<V: Weigh> Shard<V> {
         budget: &Budget,
         live: Option<Live<V>>,
     ) -> Result<(), StoreError> {
+        let index = self.find(key, hash);
+        self.put_at(index, (key, hash), now, budget, live)
+    }
+
+    /// As [`put`](Self::put), where it is known whether the key has a slot.
+    fn put_at(
+        &mut self,
+        index: Option<u32>,
+        (key, hash): (&Key, u64),
+        now: Timestamp,
+        budget: &Budget,
+        live: Option<Live<V>>,
+    ) -> Result<(), StoreError> {
+        let drop_slot = |shard: &mut Self| {
+            if let Some(index) = index {
+                shard.remove(index, budget);
+            }
+        };
         let Some(live) = live.filter(|live| live.expires_at > now) else {
-            self.drop_key(key, hash, budget);
+            drop_slot(self);
             return Ok(());
         };
         let weight = Self::OVERHEAD + heap(key.as_str().len()) + live.value.weight();
         if weight > budget.largest {
-            self.drop_key(key, hash, budget);
+            drop_slot(self);
             return Err(StoreError::NoRoom);
         }
-        match self.find(key, hash) {
+        match index {
             Some(index) => {
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.live = Some(live);
-                    budget.exchange(slot.weight, weight);
-                    self.slots.reweigh(index, weight);
+                    let before = slot.weight;
+                    if before != weight {
+                        budget.exchange(before, weight);
+                        self.slots.reweigh(index, weight);
+                    }
                 }
             }
             None => {
@@ -139,7 +163,7 @@ impl<V: Weigh> Shard<V> {
             }
         }
         // While there is room, all may stay.
-        while !budget.is_exceeded() && self.window_is_full(budget) {
+        while self.window_is_full(budget) && !budget.is_exceeded() {
             self.slots.move_to(self.slots.window.oldest, Region::Main);
         }
         Ok(())
@@ -149,12 +173,6 @@ impl<V: Weigh> Shard<V> {
         let slots = &self.slots;
         let hash_of = |index: &u32| slots.get(*index).map_or(0, |slot| slot.hash);
         self.index.insert_unique(hash, index, hash_of);
-    }
-
-    fn drop_key(&mut self, key: &Key, hash: u64, budget: &Budget) {
-        if let Some(index) = self.find(key, hash) {
-            self.remove(index, budget);
-        }
     }
 
     fn remove(&mut self, index: u32, budget: &Budget) {

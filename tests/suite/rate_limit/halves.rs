@@ -112,7 +112,7 @@ impl Halves {
         let level = |(limit, stored): (&Limit, &Option<State>)| limit.level(*stored, now);
         let (levels, cut): (Vec<_>, Vec<_>) = limits.iter().zip(&stored).map(level).unzip();
         let held: Vec<_> = limits.iter().copied().zip(levels.iter().copied()).collect();
-        let outcomes = algorithm::acquire(&held, cost);
+        let outcomes = algorithm::acquire(&held, cost).to_vec();
         for i in 0..limits.len() {
             if cost > 0 && (admitted(&outcomes) || cut[i]) {
                 let state = limits[i].state(outcomes[i].level, stored[i], now);

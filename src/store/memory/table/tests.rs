@@ -11,7 +11,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
 fn key(name: &str) -> Key {
-    Namespace::default().key(format_args!("{name}"))
+    Namespace::default().key(&[name])
 }
 
 fn set(

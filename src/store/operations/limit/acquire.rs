@@ -13,7 +13,7 @@ use crate::store::{
 };
 
 use super::{
-    algorithm::{self, Algorithm, Level, Limit, Outcome, State, Wait},
+    algorithm::{self, Algorithm, Level, Limit, Outcome, PerLimit, State, Wait},
     subject::Subject,
 };
 
@@ -105,32 +105,32 @@ impl Weigh for LimitState {
 
 impl Acquire {
     /// The outcomes for what was in use before the request.
-    fn outcomes(&self, levels: impl Iterator<Item = Level>) -> Vec<Outcome> {
+    fn outcomes(&self, levels: impl Iterator<Item = Level>) -> PerLimit<Outcome> {
         let limits = self.limits.iter().map(|named| named.limit);
-        let limits: Vec<_> = limits.zip(levels).collect();
+        let limits: PerLimit<_> = limits.zip(levels).collect();
         algorithm::acquire(&limits, self.cost)
     }
 }
 
 impl Operation for Acquire {
-    type Output = Vec<Outcome>;
+    type Output = PerLimit<Outcome>;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let key = self.names.rate_limit(&self.subject, "");
+        let key = self.names.rate_limit(self.subject.text().as_str(), "");
         memory.rate_limits.update(&key, now, |live| {
             // Under the lock, so that a thread that was held up before it does not turn the
             // clock back for what others have consumed meanwhile.
             let now = Timestamp::now().as_micros();
             let mut states = live.take().map(|live| live.value).unwrap_or_default();
             let level = |named: &NamedLimit| named.limit.level(states.get(named), now);
-            let (levels, cut): (Vec<_>, Vec<_>) = self.limits.iter().map(level).unzip();
-            let outcomes = self.outcomes(levels.into_iter());
+            let levels: PerLimit<_> = self.limits.iter().map(level).collect();
+            let outcomes = self.outcomes(levels.iter().map(|(level, _)| *level));
             let admitted = outcomes.iter().all(|outcome| outcome.wait == Wait::None);
             states
                 .0
                 .reserve_exact(self.limits.len().saturating_sub(states.0.len()));
-            for ((named, outcome), cut) in self.limits.iter().zip(&outcomes).zip(cut) {
-                if self.cost > 0 && (admitted || cut) {
+            for ((named, outcome), (_, cut)) in self.limits.iter().zip(&outcomes).zip(&levels) {
+                if self.cost > 0 && (admitted || *cut) {
                     let state = named.limit.state(outcome.level, states.get(named), now);
                     states.set(named, state);
                 }
@@ -149,7 +149,8 @@ impl Operation for Acquire {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let key = |named: &NamedLimit| self.names.rate_limit(&self.subject, &named.key_name);
+        let subject = self.subject.text();
+        let key = |named: &NamedLimit| self.names.rate_limit(subject.as_str(), &named.key_name);
         let keys: Vec<_> = self.limits.iter().map(key).collect();
         if let Some(limit) = self.only_whole() {
             let (charge, _) = limit.charge(self.cost);
@@ -192,7 +193,7 @@ impl Operation for Acquire {
             };
             Ok(Level { left, rest })
         };
-        let levels: Result<Vec<_>, StoreError> = self.limits.iter().map(level).collect();
+        let levels: Result<PerLimit<_>, StoreError> = self.limits.iter().map(level).collect();
         Ok(self.outcomes(levels?.into_iter()))
     }
 }

@@ -16,6 +16,8 @@
 //! changed quota keeps the fraction that is used: to the microsecond under GCRA, to the unit in
 //! a fixed window, and always rounded to the strict side.
 
+use smallvec::SmallVec;
+
 /// How a quota is enforced over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
@@ -287,18 +289,21 @@ fn greatest_common_divisor(a: u64, b: u64) -> u64 {
     }
 }
 
+/// Something for each limit of a layer, which mostly has one.
+pub(crate) type PerLimit<T> = SmallVec<[T; 1]>;
+
 /// What each limit says to a request of `cost`, which is taken of all of them or, if one has
 /// less left, of none. A cost of 0 looks and takes nothing.
-pub(crate) fn acquire(limits: &[(Limit, Level)], cost: u64) -> Vec<Outcome> {
-    let fits = |(limit, level): &(Limit, Level)| limit.wait(*level, cost) == Wait::None;
-    let admitted = limits.iter().all(fits);
-    let outcome = |&(limit, level): &(Limit, Level)| {
-        let wait = limit.wait(level, cost);
+pub(crate) fn acquire(limits: &[(Limit, Level)], cost: u64) -> PerLimit<Outcome> {
+    let wait = |(limit, level): &(Limit, Level)| limit.wait(*level, cost);
+    let waits: PerLimit<Wait> = limits.iter().map(wait).collect();
+    let admitted = waits.iter().all(|wait| *wait == Wait::None);
+    let outcome = |(&(limit, level), wait): (&(Limit, Level), Wait)| {
         let level = match admitted && cost > 0 {
             true => limit.charged(level, cost),
             false => level,
         };
         limit.outcome(level, wait)
     };
-    limits.iter().map(outcome).collect()
+    limits.iter().zip(waits).map(outcome).collect()
 }

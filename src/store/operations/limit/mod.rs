@@ -8,5 +8,5 @@ mod subject;
 pub(crate) use acquire::{ACQUIRE, ACQUIRE_ONE};
 pub(crate) use acquire::{Acquire, LimitState, NamedLimit};
 pub use algorithm::Algorithm;
-pub(crate) use algorithm::{Level, Limit, Outcome, Wait};
+pub(crate) use algorithm::{Level, Limit, Outcome, PerLimit, Wait};
 pub(crate) use subject::Subject;

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use base64::{display::Base64Display, prelude::BASE64_URL_SAFE_NO_PAD};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
-/// 128 bits of a keyed hash over what requests are counted by. Displayed as base64url.
+/// 128 bits of a keyed hash over what requests are counted by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Subject([u8; 16]);
 
@@ -14,14 +14,27 @@ impl Subject {
     }
 }
 
-impl fmt::Display for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Base64Display::new(&self.0, &BASE64_URL_SAFE_NO_PAD).fmt(f)
+/// A subject in base64url, as it stands in keys.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SubjectText([u8; 22]);
+
+impl Subject {
+    pub(crate) fn text(self) -> SubjectText {
+        let mut text = [0; 22];
+        let written = BASE64_URL_SAFE_NO_PAD.encode_slice(self.0, &mut text);
+        debug_assert_eq!(written, Ok(text.len()));
+        SubjectText(text)
+    }
+}
+
+impl SubjectText {
+    pub(crate) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).expect("base64url is ASCII")
     }
 }
 
 impl fmt::Debug for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Subject({self})")
+        write!(f, "Subject({})", self.text().as_str())
     }
 }

@@ -2,10 +2,13 @@
 
 use bytes::Bytes;
 
-use super::{Generation, Version};
+use super::{
+    Generation, Version,
+    set::{ResponseSet, StoredVariant},
+};
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, NextReply, Reply};
-use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
+use crate::store::{Key, Operation, Store, StoreError, Timestamp, memory::Memory};
 
 /// Reads the generation, the lists of `Vary` names and the named variants. One `HMGET`.
 #[derive(Debug)]
@@ -35,20 +38,44 @@ pub(crate) struct Stored {
     pub(crate) body: Bytes,
 }
 
+impl Lookup {
+    /// What is stored of the variant that `select` names by the list of `Vary` names, where it can
+    /// be read without waiting: on embedded memory, and where all variants go by one list, so that
+    /// it does not matter which lists the caller remembers. `None` says nothing: ask the store.
+    pub(crate) fn at_once(
+        store: &Store,
+        key: &Key,
+        now: Timestamp,
+        select: impl Fn(&str) -> Option<[u8; 32]>,
+    ) -> Option<Stored> {
+        let memory = store.embedded()?;
+        let find = |set: &ResponseSet| {
+            let [list] = &*set.vary else { return None };
+            let variant = select(list)?;
+            let variant = std::str::from_utf8(&variant).ok()?;
+            set.variant(variant, now).map(Stored::from)
+        };
+        memory.responses.get(key, now, |live| find(&live.value))?
+    }
+}
+
+impl From<&StoredVariant> for Stored {
+    fn from(found: &StoredVariant) -> Self {
+        Self {
+            version: Some(found.version),
+            head: found.head.clone(),
+            body: found.body.clone(),
+        }
+    }
+}
+
 impl Operation for Lookup {
     type Output = StoredVariants;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<StoredVariants, StoreError> {
         let found = memory.responses.get(&self.key, now, |live| {
             let set = &live.value;
-            let stored = |variant: &str| {
-                let found = set.variant(variant, now)?;
-                Some(Stored {
-                    version: Some(found.version),
-                    head: found.head.clone(),
-                    body: found.body.clone(),
-                })
-            };
+            let stored = |variant: &str| set.variant(variant, now).map(Stored::from);
             StoredVariants {
                 generation: set.generation.clone(),
                 vary: set.vary.clone(),

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Names a variant as it is stored at a time, head and body: a store that replaces one head of it
 /// says which one it has seen.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Version(u64);
 
 /// Which of two responses is newer: the greater `Date`, then the later time of receipt.

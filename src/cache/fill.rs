@@ -222,7 +222,7 @@ impl Fill {
         Poll::Pending
     }
 
-    /// The response of a fill that has ended well, to be stored: as good as found.
+    /// The response of a fill whose body is whole: as good as found.
     pub(super) fn found(&self) -> Option<Found> {
         let mut shared = self.lock();
         match &shared.stage {
@@ -253,10 +253,15 @@ impl Shared {
         }
     }
 
-    /// The whole body, if it has ended well and within the limit.
+    /// The whole body, if it is there and within the limit. It is once it is as long as its head
+    /// declares: its client may take it for ended then, before the inner service ends it.
     pub(super) fn whole(&mut self) -> Option<Bytes> {
-        let well = matches!(self.end, Some(Ok(()))) && !self.passing;
-        well.then(|| self.body.whole())
+        let is_whole = match (&self.end, &self.stage) {
+            (Some(result), _) => result.is_ok(),
+            (None, Stage::Answered(answered)) => answered.length == Some(self.body.end()),
+            (None, _) => false,
+        };
+        (is_whole && !self.passing).then(|| self.body.whole())
     }
 }
 

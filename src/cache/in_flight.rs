@@ -45,7 +45,7 @@ impl InFlight {
         self.fills.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The fill of the variant that a request selects: the newest one that has ended well, or
+    /// The fill of the variant that a request selects: the newest one that is whole, or
     /// else the one that is under way. To tell the variant takes a hash: it is asked for only
     /// where there is a fill.
     pub(super) fn get(
@@ -59,13 +59,13 @@ impl InFlight {
         let variant = variant();
         let fills = self.lock();
         let entries = fills.get(primary)?;
-        let ended = entries
+        let whole = entries
             .iter()
             .filter(|entry| entry.variant.as_ref() == Some(&variant))
             .filter_map(|entry| Some((entry.fill.found()?.head.recency(), &entry.fill)));
-        let newest = ended.max_by_key(|(recency, _)| *recency);
-        let ended = newest.map(|(_, fill)| fill.clone());
-        ended.or_else(|| joinable(entries, &variant))
+        let newest = whole.max_by_key(|(recency, _)| *recency);
+        let whole = newest.map(|(_, fill)| fill.clone());
+        whole.or_else(|| joinable(entries, &variant))
     }
 
     /// Joins the fill of this variant if it is one that the request `accepts`, or begins one.

@@ -110,6 +110,9 @@ where
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     received += data.len() as u64;
+                    if length.is_some_and(|length| received > length) {
+                        return Err("the body is longer than its head declares".into());
+                    }
                     if !data.is_empty() {
                         fill.push(&data, bounds.limit);
                     }
@@ -122,7 +125,7 @@ where
             },
             Some(Err(error)) => return Err(error.into().to_string().into()),
             None if length.is_some_and(|length| length != received) => {
-                return Err("the body is not as long as its head declares".into());
+                return Err("the body is shorter than its head declares".into());
             }
             None => return Ok(()),
         }

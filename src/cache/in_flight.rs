@@ -5,13 +5,33 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{fill::Fill, policy::Failure};
+use tokio::sync::Semaphore;
+
+use super::{fill::Fill, policy::Failure, room::Room};
 use crate::store::Key;
 
 /// The fills under way in this process, and those that the store does not have yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InFlight {
     fills: Mutex<HashMap<Key, Vec<Entry>>>,
+    /// The memory that their bodies take.
+    room: Arc<Room>,
+    /// Of those that nobody waits for, so many go on.
+    unattended: Semaphore,
+}
+
+/// Fills that may go on although nobody waits for them: who leaves at once costs the inner service
+/// no more than that.
+const UNATTENDED: usize = 256;
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self {
+            fills: Mutex::default(),
+            room: Arc::default(),
+            unattended: Semaphore::new(UNATTENDED),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -101,7 +121,7 @@ impl InFlight {
         primary: &Key,
         variant: Option<Box<str>>,
     ) -> Lead {
-        let fill = Arc::<Fill>::default();
+        let fill = Arc::new(Fill::within(&self.room));
         entries.push(Entry {
             joinable: variant.is_some(),
             variant,
@@ -139,6 +159,16 @@ impl Lead {
         let is_own = |entry: &Entry| Arc::ptr_eq(&entry.fill, &self.fill);
         let own = entries.iter().position(is_own)?;
         Some(f(entries, own))
+    }
+
+    /// Until nobody waits for the fill while too many others go on like that. Otherwise it goes
+    /// on, as one of them.
+    pub(super) async fn forsaken(&self) {
+        self.fill.deserted().await;
+        let permit = self.in_flight.unattended.try_acquire();
+        if let Ok(_permit) = permit {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The response is one to share, and of this variant, whatever was guessed: those who look

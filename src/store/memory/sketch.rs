@@ -6,7 +6,9 @@ use cmsketch::CMSketchU8;
 /// sketch whose counts are halved as time goes by. An estimate is never below the truth.
 #[derive(Debug)]
 pub(super) struct Sketch {
-    counts: CMSketchU8,
+    width: usize,
+    /// Made by the first count: a table that is not used takes no memory.
+    counts: Option<CMSketchU8>,
     /// Counted since they were halved last.
     additions: usize,
 }
@@ -18,30 +20,34 @@ const LEAST_WIDTH: usize = 64;
 impl Sketch {
     /// A sketch of about `bytes`.
     pub(super) fn within(bytes: usize) -> Self {
-        let width = (bytes / ROWS).max(LEAST_WIDTH);
         Self {
-            // The crate's measures for this width and these rows.
-            counts: CMSketchU8::new(2.0 / width as f64, 0.9),
+            width: (bytes / ROWS).max(LEAST_WIDTH),
+            counts: None,
             additions: 0,
         }
     }
 
+    /// What it takes once it is used.
     pub(super) fn bytes(&self) -> usize {
-        self.counts.width() * self.counts.depth()
+        self.width * ROWS
     }
 
     pub(super) fn count(&mut self, hash: u64) {
-        self.counts.inc(hash);
+        // The crate's measures for this width and these rows.
+        let new = || CMSketchU8::new(2.0 / self.width as f64, 0.9);
+        let counts = self.counts.get_or_insert_with(new);
+        counts.inc(hash);
         self.additions += 1;
         // So few a period that a key which was seen once meets only a counter in two taken.
-        if self.additions > self.counts.width() / 2 {
+        if self.additions > self.width / 2 {
             self.additions = 0;
-            self.counts.halve();
+            counts.halve();
         }
     }
 
     pub(super) fn estimate(&self, hash: u64) -> u8 {
-        self.counts.estimate(hash)
+        let counts = self.counts.as_ref();
+        counts.map_or(0, |counts| counts.estimate(hash))
     }
 }
 
@@ -50,6 +56,19 @@ mod tests {
     use std::hash::{BuildHasher, RandomState};
 
     use super::*;
+
+    #[test]
+    fn a_sketch_takes_no_memory_until_it_counts_and_then_what_it_says() {
+        for bytes in [0, 1000, 16 << 10, 256 << 10] {
+            let mut sketch = Sketch::within(bytes);
+            assert!(sketch.estimate(1) == 0 && sketch.counts.is_none());
+            sketch.count(1);
+            assert_eq!(sketch.estimate(1), 1);
+            let counts = sketch.counts.as_ref().unwrap();
+            let taken = counts.width() * counts.depth();
+            assert!(taken.abs_diff(sketch.bytes()) <= ROWS, "{bytes}: {taken}");
+        }
+    }
 
     #[test]
     fn a_frequent_key_is_told_from_those_seen_once_and_is_forgotten_when_it_is_no_longer_asked_for()

@@ -100,10 +100,7 @@ where
                 *storing = None;
             }
         }
-        if poll_fn(|cx| fill.poll_room(&bounds, cx))
-            .await
-            .is_none()
-        {
+        if poll_fn(|cx| fill.poll_room(&bounds, cx)).await.is_none() {
             return Err(FORSAKEN.into());
         }
         let patience = match kept {

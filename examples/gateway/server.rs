@@ -15,6 +15,10 @@ use crate::{client::Client, common::Bound, gateway::Gateway};
 /// How long a connection that was asked to end may take without a request.
 const FAREWELL: Duration = Duration::from_secs(1);
 
+/// What may wait for a client that does not read, and the longest head of an HTTP/1.1 request. hyper's
+/// own 400 KiB are a lot for a thousand such clients.
+const BUFFER: usize = 64 << 10;
+
 /// `under_way` holds the tunnels, and here the connections too; they have `drain` to end once the
 /// program is told to stop.
 pub async fn run(bound: Bound, gateway: Gateway, under_way: TaskTracker, drain: Duration) {
@@ -55,8 +59,12 @@ async fn serve(stream: TcpStream, peer: SocketAddr, gateway: Gateway, stop: Canc
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(idle);
-    builder.http2().timer(TokioTimer::new());
+        .header_read_timeout(idle)
+        .max_buf_size(BUFFER);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_send_buf_size(BUFFER);
     let mut connection =
         pin!(builder.serve_connection_with_upgrades(TokioIo::new(client.watch(stream)), service));
     let ended = tokio::select! {

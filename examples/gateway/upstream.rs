@@ -32,6 +32,9 @@ use crate::{
 /// request does not meet a closing connection.
 const POOL_IDLE: Duration = Duration::from_secs(4);
 
+/// What is read ahead of a client that is slow, and the longest head of a response.
+const BUFFER: usize = 128 << 10;
+
 /// How long the upstream server may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
@@ -104,6 +107,7 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(BUFFER)
             .build(connector);
         Self {
             client,

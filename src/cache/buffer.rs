@@ -41,6 +41,11 @@ impl Buffer {
         self.end
     }
 
+    /// How many bytes are kept.
+    pub(super) fn held(&self) -> u64 {
+        self.end - self.start
+    }
+
     pub(super) fn push(&mut self, chunk: &[u8]) {
         if self.tail.len() + chunk.len() > BLOCK {
             self.close_tail();

@@ -1,11 +1,11 @@
 //! One call of the inner service, and again if its answer does not fit what is stored.
 
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::pin::pin;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 use http_body::Body;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use tower_service::Service;
 use tracing::Instrument as _;
 
@@ -14,6 +14,7 @@ use super::{
     future::ready_and_call,
     lookup::Found,
     policy::{Failure, completion_request, make_unconditional, validation_request},
+    pump::unless,
     state::now,
     storing::Storing,
     verdict::{Outcome, Times, Verdict},
@@ -63,11 +64,13 @@ where
     pub(super) async fn shared(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let (mut answer, answered) = tokio::sync::oneshot::channel();
         let lease = self.verdict.state.options.fill_lease;
+        let (lead, lapse) = (self.verdict.lead.clone(), Instant::now() + lease);
         let task = async move {
-            // Once nobody else waits any longer, it depends on its client.
+            // It depends on its client once the others may not wait any longer, or are not there
+            // and too many go on without a client.
             let forsaken = async {
-                sleep(lease).await;
                 answer.closed().await;
+                drop(timeout_at(lapse, lead.forsaken()).await);
             };
             match unless(forsaken, self.run()).await {
                 None => {}
@@ -104,6 +107,8 @@ where
     /// No client waits for the response.
     pub(super) async fn unattended(self) {
         let lease = self.verdict.state.options.fill_lease;
+        // There is at most one for each stored response: these may go on, however many there are.
+        let _present = self.verdict.lead.fill().attend();
         if let Ok(Ok((response, Some(rest)))) = timeout(lease, self.run()).await {
             drop(response);
             rest.await;
@@ -194,14 +199,4 @@ where
         }
         Request::from_parts(parts, body)
     }
-}
-
-/// The output of `future`, unless `end` comes first.
-async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::Output> {
-    let (mut end, mut future) = (pin!(end), pin!(future));
-    poll_fn(|cx| match future.as_mut().poll(cx) {
-        Poll::Ready(output) => Poll::Ready(Some(output)),
-        Poll::Pending => end.as_mut().poll(cx).map(|_| None),
-    })
-    .await
 }

@@ -7,6 +7,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    future::poll_fn,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
@@ -18,6 +19,8 @@ use super::{
     buffer::Buffer,
     lookup::Found,
     policy::{Failure, StoredHead},
+    pump::Bounds,
+    room::{Room, Share},
     state::now,
 };
 use crate::store::operations::response::{Generation, Version};
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     /// What the store has announced it under, and will know it by; once it has.
     announced: Option<(Generation, Version)>,
     pub(super) body: Buffer,
+    /// The memory that the body takes.
+    share: Share,
     /// The body is only passed on to those who read it: it has outgrown the limit or its lease.
     pub(super) passing: bool,
     pub(super) trailers: Option<HeaderMap>,
@@ -47,7 +52,12 @@ pub(super) struct Shared {
     /// The task that waits for its readers.
     pub(super) writer: Option<Waker>,
     pub(super) places: u64,
+    /// How many have a place.
+    pub(super) present: usize,
 }
+
+/// How far a body that is only passed on is read ahead of its client.
+const AHEAD: u64 = 64 << 10;
 
 /// What is known of the response.
 #[derive(Default, Clone)]
@@ -84,6 +94,18 @@ impl Default for Fill {
 }
 
 impl Fill {
+    /// A fill whose body takes its memory of `room`.
+    pub(super) fn within(room: &Arc<Room>) -> Self {
+        let shared = Shared {
+            share: Share::of(room),
+            ..Shared::default()
+        };
+        Self {
+            shared: Mutex::new(shared),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -166,14 +188,23 @@ impl Fill {
         });
     }
 
-    /// Takes in a chunk. Once more than `limit` bytes came, the body is only passed on.
-    pub(super) fn push(&self, chunk: &[u8], limit: u64) {
+    /// Takes in a chunk. Once more came than is kept, or there is no memory left for what is kept
+    /// of all bodies, the body is only passed on.
+    pub(super) fn push(&self, chunk: &[u8], bounds: &Bounds) {
         self.change(|shared| {
             shared.body.push(chunk);
-            if shared.body.end() > limit {
+            shared.share.set(shared.body.held());
+            if shared.body.end() > bounds.limit || shared.share.is_beyond(bounds.memory) {
                 shared.pass_on();
             }
         });
+    }
+
+    /// Puts down that `bytes` are held for this fill beside its body; whether there is memory left.
+    pub(super) fn hold(&self, bytes: u64, bounds: &Bounds) -> bool {
+        let mut shared = self.lock();
+        shared.share.set(bytes);
+        !shared.share.is_beyond(bounds.memory)
     }
 
     /// From now on the body is only passed on to those who read it already.
@@ -202,8 +233,8 @@ impl Fill {
     /// Whether the next chunk may be fetched: always while the body is kept, later only at the
     /// pace of its own client or, when that is gone, of the fastest of the others. `None` when
     /// nobody reads it.
-    pub(super) fn poll_room(&self, limit: u64, cx: &mut Context<'_>) -> Poll<Option<()>> {
-        let mut shared = self.lock();
+    pub(super) fn poll_room(&self, bounds: &Bounds, cx: &mut Context<'_>) -> Poll<Option<()>> {
+        let shared = &mut *self.lock();
         if !shared.passing {
             return Poll::Ready(Some(()));
         }
@@ -212,17 +243,36 @@ impl Fill {
             return Poll::Ready(None);
         };
         let slowest = shared.readers.values().min().copied().unwrap_or(pace);
+        // Without memory left, a chunk at a time, and little for those who have fallen behind.
+        let (ahead, behind) = match shared.share.is_beyond(bounds.memory) {
+            true => (1, bounds.limit.min(AHEAD)),
+            false => (bounds.limit.clamp(1, AHEAD), bounds.limit),
+        };
         shared
             .body
-            .drop_before(slowest.max(pace.saturating_sub(limit)));
-        if shared.body.end() - pace < limit.max(1) {
+            .drop_before(slowest.max(pace.saturating_sub(behind)));
+        shared.share.set(shared.body.held());
+        if shared.body.end() - pace < ahead {
             return Poll::Ready(Some(()));
         }
         shared.writer = Some(cx.waker().clone());
         Poll::Pending
     }
 
-    /// The response of a fill that has ended well, to be stored: as good as found.
+    /// Until nobody waits for it or reads it. For the task that writes.
+    pub(super) async fn deserted(&self) {
+        poll_fn(|cx| {
+            let mut shared = self.lock();
+            if shared.present == 0 {
+                return Poll::Ready(());
+            }
+            shared.writer = Some(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// The response of a fill whose body is whole: as good as found.
     pub(super) fn found(&self) -> Option<Found> {
         let mut shared = self.lock();
         match &shared.stage {
@@ -253,10 +303,15 @@ impl Shared {
         }
     }
 
-    /// The whole body, if it has ended well and within the limit.
+    /// The whole body, if it is there and within the limit. It is once it is as long as its head
+    /// declares: its client may take it for ended then, before the inner service ends it.
     pub(super) fn whole(&mut self) -> Option<Bytes> {
-        let well = matches!(self.end, Some(Ok(()))) && !self.passing;
-        well.then(|| self.body.whole())
+        let is_whole = match (&self.end, &self.stage) {
+            (Some(result), _) => result.is_ok(),
+            (None, Stage::Answered(answered)) => answered.length == Some(self.body.end()),
+            (None, _) => false,
+        };
+        (is_whole && !self.passing).then(|| self.body.whole())
     }
 }
 

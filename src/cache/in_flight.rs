@@ -5,13 +5,33 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{fill::Fill, policy::Failure};
+use tokio::sync::Semaphore;
+
+use super::{fill::Fill, policy::Failure, room::Room};
 use crate::store::Key;
 
 /// The fills under way in this process, and those that the store does not have yet.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct InFlight {
     fills: Mutex<HashMap<Key, Vec<Entry>>>,
+    /// The memory that their bodies take.
+    room: Arc<Room>,
+    /// Of those that nobody waits for, so many go on.
+    unattended: Semaphore,
+}
+
+/// Fills that may go on although nobody waits for them: who leaves at once costs the inner service
+/// no more than that.
+const UNATTENDED: usize = 256;
+
+impl Default for InFlight {
+    fn default() -> Self {
+        Self {
+            fills: Mutex::default(),
+            room: Arc::default(),
+            unattended: Semaphore::new(UNATTENDED),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -51,7 +71,7 @@ impl InFlight {
         fills.is_empty() || !fills.contains_key(primary)
     }
 
-    /// The fill of the variant that a request selects: the newest one that has ended well, or
+    /// The fill of the variant that a request selects: the newest one that is whole, or
     /// else the one that is under way. To tell the variant takes a hash: it is asked for only
     /// where there is a fill.
     pub(super) fn get(
@@ -65,13 +85,13 @@ impl InFlight {
         let variant = variant();
         let fills = self.lock();
         let entries = fills.get(primary)?;
-        let ended = entries
+        let whole = entries
             .iter()
             .filter(|entry| entry.variant.as_ref() == Some(&variant))
             .filter_map(|entry| Some((entry.fill.found()?.head.recency(), &entry.fill)));
-        let newest = ended.max_by_key(|(recency, _)| *recency);
-        let ended = newest.map(|(_, fill)| fill.clone());
-        ended.or_else(|| joinable(entries, &variant))
+        let newest = whole.max_by_key(|(recency, _)| *recency);
+        let whole = newest.map(|(_, fill)| fill.clone());
+        whole.or_else(|| joinable(entries, &variant))
     }
 
     /// Joins the fill of this variant if it is one that the request `accepts`, or begins one.
@@ -107,7 +127,7 @@ impl InFlight {
         primary: &Key,
         variant: Option<Box<str>>,
     ) -> Lead {
-        let fill = Arc::<Fill>::default();
+        let fill = Arc::new(Fill::within(&self.room));
         entries.push(Entry {
             joinable: variant.is_some(),
             variant,
@@ -145,6 +165,16 @@ impl Lead {
         let is_own = |entry: &Entry| Arc::ptr_eq(&entry.fill, &self.fill);
         let own = entries.iter().position(is_own)?;
         Some(f(entries, own))
+    }
+
+    /// Until nobody waits for the fill while too many others go on like that. Otherwise it goes
+    /// on, as one of them.
+    pub(super) async fn forsaken(&self) {
+        self.fill.deserted().await;
+        let permit = self.in_flight.unattended.try_acquire();
+        if let Ok(_permit) = permit {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The response is one to share, and of this variant, whatever was guessed: those who look

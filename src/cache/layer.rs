@@ -76,7 +76,8 @@ impl CacheLayer {
     }
 
     /// Sets the longest body that is stored, in bytes. A longer one passes whole and unstored.
-    /// Default 1 MiB. Up to so many bytes are held in memory for each response being stored.
+    /// Default 1 MiB. Up to so many bytes are held in memory for each response being stored, and for
+    /// all of them together 64 MiB, or four times this if that is more.
     #[must_use]
     pub fn with_max_body(mut self, bytes: u64) -> Self {
         self.options.max_body = bytes;

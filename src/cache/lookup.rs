@@ -183,7 +183,8 @@ impl State {
     /// What the store has of these variants, unless an invalidation of it is pending.
     async fn read(&self, key: &Key, variants: Vec<Box<str>>) -> Result<StoredVariants, NoLookup> {
         let hidden = || self.invalidations.hidden(key);
-        if hidden() == Some(Hidden::UntilTaken) {
+        let before = hidden();
+        if before == Some(Hidden::UntilTaken) {
             return Err(NoLookup::InvalidationPending);
         }
         let lookup = Lookup {
@@ -198,8 +199,10 @@ impl State {
             }) => StoredVariants::default(),
             reply => reply?,
         };
-        // Asked after the reply: it may have become out of date, or be that of another server.
-        match hidden() {
+        // Asked again after the reply: it may have become out of date, or be that of another server.
+        // And if an invalidation was on its way before, the lookup may have overtaken it on another
+        // connection.
+        match hidden().or(before) {
             None => Ok(reply),
             Some(Hidden::ForNow) => Ok(StoredVariants {
                 generation: reply.generation,

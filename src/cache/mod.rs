@@ -49,7 +49,8 @@
 //!   or 504, and for an error of the inner service.
 //! - **Invalidated** (§4.4): an unsafe method that succeeds removes all variants of its URI and
 //!   of `Location` and `Content-Location` on the same origin, and a fill that is under way then
-//!   is not stored, in whatever process it is. A response that may not be stored removes the one
+//!   is not stored, in whatever process it is. So does one that gets an error of the inner service
+//!   in place of a response, with its own URI: what it did is not known. A response that may not be stored removes the one
 //!   that it supersedes: a 2xx, 300, 301, 308, 404, 410 or 451, since these say what the resource
 //!   is now. What is about the request (400, 401, 403, 405, 406, 412, 429 and all other 4xx), a
 //!   temporary redirection or a 5xx removes nothing, and does not replace what is fresh.
@@ -90,6 +91,15 @@
 //!
 //! The client's own conditions reach the inner service when its answer is for that client only:
 //! for a URI that is known not to be stored, and with `Authorization`, `Range` or `no-store`.
+//!
+//! # What requests can take of this process
+//!
+//! - The bodies under way, whether they are being stored or shared, take 64 MiB together, or four
+//!   times [`with_max_body`](CacheLayer::with_max_body) if that is more; on embedded memory at most
+//!   a quarter of what responses may take. Once that is used up, further ones are only passed on, at
+//!   the pace of their clients.
+//! - A fill whose clients have all left goes on to its end, up to 256 of them. One more ends with
+//!   its last client, as a request without a cache does.
 //!
 //! # Invalidations are not lost
 //!
@@ -190,6 +200,7 @@ mod pump;
 mod reader;
 mod refusal;
 mod request_body;
+mod room;
 mod serve;
 mod service;
 mod state;

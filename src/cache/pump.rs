@@ -4,6 +4,7 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     sync::Arc,
+    task::Poll,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     body::BoxError,
+    fill::Fill,
     in_flight::Lead,
     policy::{Piece, StoredHead},
     storing::Storing,
@@ -35,6 +37,8 @@ pub(super) struct Pump<B> {
 pub(super) struct Bounds {
     /// The longest body that is kept.
     pub(super) limit: u64,
+    /// Bytes that all bodies under way may take together.
+    pub(super) memory: u64,
     /// When the announcement lapses.
     pub(super) lapse: Instant,
     /// How long nothing may come.
@@ -56,12 +60,17 @@ where
             bounds,
         } = self;
         let fill = lead.fill();
-        fill.end(receive(pin!(body), &lead, &mut storing, length, bounds).await);
+        let body = pin!(body);
+        let receiving = receive(body, &lead, &mut storing, length, bounds);
+        let received = unless(lead.forsaken(), receiving).await;
+        fill.end(received.unwrap_or_else(|| Err(FORSAKEN.into())));
         if let (Some(storing), Some(found)) = (storing, fill.found()) {
             storing.store(&head, found.body).await;
         }
     }
 }
+
+const FORSAKEN: &str = "its clients have gone away";
 
 /// Receives the body to its end, which has to be the declared one. Once it has outgrown its bounds
 /// it is for those only who read it already, and it is not stored.
@@ -91,11 +100,8 @@ where
                 *storing = None;
             }
         }
-        if poll_fn(|cx| fill.poll_room(bounds.limit, cx))
-            .await
-            .is_none()
-        {
-            return Err("its clients have gone away".into());
+        if poll_fn(|cx| fill.poll_room(&bounds, cx)).await.is_none() {
+            return Err(FORSAKEN.into());
         }
         let patience = match kept {
             true => bounds.idle.min(bounds.lapse.duration_since(Instant::now())),
@@ -110,8 +116,11 @@ where
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(data) => {
                     received += data.len() as u64;
+                    if length.is_some_and(|length| received > length) {
+                        return Err("the body is longer than its head declares".into());
+                    }
                     if !data.is_empty() {
-                        fill.push(&data, bounds.limit);
+                        fill.push(&data, &bounds);
                     }
                 }
                 Err(frame) => {
@@ -122,7 +131,7 @@ where
             },
             Some(Err(error)) => return Err(error.into().to_string().into()),
             None if length.is_some_and(|length| length != received) => {
-                return Err("the body is not as long as its head declares".into());
+                return Err("the body is shorter than its head declares".into());
             }
             None => return Ok(()),
         }
@@ -139,15 +148,30 @@ async fn next<B: Body>(
     frame.map_err(|_| "nothing of the body came for too long")
 }
 
-/// The whole body, if it keeps within the bounds and comes to its end.
-pub(super) async fn collect<B: Body<Data = Bytes>>(body: B, bounds: Bounds) -> Option<Bytes> {
+/// The output of `future`, unless `end` comes first.
+pub(super) async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::Output> {
+    let (mut end, mut future) = (pin!(end), pin!(future));
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => end.as_mut().poll(cx).map(|_| None),
+    })
+    .await
+}
+
+/// The whole body, for a fill, if it keeps within the bounds and comes to its end.
+pub(super) async fn collect<B>(body: B, fill: &Fill, bounds: Bounds) -> Option<Bytes>
+where
+    B: Body<Data = Bytes>,
+{
     let mut body = pin!(body);
     let mut whole = BytesMut::new();
     while let Some(frame) = next(body.as_mut(), bounds.idle).await.ok()? {
         if let Ok(data) = frame.ok()?.into_data() {
             whole.extend_from_slice(&data);
         }
-        if whole.len() as u64 > bounds.limit || Instant::now() >= bounds.lapse {
+        let length = whole.len() as u64;
+        let is_beyond = length > bounds.limit || !fill.hold(length, &bounds);
+        if is_beyond || Instant::now() >= bounds.lapse {
             return None;
         }
     }

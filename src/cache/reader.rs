@@ -19,7 +19,7 @@ use super::{
 };
 
 /// A place among those who wait for a fill. Whoever leaves gives it up, and nothing is left of it.
-struct Place {
+pub(super) struct Place {
     fill: Arc<Fill>,
     number: u64,
 }
@@ -27,6 +27,7 @@ struct Place {
 impl Place {
     fn new(fill: &Arc<Fill>, shared: &mut Shared) -> Self {
         shared.places += 1;
+        shared.present += 1;
         Self {
             fill: fill.clone(),
             number: shared.places,
@@ -43,7 +44,8 @@ impl Drop for Place {
         let (waker, writer) = {
             let mut shared = self.fill.lock();
             shared.readers.remove(&self.number);
-            // Somebody else may set the pace now.
+            shared.present -= 1;
+            // Somebody else may set the pace now, or nobody is left.
             (shared.waiting.remove(&self.number), shared.writer.take())
         };
         drop(waker);
@@ -117,6 +119,11 @@ impl Fill {
             })
         })
         .await
+    }
+
+    /// A place for whoever fetches it without a client.
+    pub(super) fn attend(self: &Arc<Self>) -> Place {
+        Place::new(self, &mut self.lock())
     }
 
     /// The reader of the client that it is fetched for: it sets the pace of a body that is only
@@ -214,6 +221,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
+    use crate::cache::pump::Bounds;
 
     fn places(fill: &Fill) -> (usize, usize) {
         let shared = fill.lock();
@@ -231,14 +239,20 @@ mod tests {
             assert!(waiting.as_mut().poll(&mut cx).is_pending());
             assert_eq!(places(&fill), (1, 0));
         }
-        assert_eq!(places(&fill), (0, 0));
+        assert_eq!((places(&fill), fill.lock().present), ((0, 0), 0));
     }
 
     #[test]
     fn ten_thousand_that_read_a_body_and_leave_leave_nothing() {
         let fill = Arc::<Fill>::default();
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        fill.push(b"first", 100);
+        let bounds = Bounds {
+            limit: 100,
+            memory: 100,
+            lapse: tokio::time::Instant::now(),
+            idle: std::time::Duration::ZERO,
+        };
+        fill.push(b"first", &bounds);
         for _ in 0..10_000 {
             let mut reader = fill.leader(None);
             assert!(reader.poll_frame(&mut cx).is_ready());

@@ -62,12 +62,12 @@ where
                 (Err(Forward::Miss), Some(error.detail()))
             }
         };
-        // What has ended well is on its way into the store, and as good as stored.
-        let ended = under_way.as_ref().and_then(|fill| fill.found());
-        if let Some(ended) = ended {
-            let is_older = |stored: &Found| stored.head.recency() > ended.head.recency();
+        // What is whole is on its way into the store, and as good as stored.
+        let whole = under_way.as_ref().and_then(|fill| fill.found());
+        if let Some(whole) = whole {
+            let is_older = |stored: &Found| stored.head.recency() > whole.head.recency();
             if !found.as_ref().is_ok_and(is_older) {
-                found = Ok(ended);
+                found = Ok(whole);
             }
             under_way = None;
         }

@@ -111,6 +111,14 @@ impl State {
             .min(room.saturating_sub(head.size() as u64 + BESIDE))
     }
 
+    /// Bytes that the bodies of all responses under way may take together. On embedded memory a
+    /// part of what the responses there take.
+    pub(super) fn memory_of_fills(&self) -> u64 {
+        const LEAST: u64 = 64 << 20;
+        let memory = LEAST.max(self.options.max_body.saturating_mul(4));
+        memory.min(self.store.largest_response())
+    }
+
     /// Takes what is stored of `targets` on the request's origin out of the store.
     pub(super) fn invalidate_targets(
         &self,

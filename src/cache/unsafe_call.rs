@@ -58,14 +58,9 @@ impl<B: Send + 'static, E: Send + 'static> UnsafeCall<B, E> {
                 poll_fn(|cx| inner.poll_ready(cx)).await?;
                 has_begun.store(true, Ordering::Relaxed);
                 let outcome = Outcome::unknown(&pass.state, &parts);
-                let result = inner.call(Request::from_parts(parts, body)).await;
-                let response = match result {
-                    Ok(response) => response.map(CacheBody::inner),
-                    Err(error) => {
-                        outcome.failed();
-                        return Err(error);
-                    }
-                };
+                // An error is no outcome: the connection may be lost after all was done.
+                let response = inner.call(Request::from_parts(parts, body)).await?;
+                let response = response.map(CacheBody::inner);
                 if let Some(invalidating) = outcome.known(&response) {
                     invalidating.await;
                 }
@@ -121,7 +116,8 @@ impl<B, E> Drop for UnsafeCall<B, E> {
 }
 
 /// What an unsafe request has done; until its response is there, that is unknown. Dropped like
-/// that, it invalidates the request's own URI.
+/// that, by a client that leaves or an inner service that fails, it invalidates the request's own
+/// URI.
 struct Outcome {
     state: Arc<State>,
     /// `None` once it is known.
@@ -143,11 +139,6 @@ impl Outcome {
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let targets = invalidated(&head, response.status(), response.headers());
         (!targets.is_empty()).then(|| self.state.invalidate_targets(&parts, &targets))
-    }
-
-    /// An error of the inner service invalidates as little as an error status does.
-    fn failed(mut self) {
-        self.parts = None;
     }
 }
 

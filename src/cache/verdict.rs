@@ -158,7 +158,7 @@ impl Verdict {
     {
         let (parts, body) = response.into_parts();
         let bounds = self.bounds(times, self.state.options.max_body);
-        let rest = collect(body, bounds).await;
+        let rest = collect(body, self.lead.fill(), bounds).await;
         let combined = rest.and_then(|rest| {
             let head = times.head(parts.status, &parts.headers);
             let (stored, new) = (found.body.len() as u64, rest.len() as u64);
@@ -285,6 +285,7 @@ impl Verdict {
         let passed = Duration::from_millis(times.answered.saturating_sub(times.asked));
         Bounds {
             limit,
+            memory: self.state.memory_of_fills(),
             lapse: Instant::now() + options.fill_lease.saturating_sub(passed),
             idle: options.body_idle,
         }

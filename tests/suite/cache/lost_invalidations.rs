@@ -22,6 +22,7 @@ on_both_stores!(
     what_a_post_without_a_client_answers_decides,
     a_page_that_is_fetched_while_a_post_without_a_client_runs_is_gone_after_it,
     a_post_that_never_began_invalidates_nothing,
+    a_post_that_gets_no_answer_takes_its_own_page_along,
 );
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=600");
@@ -276,4 +277,27 @@ async fn a_post_that_never_began_invalidates_nothing(stand: Stand) {
     drop(slow.site.open(request("POST", "/", &[])));
     tokio::time::sleep(Duration::from_millis(50)).await;
     assert!(slow.site.get("/").await.is_hit());
+}
+
+async fn a_post_that_gets_no_answer_takes_its_own_page_along(stand: Stand) {
+    let version = Arc::<AtomicUsize>::default();
+    let site = stand.site(move |request: Request<String>| {
+        let number = version.load(Ordering::SeqCst);
+        let answer = match (request.method(), request.uri().path()) {
+            (&Method::POST, _) => {
+                // It is done, and then the connection is lost.
+                version.fetch_add(1, Ordering::SeqCst);
+                Err(std::io::ErrorKind::ConnectionReset.into())
+            }
+            _ => Ok(ok(&[FRESH], number.to_string())),
+        };
+        async { answer }
+    });
+    for path in ["/", "/other"] {
+        site.get(path).await;
+        assert!(site.get(path).await.is_hit());
+    }
+    site.open(request("POST", "/", &[])).await.unwrap_err();
+    assert_eq!(site.get("/").await.body, "1");
+    assert!(site.get("/other").await.is_hit());
 }

@@ -7,6 +7,7 @@ mod contract;
 mod cost;
 mod differential;
 mod failure;
+mod floods;
 mod healing;
 mod incoming;
 mod invalidation;

@@ -22,6 +22,8 @@ on_both_stores!(
     a_stream_outgrows_the_cache_at_the_pace_of_its_first_client,
     a_stream_goes_on_at_the_pace_of_the_fastest_once_its_first_client_left,
     a_client_that_falls_behind_a_stream_sees_an_error,
+    a_response_can_be_reused_once_its_client_has_the_declared_length,
+    a_body_longer_than_declared_is_not_kept,
 );
 
 const FRESH: (&str, &str) = ("cache-control", "max-age=60");
@@ -131,4 +133,63 @@ async fn a_client_that_falls_behind_a_stream_sees_an_error(stand: Stand) {
     send(sender, 100);
     assert_eq!(read(&mut first, 100 * CHUNK).await.len(), 100 * CHUNK);
     Reply::of(slow).await.unwrap_err();
+}
+
+async fn a_response_can_be_reused_once_its_client_has_the_declared_length(stand: Stand) {
+    let (mut sender, streamed) = body::stream();
+    let streamed = Mutex::new(Some(streamed));
+    let site = stand.site(move |_| {
+        let lines = [
+            ("cache-control", "max-age=1, stale-if-error=60"),
+            ("content-length", "4"),
+        ];
+        let answer = match streamed.lock().unwrap().take() {
+            Some(body) => Ok(with(&lines, body)),
+            None => Err(std::io::ErrorKind::ConnectionRefused.into()),
+        };
+        async { answer }
+    });
+    let mut first = open(&site).await;
+    sender.send_data("page".into()).await.unwrap();
+    assert_eq!(read(&mut first, 4).await, b"page");
+    // The origin has yet to end the body.
+    let second = site.get("/").await;
+    assert_eq!((&*second.body, second.is_hit()), ("page", true));
+    // On Redis not by the stand, which waits until something is stored.
+    if stand.is_redis() {
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(2)).await;
+        tokio::time::resume();
+    } else {
+        stand.advance(Duration::from_secs(2)).await;
+    }
+    let third = site.get("/").await;
+    assert_eq!((third.status, &*third.body), (200, "page"));
+    let status = third.cache_status();
+    assert!(status.contains("detail=stale-if-error"), "{status}");
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("x-end", "yes".parse().unwrap());
+    sender.send_trailers(trailers).await.unwrap();
+    drop(sender);
+    let rest = first.into_body().collect().await.unwrap();
+    assert_eq!(rest.trailers().unwrap()["x-end"], "yes");
+}
+
+async fn a_body_longer_than_declared_is_not_kept(stand: Stand) {
+    let (mut sender, streamed) = body::stream();
+    let streamed = Mutex::new(Some(streamed));
+    let site = stand.site(move |_| {
+        let response = match streamed.lock().unwrap().take() {
+            Some(body) => with(&[FRESH, ("content-length", "4")], body),
+            None => ok(&[FRESH], "later"),
+        };
+        async { Ok(response) }
+    });
+    let mut first = open(&site).await;
+    sender.send_data("pag".into()).await.unwrap();
+    assert_eq!(read(&mut first, 3).await, b"pag");
+    sender.send_data("e and more".into()).await.unwrap();
+    // What is more than was declared would be taken for the next response.
+    first.body_mut().frame().await.unwrap().unwrap_err();
+    assert_eq!(site.get("/").await.body, "later");
 }

@@ -288,7 +288,7 @@ impl Store {
         match &self.backend {
             Backend::Memory(memory) => Some(memory),
             #[cfg(feature = "redis")]
-            Backend::Redis(_) => None,
+            Backend::Redis(_) | Backend::Cluster(_) => None,
         }
     }
 

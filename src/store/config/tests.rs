@@ -160,9 +160,11 @@ fn an_unusable_value_is_named_with_what_would_be_right() {
 fn what_may_be_a_password_is_in_no_error_however_malformed_the_url() {
     for url in [
         "http://app:s3cret@h",
-        "rediss://app:s3cret@h:6380/0",
-        "redis+cluster://:s3cret@a:1,b:2",
-        "redis+sentinel://app:s3cret@a:1,b:2/master",
+        "rediss://app:s3cret@h:x/0",
+        "redis+cluster://:s3cret@a:1,b:x",
+        "redis+sentinel://app:s3cret@a:1,b:2",
+        "redis+sentinel://app:s3cret@a:1,b:x/master",
+        "redis+cluster://app:s3cret@a:1,b:2/3",
         "redis://app:s3cret",
         "redis://:s3cret",
         "redis://app:s3/cret@h:x",
@@ -175,7 +177,7 @@ fn what_may_be_a_password_is_in_no_error_however_malformed_the_url() {
         let text = format!("{error} {error:?}");
         assert!(!text.contains("s3") && !text.contains("cret@"), "{text}");
         assert!(
-            text.contains("expected memory") || text.contains("expected redis://"),
+            text.contains("expected memory") || text.contains("expected redis"),
             "{text}"
         );
     }

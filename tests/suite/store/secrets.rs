@@ -89,20 +89,25 @@ async fn a_pool_that_is_all_in_use_is_logged_as_such() {
 }
 
 #[test]
-fn what_this_version_does_not_reach_is_refused_with_what_it_does() {
-    for url in [
-        "rediss://app:s3cret@h:6380/0",
-        "redis+cluster://app:s3cret@a:1,b:2",
-        "redis+sentinel://app:s3cret@a:1,b:2/master",
-        "http://app:s3cret@h",
+fn what_cannot_be_reached_is_refused_with_what_can() {
+    for (url, expected) in [
+        (
+            "http://app:s3cret@h",
+            "redis://[user:password@]host[:port][/db]",
+        ),
+        (
+            "redis+cluster://app:s3cret@a:1,b:2/3",
+            "redis+cluster://[user:password@]host[:port],…",
+        ),
+        (
+            "redis+sentinel://app:s3cret@a:1,b:2",
+            "host[:port],…/master",
+        ),
     ] {
         let vars = |name: &str| (name == "REDIS_URL").then(|| url.to_owned());
         let error = StoreConfig::from_vars(vars).unwrap_err().to_string();
         assert!(error.starts_with("REDIS_URL is "), "{error}");
-        assert!(
-            error.contains("redis://[user:password@]host[:port][/db]"),
-            "{error}"
-        );
+        assert!(error.contains(expected), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
     }
 }

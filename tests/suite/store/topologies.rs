@@ -230,7 +230,12 @@ async fn the_failover_of_a_shard_is_followed() {
     })
     .await;
     assert!(promoted.elapsed() < PATIENT, "{:?}", promoted.elapsed());
-    assert_eq!(values.get::<String>(user).await.unwrap().unwrap(), "eve");
+    // A single call of a busy machine may miss its deadline.
+    eventually("the new value", async || {
+        let value = values.get::<String>(user).await;
+        value.is_ok_and(|value| value.as_deref() == Some("eve"))
+    })
+    .await;
 }
 
 #[tokio::test]

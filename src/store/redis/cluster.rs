@@ -21,7 +21,7 @@ use deadpool_redis::{
 };
 use futures_util::future::join_all;
 
-use super::{Command, Redis, Results, Source, claim::Claim};
+use super::{Command, Redis, Results, Source, claim::Claim, connection::Shard};
 use crate::store::{
     StoreState,
     error::{RefusalKind, StoreError},
@@ -50,11 +50,19 @@ struct Map {
     shards: Vec<Arc<Redis>>,
     /// The shard of each slot.
     of_slot: Box<[u16]>,
-    /// When it is to be read anew.
-    stale_from: tokio::time::Instant,
+    /// When it was read, or that was tried.
+    read: tokio::time::Instant,
+    is_known: bool,
 }
 
 impl Map {
+    /// Whether it is to be read anew: now and then, and often while a shard may be failing over.
+    fn is_due(&self, now: tokio::time::Instant) -> bool {
+        let is_well = |shard: &Arc<Redis>| shard.state() != StoreState::Unavailable;
+        let age = now - self.read;
+        age >= REFRESH || age >= RETRY && !(self.is_known && self.shards.iter().all(is_well))
+    }
+
     fn shard(&self, slot: Option<u16>) -> usize {
         let shard = slot.and_then(|slot| self.of_slot.get(usize::from(slot)));
         shard.map_or(0, |shard| usize::from(*shard))
@@ -65,9 +73,17 @@ impl Cluster {
     /// Nothing is sent before the first call; until the map is known, there is one shard.
     pub(crate) fn new(pool: Pool, lanes: usize) -> Arc<Self> {
         let map = Map {
-            shards: vec![shard(&pool, 0, lanes)],
+            shards: vec![shard(
+                &pool,
+                Shard {
+                    slot: 0,
+                    master: None,
+                },
+                lanes,
+            )],
             of_slot: vec![0; SLOTS].into(),
-            stale_from: tokio::time::Instant::now(),
+            read: tokio::time::Instant::now() - RETRY,
+            is_known: false,
         };
         Arc::new(Self {
             pool,
@@ -127,7 +143,7 @@ impl Cluster {
         deadline: Duration,
     ) -> Result<Results, StoreError> {
         let map = self.map();
-        if map.stale_from <= tokio::time::Instant::now() {
+        if map.is_due(tokio::time::Instant::now()) {
             self.read_map();
         }
         let mut groups: Vec<(usize, Vec<usize>, Vec<Command>)> = Vec::with_capacity(1);
@@ -192,18 +208,22 @@ impl Cluster {
             *place = Arc::new(Map {
                 shards: old.shards.clone(),
                 of_slot: old.of_slot.clone(),
-                stale_from: now + RETRY,
+                read: now,
+                is_known: old.is_known,
             });
             return;
         };
         let mut of_slot = vec![0; SLOTS];
         let mut shards = Vec::with_capacity(masters.len());
-        for (number, ranges) in masters.iter().enumerate() {
-            let first = ranges.first().map_or(0, |(first, _)| *first);
-            // By place, so that a shard whose master was replaced keeps what is known of it.
-            let same = old.shards.get(number);
-            let same = same.filter(|shard| shard.slot() == Some(first)).cloned();
-            shards.push(same.unwrap_or_else(|| shard(&self.pool, first, self.lanes)));
+        for (number, (ranges, master)) in masters.iter().enumerate() {
+            let new = Shard {
+                slot: ranges.first().map_or(0, |(first, _)| *first),
+                master: master.clone(),
+            };
+            // A new master is another server, of which nothing is known yet.
+            let mut known = old.shards.iter();
+            let same = known.find(|shard| shard.shard() == Some(&new)).cloned();
+            shards.push(same.unwrap_or_else(|| shard(&self.pool, new, self.lanes)));
             for (first, last) in ranges {
                 let slots = usize::from(*first)..=usize::from(*last).min(SLOTS - 1);
                 of_slot[slots].fill(u16::try_from(number).unwrap_or(0));
@@ -212,7 +232,8 @@ impl Cluster {
         *place = Arc::new(Map {
             shards,
             of_slot: of_slot.into(),
-            stale_from: now + REFRESH,
+            read: now,
+            is_known: true,
         });
     }
 }
@@ -225,13 +246,13 @@ impl fmt::Debug for Cluster {
     }
 }
 
-fn shard(pool: &Pool, slot: u16, lanes: usize) -> Arc<Redis> {
-    let pool = pool.clone();
-    Redis::new(Source::Cluster { pool, slot }, lanes)
+fn shard(pool: &Pool, shard: Shard, lanes: usize) -> Arc<Redis> {
+    let (pool, shard) = (pool.clone(), Arc::new(shard));
+    Redis::new(Source::Cluster { pool, shard }, lanes)
 }
 
-/// The slots of one master.
-type Ranges = Vec<(u16, u16)>;
+/// The slots of one master, and where it listens if the cluster says so.
+type Ranges = (Vec<(u16, u16)>, Option<(String, u16)>);
 
 /// Reads the reply to `CLUSTER SLOTS`, in the order of the slots.
 fn masters(reply: Value) -> Option<Vec<Ranges>> {
@@ -239,8 +260,8 @@ fn masters(reply: Value) -> Option<Vec<Ranges>> {
         return None;
     };
     let mut masters: Vec<(Value, Ranges)> = Vec::new();
-    let slot = |value: &Value| match value {
-        Value::Int(slot) => u16::try_from(*slot).ok(),
+    let number = |value: &Value| match value {
+        Value::Int(number) => u16::try_from(*number).ok(),
         _ => None,
     };
     for range in ranges {
@@ -250,16 +271,24 @@ fn masters(reply: Value) -> Option<Vec<Ranges>> {
         let [first, last, Value::Array(master), ..] = &range[..] else {
             return None;
         };
-        let range = (slot(first)?, slot(last)?);
-        // The host may be left out; the port and the id tell the masters apart.
-        let master = Value::Array(master.get(1..3)?.to_vec());
-        match masters.iter_mut().find(|(other, _)| *other == master) {
-            Some((_, ranges)) => ranges.push(range),
-            None => masters.push((master, vec![range])),
+        let range = (number(first)?, number(last)?);
+        let [host, port, id, ..] = &master[..] else {
+            return None;
+        };
+        let host = match host {
+            Value::BulkString(host) => String::from_utf8(host.clone()).ok(),
+            _ => None,
+        };
+        let address = host.filter(|host| !host.is_empty()).zip(number(port));
+        match masters.iter_mut().find(|(other, _)| other == id) {
+            Some((_, (ranges, _))) => ranges.push(range),
+            None => masters.push((id.clone(), (vec![range], address))),
         }
     }
-    let mut masters: Vec<Ranges> = masters.into_iter().map(|(_, ranges)| ranges).collect();
-    masters.iter_mut().for_each(|ranges| ranges.sort_unstable());
+    let mut masters: Vec<Ranges> = masters.into_iter().map(|(_, master)| master).collect();
+    masters
+        .iter_mut()
+        .for_each(|(ranges, _)| ranges.sort_unstable());
     masters.sort_unstable();
     Some(masters)
 }

@@ -1,6 +1,6 @@
 //! A connection that many calls share, to one server or to one shard of a cluster.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use deadpool_redis::{
     cluster::ClusterConnection,
@@ -19,8 +19,30 @@ use super::Command;
 pub(super) enum Connection {
     Direct(MultiplexedConnection),
     /// It leads to all nodes of a cluster, follows redirections and finds a new master by itself. It
-    /// is used for the shard of this slot only, so that what it waits for is that shard.
-    Cluster(ClusterConnection, u16),
+    /// is used for one shard only, so that what it waits for is that shard.
+    Cluster(ClusterConnection, Arc<Shard>),
+}
+
+/// A shard of a cluster.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shard {
+    /// The first of its slots.
+    pub(super) slot: u16,
+    /// Where its master listens, once that is known. A question about the shard goes there and
+    /// nowhere else: asked by slot, redis-rs would have another node answer for one that does not.
+    pub(super) master: Option<(String, u16)>,
+}
+
+impl Shard {
+    fn route(&self) -> SingleNodeRoutingInfo {
+        match &self.master {
+            Some((host, port)) => SingleNodeRoutingInfo::ByAddress {
+                host: host.clone(),
+                port: *port,
+            },
+            None => to_master_of(self.slot),
+        }
+    }
 }
 
 impl Connection {
@@ -53,7 +75,7 @@ impl Connection {
         match self {
             Self::Direct(connection) => connection.send_packed_command(cmd).await,
             Self::Cluster(connection, own) => {
-                let route = RoutingInfo::SingleNode(to_master_of(slot.unwrap_or(*own)));
+                let route = RoutingInfo::SingleNode(slot.map_or_else(|| own.route(), to_master_of));
                 connection.route_command(cmd.clone(), route).await
             }
         }
@@ -67,8 +89,8 @@ impl Connection {
                     .req_packed_commands(pipeline, 0, pipeline.len())
                     .await
             }
-            Self::Cluster(connection, slot) => {
-                let route = to_master_of(*slot);
+            Self::Cluster(connection, shard) => {
+                let route = shard.route();
                 connection
                     .route_pipeline(pipeline.clone(), 0, pipeline.len(), route)
                     .await
@@ -93,7 +115,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Direct(_) => f.write_str("Connection"),
-            Self::Cluster(_, slot) => write!(f, "Connection(shard of slot {slot})"),
+            Self::Cluster(_, shard) => write!(f, "Connection({shard:?})"),
         }
     }
 }

@@ -30,7 +30,7 @@ use breaker::Breaker;
 use claim::Claim;
 pub(crate) use cluster::Cluster;
 pub(crate) use command::{Command, NextReply, Reply};
-use connection::Connection;
+use connection::{Connection, Shard};
 use lane::{Lanes, Link};
 use refusals::Refusals;
 pub(crate) use script::Script;
@@ -102,10 +102,10 @@ impl Redis {
         self.lanes.epoch()
     }
 
-    /// The slot by which a shard of a cluster is known.
-    fn slot(&self) -> Option<u16> {
-        match self.source {
-            Source::Cluster { slot, .. } => Some(slot),
+    /// The shard of a cluster that it is.
+    fn shard(&self) -> Option<&Shard> {
+        match &self.source {
+            Source::Cluster { shard, .. } => Some(shard),
             Source::Single(_) | Source::Sentinel(_) => None,
         }
     }

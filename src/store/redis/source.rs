@@ -1,10 +1,10 @@
 //! Where connections come from: the application's own pool.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use deadpool_redis::{cluster, sentinel};
 
-use super::connection::Connection;
+use super::connection::{Connection, Shard};
 
 /// A pool of connections to a server, to whatever server sentinels say is the master, or to a
 /// cluster, of which one shard is meant.
@@ -13,10 +13,10 @@ pub(crate) enum Source {
     /// Each new connection asks the sentinels. One that was made before a failover leads to the old
     /// master, which refuses writes as soon as it knows that it is a replica.
     Sentinel(sentinel::Pool),
-    /// The shard that has this slot.
+    /// One shard of a cluster.
     Cluster {
         pool: cluster::Pool,
-        slot: u16,
+        shard: Arc<Shard>,
     },
 }
 
@@ -32,11 +32,11 @@ impl Source {
                 let connection = pool.get().await.map_err(|error| error.to_string())?;
                 sentinel::Connection::take(connection)
             }
-            Self::Cluster { pool, slot } => {
+            Self::Cluster { pool, shard } => {
                 let connection = pool.get().await.map_err(|error| error.to_string())?;
                 return Ok(Connection::Cluster(
                     cluster::Connection::take(connection),
-                    *slot,
+                    shard.clone(),
                 ));
             }
         };
@@ -80,7 +80,7 @@ impl fmt::Debug for Source {
         match self {
             Self::Single(_) => f.write_str("Single"),
             Self::Sentinel(_) => f.write_str("Sentinel"),
-            Self::Cluster { slot, .. } => write!(f, "Cluster(shard of slot {slot})"),
+            Self::Cluster { shard, .. } => write!(f, "Cluster({shard:?})"),
         }
     }
 }

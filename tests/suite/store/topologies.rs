@@ -204,11 +204,18 @@ async fn a_frozen_shard_costs_the_others_nothing() {
         }
     }
     assert!(slowest < deadline, "{slowest:?}");
-    cluster.nodes()[0].resume();
+    // Its replica takes over while it stays frozen.
+    eventually("the promotion", async || {
+        let role = cluster.nodes()[3].try_query::<String>(&["INFO", "replication"]);
+        role.is_ok_and(|role| role.contains("role:master"))
+    })
+    .await;
+    let promoted = Instant::now();
     eventually("the shard is back", async || {
         values.get::<String>(frozen).await.is_ok()
     })
     .await;
+    assert!(promoted.elapsed() < PATIENT, "{:?}", promoted.elapsed());
 }
 
 #[tokio::test]

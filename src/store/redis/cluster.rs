@@ -53,6 +53,9 @@ struct Map {
     /// When it was read, or that was tried.
     read: tokio::time::Instant,
     is_known: bool,
+    /// What the epochs of shards that are gone had come to, and one for each: the sum never
+    /// comes back to an earlier one.
+    retired: u64,
 }
 
 impl Map {
@@ -84,6 +87,7 @@ impl Cluster {
             of_slot: vec![0; SLOTS].into(),
             read: tokio::time::Instant::now() - RETRY,
             is_known: false,
+            retired: 0,
         };
         Arc::new(Self {
             pool,
@@ -130,10 +134,8 @@ impl Cluster {
 
     pub(crate) fn connections_epoch(&self) -> u64 {
         let map = self.map();
-        map.shards
-            .iter()
-            .map(|shard| shard.connections_epoch())
-            .sum()
+        let shards = map.shards.iter();
+        map.retired + shards.map(|shard| shard.connections_epoch()).sum::<u64>()
     }
 
     /// Executes `commands`, those of each shard in one go and all shards side by side.
@@ -210,6 +212,7 @@ impl Cluster {
                 of_slot: old.of_slot.clone(),
                 read: now,
                 is_known: old.is_known,
+                retired: old.retired,
             });
             return;
         };
@@ -229,7 +232,10 @@ impl Cluster {
                 of_slot[slots].fill(u16::try_from(number).unwrap_or(0));
             }
         }
+        let is_kept = |shard: &&Arc<Redis>| shards.iter().any(|kept| Arc::ptr_eq(kept, shard));
+        let gone = old.shards.iter().filter(|shard| !is_kept(shard));
         *place = Arc::new(Map {
+            retired: old.retired + gone.map(|shard| shard.connections_epoch() + 1).sum::<u64>(),
             shards,
             of_slot: of_slot.into(),
             read: now,

@@ -66,9 +66,18 @@ impl Map {
         age >= REFRESH || age >= RETRY && !(self.is_known && self.shards.iter().all(is_well))
     }
 
+    /// The shard of a command: of its slot, or any that answers if it has no key.
     fn shard(&self, slot: Option<u16>) -> usize {
-        let shard = slot.and_then(|slot| self.of_slot.get(usize::from(slot)));
-        shard.map_or(0, |shard| usize::from(*shard))
+        let answers = |shard: &Arc<Redis>| shard.state() != StoreState::Unavailable;
+        let shard = match slot {
+            Some(slot) => self
+                .of_slot
+                .get(usize::from(slot))
+                .copied()
+                .map(usize::from),
+            None => self.shards.iter().position(answers),
+        };
+        shard.unwrap_or(0)
     }
 }
 

@@ -250,7 +250,6 @@ impl Store {
     /// acknowledged by then: it counts connections, and a server that was restarted or replaced
     /// is reached by a new one. It changes before the first call on that connection. Always 0
     /// for embedded memory. One atomic load.
-    #[allow(dead_code, reason = "asked for by the cache")]
     pub(crate) fn connections_epoch(&self) -> u64 {
         match &self.backend {
             Backend::Memory(_) => 0,

@@ -50,8 +50,8 @@ struct Map {
     shards: Vec<Arc<Redis>>,
     /// The shard of each slot.
     of_slot: Box<[u16]>,
-    /// When it was read, or that was tried.
-    read: tokio::time::Instant,
+    /// When it was read, or that was tried; never so far.
+    read: Option<tokio::time::Instant>,
     is_known: bool,
     /// What the epochs of shards that are gone had come to, and one for each: the sum never
     /// comes back to an earlier one.
@@ -62,7 +62,10 @@ impl Map {
     /// Whether it is to be read anew: now and then, and often while a shard may be failing over.
     fn is_due(&self, now: tokio::time::Instant) -> bool {
         let is_well = |shard: &Arc<Redis>| shard.state() != StoreState::Unavailable;
-        let age = now - self.read;
+        let Some(read) = self.read else {
+            return true;
+        };
+        let age = now - read;
         age >= REFRESH || age >= RETRY && !(self.is_known && self.shards.iter().all(is_well))
     }
 
@@ -94,7 +97,7 @@ impl Cluster {
                 lanes,
             )],
             of_slot: vec![0; SLOTS].into(),
-            read: tokio::time::Instant::now() - RETRY,
+            read: None,
             is_known: false,
             retired: 0,
         };
@@ -219,7 +222,7 @@ impl Cluster {
             *place = Arc::new(Map {
                 shards: old.shards.clone(),
                 of_slot: old.of_slot.clone(),
-                read: now,
+                read: Some(now),
                 is_known: old.is_known,
                 retired: old.retired,
             });
@@ -238,7 +241,10 @@ impl Cluster {
             shards.push(same.unwrap_or_else(|| shard(&self.pool, new, self.lanes)));
             for (first, last) in ranges {
                 let slots = usize::from(*first)..=usize::from(*last).min(SLOTS - 1);
-                of_slot[slots].fill(u16::try_from(number).unwrap_or(0));
+                // A range that no cluster has is no reason to panic.
+                if let Some(slots) = of_slot.get_mut(slots) {
+                    slots.fill(u16::try_from(number).unwrap_or(0));
+                }
             }
         }
         let is_kept = |shard: &&Arc<Redis>| shards.iter().any(|kept| Arc::ptr_eq(kept, shard));
@@ -247,7 +253,7 @@ impl Cluster {
             retired: old.retired + gone.map(|shard| shard.connections_epoch() + 1).sum::<u64>(),
             shards,
             of_slot: of_slot.into(),
-            read: now,
+            read: Some(now),
             is_known: true,
         });
     }

@@ -89,6 +89,12 @@ impl Namespace {
         self.key(&["lease:{", value.as_str(), "}"])
     }
 
+    /// `{namespace}:refresh_token:{user}`: the families of a user, who is a digest.
+    #[cfg(feature = "refresh-token")]
+    pub(crate) fn refresh_tokens(&self, user: &str) -> Key {
+        self.key(&["refresh_token:", user])
+    }
+
     /// One allocation of the key's own length: a formatter would grow step by step.
     pub(super) fn key(&self, parts: &[&str]) -> Key {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();

@@ -43,6 +43,8 @@ pub struct MemoryLimits {
     pub responses: usize,
     /// Values of the key-value service. Default 64 MiB.
     pub values: usize,
+    /// Families of refresh tokens. Default 32 MiB, about 60,000 of them.
+    pub refresh_tokens: usize,
 }
 
 impl Default for MemoryLimits {
@@ -53,6 +55,7 @@ impl Default for MemoryLimits {
             sessions: 64 * MIB,
             responses: 128 * MIB,
             values: 64 * MIB,
+            refresh_tokens: 32 * MIB,
         }
     }
 }
@@ -68,6 +71,8 @@ pub(crate) struct Memory {
     pub(crate) responses: Table<operations::response::ResponseSet>,
     #[cfg(feature = "key-value")]
     pub(crate) values: Table<bytes::Bytes>,
+    #[cfg(feature = "refresh-token")]
+    pub(crate) refresh_tokens: Table<operations::token::Families>,
     /// When the sweeper swept last or was started, in microseconds; 0 without a sweeper.
     swept: AtomicU64,
 }
@@ -83,6 +88,8 @@ impl Memory {
             responses: Table::with_budget(limits.responses),
             #[cfg(feature = "key-value")]
             values: Table::with_budget(limits.values),
+            #[cfg(feature = "refresh-token")]
+            refresh_tokens: Table::with_budget(limits.refresh_tokens),
             swept: AtomicU64::new(0),
         })
     }
@@ -124,6 +131,8 @@ impl Memory {
         self.responses.reclaim(now);
         #[cfg(feature = "key-value")]
         self.values.reclaim(now);
+        #[cfg(feature = "refresh-token")]
+        self.refresh_tokens.reclaim(now);
     }
 }
 

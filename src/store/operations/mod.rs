@@ -10,5 +10,7 @@ pub(crate) mod ping;
 pub(crate) mod response;
 #[cfg(feature = "session")]
 pub(crate) mod session;
+#[cfg(feature = "refresh-token")]
+pub(crate) mod token;
 #[cfg(feature = "key-value")]
 pub(crate) mod value;

@@ -62,4 +62,12 @@ pub(super) static ALL: &[&Script] = &[
     &crate::store::operations::value::ANNOUNCE,
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::FILL,
+    #[cfg(feature = "refresh-token")]
+    &crate::store::operations::token::ISSUE,
+    #[cfg(feature = "refresh-token")]
+    &crate::store::operations::token::LIST,
+    #[cfg(feature = "refresh-token")]
+    &crate::store::operations::token::REVOKE_DEVICE,
+    #[cfg(feature = "refresh-token")]
+    &crate::store::operations::token::ROTATE,
 ];

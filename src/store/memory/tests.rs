@@ -10,6 +10,7 @@ const BUDGET: usize = 64 << 10;
 
 fn small() -> Store {
     let limits = MemoryLimits {
+        refresh_tokens: 0,
         rate_limits: BUDGET,
         sessions: BUDGET,
         responses: BUDGET,

@@ -75,15 +75,16 @@ impl Rotate {
         }
         let is_newest = self.generation == family.generation;
         let is_before = self.generation == family.generation - 1;
+        let again =
+            family.nonce == self.nonce || now.saturating_sub(family.rotated) < ms(self.grace);
+        let is_good = is_newest || is_before && again;
         if is_newest && self.secret != family.current
             || is_before && self.secret != family.previous
             || self.generation > family.generation
         {
             return Some(Rotation::Unknown);
         }
-        let again =
-            family.nonce == self.nonce || now.saturating_sub(family.rotated) < ms(self.grace);
-        if !is_newest && !(is_before && again) {
+        if !is_good {
             family.generation = Family::TOMBSTONE;
             family.nonce = self.nonce;
             return Some(reused(family));

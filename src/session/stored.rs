@@ -11,9 +11,12 @@ use super::{
 };
 use crate::store::{
     Batch, StoreError,
-    operations::session::{
-        Access, DestroySession, FirstUse, Follower, IncrementSession, LoadSession, LoadedSession,
-        Reached, Swap, SwapSession, TouchSession, Via,
+    operations::{
+        Memory,
+        session::{
+            Access, DestroySession, FirstUse, Follower, IncrementSession, LoadSession,
+            LoadedSession, Reached, Swap, SwapSession, TouchSession, Via,
+        },
     },
 };
 
@@ -292,7 +295,7 @@ impl Session {
         operation: impl Fn(Access, &Place) -> B,
     ) -> Result<Found<T>, SessionError>
     where
-        B: Batch<Output = Result<Reached<T>, StoreError>>,
+        B: Batch<Memory, Output = Result<Reached<T>, StoreError>>,
     {
         let store = &self.0.store;
         let mut place = target.place;

@@ -116,7 +116,7 @@ async fn a_flood_of_values() {
     let store = small();
     bounded_and_swept::<value::Entry>(&store, async |n| {
         let set = value::Set {
-            place: value_of(&store, n),
+            keys: value_of(&store, n),
             value: "a value".into(),
             ttl: TTL,
         };
@@ -129,23 +129,23 @@ async fn a_flood_of_values() {
 async fn a_flood_of_loads_that_find_nothing_leaves_nothing_behind() {
     let store = small();
     for n in 0..5_000 {
-        let (place, token) = (value_of(&store, n), value::Token::random());
-        let lease = place.lease.clone();
-        let announce = value::Announce {
-            place,
+        let (keys, token) = (value_of(&store, n), value::Token::random());
+        let lease = keys.lease.clone();
+        let take = value::TakeLease {
+            keys,
             token: token.clone(),
             limit: TTL,
             replace: false,
         };
-        store.execute(announce).await.unwrap();
+        store.execute(take).await.unwrap();
         store
-            .execute(value::Abandon { lease, token })
+            .execute(value::ReleaseLease { lease, token })
             .await
             .unwrap();
     }
     assert_eq!(usage::<value::Entry>(&store), (0, 0));
 }
 
-fn value_of(store: &Store, n: u32) -> value::Place {
-    value::Place::new(store.names(), value::key(store.names(), "flood", n))
+fn value_of(store: &Store, n: u32) -> value::ValueKeys {
+    value::ValueKeys::new(store.names(), value::key(store.names(), "flood", n))
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Place,
-    lease::{self, Token},
+    ValueKeys,
+    tokens::{self, Token},
 };
 use crate::store::{
     batch::Operation,
@@ -17,13 +17,13 @@ use crate::store::{
     redis::{Command, Reply, Script},
 };
 
-pub(crate) static ANNOUNCE: Script = Script::new(include_str!("announce.lua"));
+pub(crate) static TAKE_LEASE: Script = Script::new(include_str!("take_lease.lua"));
 pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
 /// Announces a load, unless there is a value after all. One EVALSHA.
 #[derive(Debug)]
-pub(crate) struct Announce {
-    pub(crate) place: Place,
+pub(crate) struct TakeLease {
+    pub(crate) keys: ValueKeys,
     pub(crate) token: Token,
     /// How long the load may take.
     pub(crate) limit: Duration,
@@ -33,40 +33,40 @@ pub(crate) struct Announce {
 
 /// What to do about a missing value.
 #[derive(Debug)]
-pub(crate) enum Announced {
+pub(crate) enum Taken {
     /// Nothing: somebody else has stored it.
     Present(Bytes),
     /// Load it.
     Load,
 }
 
-impl Operation for Announce {
+impl Operation for TakeLease {
     type Entry = Bytes;
-    type Output = Announced;
+    type Output = Taken;
 
-    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<Announced, StoreError> {
-        let Place { value, lease } = &self.place;
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<Taken, StoreError> {
+        let ValueKeys { value, lease } = &self.keys;
         values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
                 && !self.replace
             {
-                return Announced::Present(live.value.clone());
+                return Taken::Present(live.value.clone());
             }
-            lease::add(lease, &self.token, now.saturating_add(self.limit));
-            Announced::Load
+            tokens::add(lease, &self.token, now.saturating_add(self.limit));
+            Taken::Load
         })
     }
 
     fn command(&self) -> Command {
-        Command::script(&ANNOUNCE, &[&self.place.value, &self.place.lease])
+        Command::script(&TAKE_LEASE, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
             .millis(self.limit)
             .arg(u8::from(self.replace))
     }
 
-    fn reply(&self, reply: Reply) -> Result<Announced, StoreError> {
+    fn reply(&self, reply: Reply) -> Result<Taken, StoreError> {
         let stored = reply.optional_bytes()?;
-        Ok(stored.map_or(Announced::Load, Announced::Present))
+        Ok(stored.map_or(Taken::Load, Taken::Present))
     }
 }
 
@@ -74,7 +74,7 @@ impl Operation for Announce {
 /// came in between; whether it was stored. Ends all loads that are under way. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Fill {
-    pub(crate) place: Place,
+    pub(crate) keys: ValueKeys,
     pub(crate) token: Token,
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
@@ -85,9 +85,9 @@ impl Operation for Fill {
     type Output = bool;
 
     fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
-        let Place { value, lease } = &self.place;
+        let ValueKeys { value, lease } = &self.keys;
         values.update_pair(value, lease, now, |live, lease| {
-            let stands = lease::has(lease, &self.token);
+            let stands = tokens::has(lease, &self.token);
             if stands {
                 *lease = None;
                 replace(live, exact(&self.value), now, self.ttl);
@@ -97,7 +97,7 @@ impl Operation for Fill {
     }
 
     fn command(&self) -> Command {
-        Command::script(&FILL, &[&self.place.value, &self.place.lease])
+        Command::script(&FILL, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
             .arg(&*self.value)
             .millis(self.ttl)
@@ -110,17 +110,17 @@ impl Operation for Fill {
 
 /// Takes an announcement back: the load has found nothing to store. `SREM`.
 #[derive(Debug)]
-pub(crate) struct Abandon {
+pub(crate) struct ReleaseLease {
     pub(crate) lease: Key,
     pub(crate) token: Token,
 }
 
-impl Operation for Abandon {
+impl Operation for ReleaseLease {
     type Entry = Bytes;
     type Output = ();
 
     fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
-        values.update(&self.lease, now, |lease| lease::remove(lease, &self.token))
+        values.update(&self.lease, now, |lease| tokens::remove(lease, &self.token))
     }
 
     fn command(&self) -> Command {

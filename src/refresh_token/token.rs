@@ -7,7 +7,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use super::RefreshTokenError;
 use crate::store::{
     Key, Namespace,
-    operations::token::{Digest, FamilyName},
+    operations::token::{self, Digest, FamilyName},
 };
 
 /// Bytes of a secret: 192 bits.
@@ -118,7 +118,7 @@ impl Parts {
 
     /// Where the families of its user are.
     pub(super) fn key(&self, names: &Namespace) -> Key {
-        names.refresh_tokens(&BASE64.encode(self.user))
+        token::key(names, &BASE64.encode(self.user))
     }
 
     pub(super) fn family(&self) -> FamilyName {
@@ -132,7 +132,7 @@ impl Parts {
 
 /// Where the families of `user` are.
 pub(super) fn key(names: &Namespace, user: &str) -> Key {
-    names.refresh_tokens(&BASE64.encode(user_digest(user)))
+    token::key(names, &BASE64.encode(user_digest(user)))
 }
 
 fn user_digest(user: &str) -> [u8; 16] {

@@ -53,11 +53,9 @@ impl Family {
     pub(crate) const TOMBSTONE: u32 = u32::MAX;
 
     /// The bytes before the scope, which ends with a line feed.
-    #[cfg(feature = "redis")]
     pub(super) const FIXED: usize = 102;
 
     /// Reads what Redis holds; `None` if that is no family.
-    #[cfg(feature = "redis")]
     pub(super) fn decode(stored: &Bytes) -> Option<Self> {
         let (fixed, tail) = stored.split_at_checked(Self::FIXED)?;
         let mut fixed = fixed;

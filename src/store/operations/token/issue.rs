@@ -5,17 +5,15 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::family::{Digest, Families, Family, FamilyName, millis};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory, exact},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Live, Table, exact},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static ISSUE: Script = Script::new(include_str!("issue.lua"));
 
 /// Begins a family. What has ended goes, and beyond `most` families those that were not used for
@@ -37,9 +35,10 @@ pub(crate) struct Issue {
 }
 
 impl Operation for Issue {
+    type Entry = Families;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<(), StoreError> {
         let lapse = now.saturating_add(self.lifetime);
         let now_ms = millis(now);
         let family = Family {
@@ -55,7 +54,7 @@ impl Operation for Issue {
             scope: exact(&self.scope),
             about: exact(&self.about),
         };
-        memory.refresh_tokens.update(&self.user, now, |live| {
+        users.update(&self.user, now, |live| {
             let live = live.get_or_insert_with(|| Live {
                 value: Families::default(),
                 expires_at: lapse,
@@ -74,7 +73,6 @@ impl Operation for Issue {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let digests = [self.secret.0, self.client.0, self.device.0].concat();
         Command::script(&ISSUE, &[&self.user])
@@ -85,7 +83,6 @@ impl Operation for Issue {
             .arg([&*self.scope, b"\n", &*self.about].concat())
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -1,15 +1,15 @@
 //! The families of a user.
 
-#[cfg(feature = "redis")]
-use super::family::Digest;
-use super::family::{Family, FamilyName, millis};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
+use super::family::{Digest, Families, Family, FamilyName, millis};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Key, operation::Operation,
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, NextReply, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static LIST: Script = Script::new(include_str!("list.lua"));
 
 /// The families of a user that live, in no order. One EVALSHA.
@@ -24,24 +24,21 @@ pub(crate) struct Listed {
 }
 
 impl Operation for List {
+    type Entry = Families;
     type Output = Listed;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Listed, StoreError> {
-        let all = memory
-            .refresh_tokens
-            .get(&self.0, now, |live| live.value.0.clone());
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<Listed, StoreError> {
+        let all = users.get(&self.0, now, |live| live.value.0.clone());
         let now = millis(now);
         let mut families = all.unwrap_or_default();
         families.retain(|(_, family)| family.lives(now));
         Ok(Listed { families, now })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&LIST, &[&self.0])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Listed, StoreError> {
         let mut parts = reply.array()?;
         let now = parts.next_unsigned()?;

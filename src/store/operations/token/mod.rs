@@ -36,11 +36,27 @@ mod list;
 mod revoke;
 mod rotate;
 
-pub(crate) use family::{Digest, Families, FamilyName};
+pub(crate) use family::{Digest, FamilyName};
 pub(crate) use issue::Issue;
 pub(crate) use list::List;
 pub(crate) use revoke::{RevokeDevice, RevokeFamily, RevokeUser};
 pub(crate) use rotate::{Rotate, Rotation};
 
-#[cfg(feature = "redis")]
-pub(crate) use self::{issue::ISSUE, list::LIST, revoke::REVOKE_DEVICE, rotate::ROTATE};
+use crate::store::{
+    key::{Key, Namespace},
+    redis::Script,
+};
+
+pub(crate) use family::Families as Entry;
+pub(super) const NAMES: [&str; 1] = ["refresh_token"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &issue::ISSUE,
+    &list::LIST,
+    &revoke::REVOKE_DEVICE,
+    &rotate::ROTATE,
+];
+
+/// `{namespace}:refresh_token:{user}`: the families of a user, who is a digest.
+pub(crate) fn key(names: &Namespace, user: &str) -> Key {
+    names.key(NAMES[0], &[user])
+}

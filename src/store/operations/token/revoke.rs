@@ -1,13 +1,15 @@
 //! The end of families. Each is idempotent.
 
-use super::family::{Digest, FamilyName};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
+use super::family::{Digest, Families, FamilyName};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Key, operation::Operation,
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static REVOKE_DEVICE: Script = Script::new(include_str!("revoke_device.lua"));
 
 /// Ends a family. `HDEL`.
@@ -18,22 +20,21 @@ pub(crate) struct RevokeFamily {
 }
 
 impl Operation for RevokeFamily {
+    type Entry = Families;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.refresh_tokens.update(&self.user, now, |live| {
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<(), StoreError> {
+        users.update(&self.user, now, |live| {
             if let Some(live) = live {
                 live.value.remove(&self.family);
             }
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("HDEL").key(&self.user).arg(&self.family.0[..])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }
@@ -47,10 +48,11 @@ pub(crate) struct RevokeDevice {
 }
 
 impl Operation for RevokeDevice {
+    type Entry = Families;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.refresh_tokens.update(&self.user, now, |live| {
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<(), StoreError> {
+        users.update(&self.user, now, |live| {
             if let Some(live) = live {
                 live.value
                     .0
@@ -59,12 +61,10 @@ impl Operation for RevokeDevice {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&REVOKE_DEVICE, &[&self.user]).arg(&self.device.0[..])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }
@@ -75,18 +75,17 @@ impl Operation for RevokeDevice {
 pub(crate) struct RevokeUser(pub(crate) Key);
 
 impl Operation for RevokeUser {
+    type Entry = Families;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        (memory.refresh_tokens).update(&self.0, now, |live| *live = None)
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<(), StoreError> {
+        users.update(&self.0, now, |live| *live = None)
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("UNLINK").key(&self.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::family::{Digest, Family, FamilyName, millis};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
+use super::family::{Digest, Families, Family, FamilyName, millis};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Key, operation::Operation,
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, NextReply, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static ROTATE: Script = Script::new(include_str!("rotate.lua"));
 
 /// Exchanges a token for its successor. One EVALSHA.
@@ -117,10 +119,11 @@ impl Rotate {
 }
 
 impl Operation for Rotate {
+    type Entry = Families;
     type Output = Rotation;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Rotation, StoreError> {
-        memory.refresh_tokens.update(&self.user, now, |live| {
+    fn run(&self, users: &Table<Families>, now: Timestamp) -> Result<Rotation, StoreError> {
+        users.update(&self.user, now, |live| {
             let Some(live) = live else {
                 return Rotation::Unknown;
             };
@@ -138,7 +141,6 @@ impl Operation for Rotate {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = Command::script(&ROTATE, &[&self.user])
             .arg(&self.family.0[..])
@@ -155,7 +157,6 @@ impl Operation for Rotate {
             .fold(command, |command, token| command.arg(token))
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Rotation, StoreError> {
         let mut parts = match reply.integer_or_other() {
             Ok(0) => return Ok(Rotation::Unknown),

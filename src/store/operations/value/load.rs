@@ -8,16 +8,16 @@ use super::{
     ValueKeys,
     tokens::{self, Token},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static TAKE_LEASE: Script = Script::new(include_str!("take_lease.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
 /// Announces a load, unless there is a value after all. One EVALSHA.
@@ -41,11 +41,12 @@ pub(crate) enum Taken {
 }
 
 impl Operation for TakeLease {
+    type Entry = Bytes;
     type Output = Taken;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Taken, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<Taken, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
                 && !self.replace
             {
@@ -56,7 +57,6 @@ impl Operation for TakeLease {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&TAKE_LEASE, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
@@ -64,7 +64,6 @@ impl Operation for TakeLease {
             .arg(u8::from(self.replace))
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Taken, StoreError> {
         let stored = reply.optional_bytes()?;
         Ok(stored.map_or(Taken::Load, Taken::Present))
@@ -82,11 +81,12 @@ pub(crate) struct Fill {
 }
 
 impl Operation for Fill {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             let stands = tokens::has(lease, &self.token);
             if stands {
                 *lease = None;
@@ -96,7 +96,6 @@ impl Operation for Fill {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&FILL, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
@@ -104,7 +103,6 @@ impl Operation for Fill {
             .millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
     }
@@ -118,18 +116,17 @@ pub(crate) struct ReleaseLease {
 }
 
 impl Operation for ReleaseLease {
+    type Entry = Bytes;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        (memory.values).update(&self.lease, now, |lease| tokens::remove(lease, &self.token))
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
+        values.update(&self.lease, now, |lease| tokens::remove(lease, &self.token))
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("SREM").key(&self.lease).arg(&*self.token.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::store::{Timestamp, memory::Live, operations::generation::Generation};
+use crate::store::{clock::Timestamp, memory::Live, operations::generation::Generation};
 
 /// Names one load; of a fixed length.
 pub(crate) type Token = Generation;

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use tower_keep::refresh_token::Grant;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     one_family_too_many_ends_the_one_that_was_not_used_for_longest,
     families_that_have_ended_make_room_first,
     rotations_do_not_make_a_family_larger,
 );
 
-pub(super) async fn one_family_too_many_ends_the_one_that_was_not_used_for_longest(stand: Stand) {
+async fn one_family_too_many_ends_the_one_that_was_not_used_for_longest(stand: Stand) {
     let stand = stand.with(|tokens| tokens.with_max_families(3).unwrap());
     let mut tokens = Vec::new();
     for _ in 0..3 {
@@ -33,7 +33,7 @@ pub(super) async fn one_family_too_many_ends_the_one_that_was_not_used_for_longe
     assert_eq!(stand.families("ada").await, 3);
 }
 
-pub(super) async fn families_that_have_ended_make_room_first(stand: Stand) {
+async fn families_that_have_ended_make_room_first(stand: Stand) {
     let stand = stand.with(|tokens| tokens.with_max_families(2).unwrap());
     let kept = stand.login("ada").await;
     stand.advance_seconds(1).await;
@@ -47,7 +47,7 @@ pub(super) async fn families_that_have_ended_make_room_first(stand: Stand) {
     stand.next(&newest).await;
 }
 
-pub(super) async fn rotations_do_not_make_a_family_larger(stand: Stand) {
+async fn rotations_do_not_make_a_family_larger(stand: Stand) {
     let grant = Grant::new("ada", "web")
         .with_device("laptop")
         .with_scope("read write");

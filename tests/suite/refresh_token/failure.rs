@@ -9,7 +9,10 @@ use tower_keep::{
 };
 
 use super::stand::Stand;
-use crate::harness::{connected::connected, eventually};
+use crate::harness::{
+    eventually,
+    redis::{Backend, RedisServer},
+};
 
 #[track_caller]
 fn assert_unavailable<T>(result: Result<T, RefreshTokenError>) {
@@ -26,12 +29,10 @@ fn assert_unavailable<T>(result: Result<T, RefreshTokenError>) {
 
 #[tokio::test]
 async fn without_a_store_every_call_says_so_and_no_token_is_lost() {
-    let mut stand = Stand::redis().await;
+    let persistent = RedisServer::config().persistent().start();
+    let mut stand = Stand::on(Backend::Redis(persistent)).await;
     let token = stand.login("ada").await;
     let family = stand.tokens.list("ada").await.unwrap()[0].id;
-    let dump = stand.server().dir().join("dump.rdb");
-    stand.server().command(&["SAVE"]);
-    assert!(dump.exists());
     stand.server_mut().kill();
     let tokens = RefreshTokens::new(
         stand
@@ -74,7 +75,7 @@ async fn a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft() {
 async fn a_frozen_server_costs_the_deadline_and_the_same_token_works_afterwards() {
     let stand = Stand::redis().await;
     let first = stand.login("ada").await;
-    let impatient = connected(&stand.server().url(), Store::DEFAULT_DEADLINE).await;
+    let impatient = stand.server().connected(Store::DEFAULT_DEADLINE).await;
     let tokens = RefreshTokens::new(impatient.clone());
     stand.server().pause();
     let start = Instant::now();

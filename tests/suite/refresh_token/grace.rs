@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tower_keep::refresh_token::{RefreshTokenError, RefreshTokens};
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     within_the_grace_the_successor_is_the_same,
     two_processes_that_share_only_the_store_give_the_same_successor,
     the_grace_ends_when_the_successor_is_used,
@@ -15,7 +15,7 @@ on_both_stores!(
     the_successor_is_good_after_the_grace,
 );
 
-pub(super) async fn within_the_grace_the_successor_is_the_same(stand: Stand) {
+async fn within_the_grace_the_successor_is_the_same(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     for _ in 0..4 {
@@ -28,7 +28,7 @@ pub(super) async fn within_the_grace_the_successor_is_the_same(stand: Stand) {
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn two_processes_that_share_only_the_store_give_the_same_successor(stand: Stand) {
+async fn two_processes_that_share_only_the_store_give_the_same_successor(stand: Stand) {
     let elsewhere = RefreshTokens::new(stand.store.clone());
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
@@ -38,7 +38,7 @@ pub(super) async fn two_processes_that_share_only_the_store_give_the_same_succes
     assert_eq!(stand.next(&second).await, third.token.expose());
 }
 
-pub(super) async fn the_grace_ends_when_the_successor_is_used(stand: Stand) {
+async fn the_grace_ends_when_the_successor_is_used(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     let third = stand.next(&second).await;
@@ -46,7 +46,7 @@ pub(super) async fn the_grace_ends_when_the_successor_is_used(stand: Stand) {
     stand.assert_invalid(&third).await;
 }
 
-pub(super) async fn the_grace_is_not_extended_by_its_use(stand: Stand) {
+async fn the_grace_is_not_extended_by_its_use(stand: Stand) {
     let first = stand.login("ada").await;
     stand.next(&first).await;
     stand.advance_seconds(9).await;
@@ -55,7 +55,7 @@ pub(super) async fn the_grace_is_not_extended_by_its_use(stand: Stand) {
     stand.assert_reused(&first).await;
 }
 
-pub(super) async fn within_the_grace_another_client_gets_nothing_and_revokes_nothing(stand: Stand) {
+async fn within_the_grace_another_client_gets_nothing_and_revokes_nothing(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     let error = stand.tokens.rotate(&first, "other").await.unwrap_err();
@@ -64,7 +64,7 @@ pub(super) async fn within_the_grace_another_client_gets_nothing_and_revokes_not
     stand.next(&second).await;
 }
 
-pub(super) async fn the_successor_is_good_after_the_grace(stand: Stand) {
+async fn the_successor_is_good_after_the_grace(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     stand.advance_seconds(3600).await;

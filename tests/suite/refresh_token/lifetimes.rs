@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     an_unused_token_ends_after_its_idle_lifetime_and_that_is_no_theft,
     rotation_extends_the_idle_lifetime_and_not_the_absolute_one,
     a_token_that_was_retired_long_ago_is_a_theft_until_its_family_ends,
@@ -19,9 +19,7 @@ fn days(days: u64) -> Duration {
     Duration::from_secs(days * DAY)
 }
 
-pub(super) async fn an_unused_token_ends_after_its_idle_lifetime_and_that_is_no_theft(
-    stand: Stand,
-) {
+async fn an_unused_token_ends_after_its_idle_lifetime_and_that_is_no_theft(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     stand.advance(days(7)).await;
@@ -31,7 +29,7 @@ pub(super) async fn an_unused_token_ends_after_its_idle_lifetime_and_that_is_no_
     assert_eq!(stand.families("ada").await, 0);
 }
 
-pub(super) async fn rotation_extends_the_idle_lifetime_and_not_the_absolute_one(stand: Stand) {
+async fn rotation_extends_the_idle_lifetime_and_not_the_absolute_one(stand: Stand) {
     let mut token = stand.login("ada").await;
     for day in [6, 12, 18, 24] {
         stand.advance(days(6)).await;
@@ -47,9 +45,7 @@ pub(super) async fn rotation_extends_the_idle_lifetime_and_not_the_absolute_one(
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn a_token_that_was_retired_long_ago_is_a_theft_until_its_family_ends(
-    stand: Stand,
-) {
+async fn a_token_that_was_retired_long_ago_is_a_theft_until_its_family_ends(stand: Stand) {
     let first = stand.login("ada").await;
     let mut token = stand.next(&first).await;
     for _ in 0..4 {
@@ -61,7 +57,7 @@ pub(super) async fn a_token_that_was_retired_long_ago_is_a_theft_until_its_famil
     stand.assert_invalid(&token).await;
 }
 
-pub(super) async fn a_shorter_absolute_lifetime_ends_what_is_older(stand: Stand) {
+async fn a_shorter_absolute_lifetime_ends_what_is_older(stand: Stand) {
     let (old, older) = (stand.login("ada").await, stand.login("ada").await);
     stand.advance(days(3)).await;
     let next = stand.next(&old).await;
@@ -71,7 +67,7 @@ pub(super) async fn a_shorter_absolute_lifetime_ends_what_is_older(stand: Stand)
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn every_key_ends_with_the_last_family_in_it(stand: Stand) {
+async fn every_key_ends_with_the_last_family_in_it(stand: Stand) {
     if !stand.is_redis() {
         return;
     }
@@ -89,7 +85,7 @@ pub(super) async fn every_key_ends_with_the_last_family_in_it(stand: Stand) {
     assert!(stand.keys().is_empty(), "{:?}", stand.keys());
 }
 
-pub(super) async fn a_family_that_ends_leaves_the_others(stand: Stand) {
+async fn a_family_that_ends_leaves_the_others(stand: Stand) {
     let one = stand.login("ada").await;
     stand.advance(days(4)).await;
     let two = stand.login("ada").await;

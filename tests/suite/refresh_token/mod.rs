@@ -1,5 +1,4 @@
-//! Refresh tokens, the same tests on embedded memory and on Redis, and all of them on a cluster and
-//! behind sentinels.
+//! Refresh tokens, the same tests on every store.
 
 mod bindings;
 mod bounds;
@@ -16,6 +15,5 @@ mod reuse;
 mod revocation;
 mod rotation;
 mod stand;
-mod topologies;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

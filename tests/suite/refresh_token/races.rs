@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{sync::Barrier, task::JoinSet};
 use tower_keep::refresh_token::{Grant, Issued, RefreshTokenError, RefreshTokens};
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     fifty_rotations_at_once_give_one_successor,
     without_a_grace_one_of_fifty_succeeds,
     a_rotation_that_races_the_revocation_of_its_user_leaves_nothing,
@@ -37,7 +37,7 @@ async fn fifty(stand: &Stand, token: &str, grace: u64) -> Vec<Result<Issued, Ref
     rotations.join_all().await
 }
 
-pub(super) async fn fifty_rotations_at_once_give_one_successor(stand: Stand) {
+async fn fifty_rotations_at_once_give_one_successor(stand: Stand) {
     let mut token = stand.login("ada").await;
     for _ in 0..20 {
         let answers = fifty(&stand, &token, 10).await;
@@ -52,7 +52,7 @@ pub(super) async fn fifty_rotations_at_once_give_one_successor(stand: Stand) {
     stand.next(&token).await;
 }
 
-pub(super) async fn without_a_grace_one_of_fifty_succeeds(stand: Stand) {
+async fn without_a_grace_one_of_fifty_succeeds(stand: Stand) {
     let stand = stand.with_grace(0);
     for _ in 0..20 {
         let token = stand.login("ada").await;
@@ -98,14 +98,14 @@ async fn race(stand: &Stand, revoke: impl AsyncFn(&RefreshTokens, &str, &Issued)
     stand.assert_every_key_has_a_ttl();
 }
 
-pub(super) async fn a_rotation_that_races_the_revocation_of_its_user_leaves_nothing(stand: Stand) {
+async fn a_rotation_that_races_the_revocation_of_its_user_leaves_nothing(stand: Stand) {
     race(&stand, async |tokens, user, _| {
         tokens.revoke_user(user).await.unwrap()
     })
     .await;
 }
 
-pub(super) async fn a_rotation_that_races_other_revocations_leaves_nothing(stand: Stand) {
+async fn a_rotation_that_races_other_revocations_leaves_nothing(stand: Stand) {
     race(&stand, async |tokens, user, _| {
         tokens.revoke_device(user, "laptop").await.unwrap()
     })
@@ -120,7 +120,7 @@ pub(super) async fn a_rotation_that_races_other_revocations_leaves_nothing(stand
     .await;
 }
 
-pub(super) async fn a_rotation_that_races_a_reuse_leaves_nothing(stand: Stand) {
+async fn a_rotation_that_races_a_reuse_leaves_nothing(stand: Stand) {
     for run in 1..=100 {
         let first = stand.login("ada").await;
         let second = stand.next(&first).await;
@@ -139,7 +139,7 @@ pub(super) async fn a_rotation_that_races_a_reuse_leaves_nothing(stand: Stand) {
     }
 }
 
-pub(super) async fn logins_at_once_stay_within_the_bound(stand: Stand) {
+async fn logins_at_once_stay_within_the_bound(stand: Stand) {
     let stand = stand.with(|tokens| tokens.with_max_families(5).unwrap());
     let mut logins = JoinSet::new();
     for _ in 0..50 {

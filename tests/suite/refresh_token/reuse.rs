@@ -2,9 +2,9 @@
 
 use tower_keep::refresh_token::{Grant, RefreshTokenError};
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     a_retired_token_after_the_grace_revokes_its_family_the_newest_token_included,
     a_thief_who_is_first_is_thrown_out_when_the_client_comes,
     a_token_two_generations_old_revokes_its_family_within_the_grace,
@@ -15,7 +15,7 @@ on_both_stores!(
     a_retired_token_in_another_clients_hands_revokes_too,
 );
 
-pub(super) async fn a_retired_token_after_the_grace_revokes_its_family_the_newest_token_included(
+async fn a_retired_token_after_the_grace_revokes_its_family_the_newest_token_included(
     stand: Stand,
 ) {
     let first = stand.login("ada").await;
@@ -27,7 +27,7 @@ pub(super) async fn a_retired_token_after_the_grace_revokes_its_family_the_newes
     assert_eq!(stand.families("ada").await, 0);
 }
 
-pub(super) async fn a_thief_who_is_first_is_thrown_out_when_the_client_comes(stand: Stand) {
+async fn a_thief_who_is_first_is_thrown_out_when_the_client_comes(stand: Stand) {
     let stolen = stand.login("ada").await;
     let mut thiefs = stand.next(&stolen).await;
     for _ in 0..3 {
@@ -37,7 +37,7 @@ pub(super) async fn a_thief_who_is_first_is_thrown_out_when_the_client_comes(sta
     stand.assert_invalid(&thiefs).await;
 }
 
-pub(super) async fn a_token_two_generations_old_revokes_its_family_within_the_grace(stand: Stand) {
+async fn a_token_two_generations_old_revokes_its_family_within_the_grace(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     let third = stand.next(&second).await;
@@ -48,9 +48,7 @@ pub(super) async fn a_token_two_generations_old_revokes_its_family_within_the_gr
     assert_eq!(stand.reuses().len(), 1);
 }
 
-pub(super) async fn every_token_that_a_family_ever_had_is_known_for_as_long_as_it_lives(
-    stand: Stand,
-) {
+async fn every_token_that_a_family_ever_had_is_known_for_as_long_as_it_lives(stand: Stand) {
     for place in [0, 7, 38] {
         let mut tokens = vec![stand.login("ada").await];
         for n in 0..40 {
@@ -62,7 +60,7 @@ pub(super) async fn every_token_that_a_family_ever_had_is_known_for_as_long_as_i
     }
 }
 
-pub(super) async fn other_families_live_on(stand: Stand) {
+async fn other_families_live_on(stand: Stand) {
     let stolen = stand.login("ada").await;
     let (sibling, stranger) = (stand.login("ada").await, stand.login("eve").await);
     let next = stand.next(&stolen).await;
@@ -72,7 +70,7 @@ pub(super) async fn other_families_live_on(stand: Stand) {
     stand.next(&stranger).await;
 }
 
-pub(super) async fn the_event_says_whose_token_it_was_and_comes_once(stand: Stand) {
+async fn the_event_says_whose_token_it_was_and_comes_once(stand: Stand) {
     let grant = Grant::new("ada", "web")
         .with_device("laptop")
         .with_scope("read");
@@ -93,7 +91,7 @@ pub(super) async fn the_event_says_whose_token_it_was_and_comes_once(stand: Stan
     assert_eq!(&*reuse.presented_by, "other");
 }
 
-pub(super) async fn without_a_grace_the_second_use_revokes(stand: Stand) {
+async fn without_a_grace_the_second_use_revokes(stand: Stand) {
     let stand = stand.with_grace(0);
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
@@ -101,7 +99,7 @@ pub(super) async fn without_a_grace_the_second_use_revokes(stand: Stand) {
     stand.assert_invalid(&second).await;
 }
 
-pub(super) async fn a_retired_token_in_another_clients_hands_revokes_too(stand: Stand) {
+async fn a_retired_token_in_another_clients_hands_revokes_too(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     stand.advance_seconds(11).await;

@@ -2,9 +2,9 @@
 
 use tower_keep::refresh_token::Grant;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     revoking_a_token_ends_its_family_and_is_idempotent,
     revoking_by_a_retired_token_ends_the_family_without_an_event,
     revoking_what_is_no_token_is_no_error,
@@ -19,7 +19,7 @@ async fn on(stand: &Stand, user: &str, device: &str) -> String {
     stand.tokens.issue(grant).await.unwrap().token.into_string()
 }
 
-pub(super) async fn revoking_a_token_ends_its_family_and_is_idempotent(stand: Stand) {
+async fn revoking_a_token_ends_its_family_and_is_idempotent(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     for _ in 0..3 {
@@ -30,7 +30,7 @@ pub(super) async fn revoking_a_token_ends_its_family_and_is_idempotent(stand: St
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn revoking_by_a_retired_token_ends_the_family_without_an_event(stand: Stand) {
+async fn revoking_by_a_retired_token_ends_the_family_without_an_event(stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     stand.tokens.revoke(&first).await.unwrap();
@@ -38,7 +38,7 @@ pub(super) async fn revoking_by_a_retired_token_ends_the_family_without_an_event
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn revoking_what_is_no_token_is_no_error(stand: Stand) {
+async fn revoking_what_is_no_token_is_no_error(stand: Stand) {
     let token = stand.login("ada").await;
     let changed = format!(
         "{}{}",
@@ -51,7 +51,7 @@ pub(super) async fn revoking_what_is_no_token_is_no_error(stand: Stand) {
     stand.next(&token).await;
 }
 
-pub(super) async fn a_family_is_revoked_by_its_public_name(stand: Stand) {
+async fn a_family_is_revoked_by_its_public_name(stand: Stand) {
     let (one, two) = (stand.login("ada").await, stand.login("ada").await);
     let one = stand.rotate(&one).await.unwrap();
     let name = one.family.to_string();
@@ -70,7 +70,7 @@ pub(super) async fn a_family_is_revoked_by_its_public_name(stand: Stand) {
     stand.next(&two).await;
 }
 
-pub(super) async fn a_device_is_revoked_alone(stand: Stand) {
+async fn a_device_is_revoked_alone(stand: Stand) {
     let laptop = [
         on(&stand, "ada", "laptop").await,
         on(&stand, "ada", "laptop").await,
@@ -93,7 +93,7 @@ pub(super) async fn a_device_is_revoked_alone(stand: Stand) {
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn a_user_is_revoked_alone(stand: Stand) {
+async fn a_user_is_revoked_alone(stand: Stand) {
     let adas = [on(&stand, "ada", "laptop").await, stand.login("ada").await];
     let eves = stand.login("eve").await;
     for _ in 0..2 {
@@ -109,7 +109,7 @@ pub(super) async fn a_user_is_revoked_alone(stand: Stand) {
     stand.assert_every_key_has_a_ttl();
 }
 
-pub(super) async fn a_list_shows_the_families_that_live_the_last_used_first(stand: Stand) {
+async fn a_list_shows_the_families_that_live_the_last_used_first(stand: Stand) {
     assert_eq!(stand.families("ada").await, 0);
     let laptop = on(&stand, "ada", "laptop").await;
     stand.advance_seconds(10).await;

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tower_keep::refresh_token::{Grant, RefreshTokens};
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     a_token_is_exchanged_for_another_again_and_again,
     a_rotation_says_whom_the_token_is_for,
     a_changed_or_unknown_token_is_invalid_and_revokes_nothing,
@@ -15,7 +15,7 @@ on_both_stores!(
     ids_of_any_script_are_fine,
 );
 
-pub(super) async fn a_token_is_exchanged_for_another_again_and_again(stand: Stand) {
+async fn a_token_is_exchanged_for_another_again_and_again(stand: Stand) {
     let mut token = stand.login("ada").await;
     for _ in 0..50 {
         let next = stand.next(&token).await;
@@ -26,7 +26,7 @@ pub(super) async fn a_token_is_exchanged_for_another_again_and_again(stand: Stan
     assert!(stand.reuses().is_empty());
 }
 
-pub(super) async fn a_rotation_says_whom_the_token_is_for(stand: Stand) {
+async fn a_rotation_says_whom_the_token_is_for(stand: Stand) {
     let grant = Grant::new("ada", "web")
         .with_device("laptop")
         .with_scope("read write");
@@ -38,7 +38,7 @@ pub(super) async fn a_rotation_says_whom_the_token_is_for(stand: Stand) {
     assert_eq!(next.expires_in, issued.expires_in);
 }
 
-pub(super) async fn a_changed_or_unknown_token_is_invalid_and_revokes_nothing(stand: Stand) {
+async fn a_changed_or_unknown_token_is_invalid_and_revokes_nothing(stand: Stand) {
     let first = stand.login("ada").await;
     let token = stand.next(&first).await;
     for original in [&first, &token] {
@@ -62,7 +62,7 @@ pub(super) async fn a_changed_or_unknown_token_is_invalid_and_revokes_nothing(st
     stand.next(&token).await;
 }
 
-pub(super) async fn tokens_have_the_prefix_that_was_chosen(stand: Stand) {
+async fn tokens_have_the_prefix_that_was_chosen(stand: Stand) {
     let plain = stand.login("ada").await;
     assert!(plain.starts_with("rt_"), "{plain}");
     let stand = stand.with(|tokens| tokens.with_prefix("shop-live_").unwrap());
@@ -75,7 +75,7 @@ pub(super) async fn tokens_have_the_prefix_that_was_chosen(stand: Stand) {
     bare.next(&next["shop-live_".len()..]).await;
 }
 
-pub(super) async fn two_logins_are_two_families(stand: Stand) {
+async fn two_logins_are_two_families(stand: Stand) {
     let (one, two) = (stand.login("ada").await, stand.login("ada").await);
     assert_ne!(one, two);
     assert_eq!(stand.families("ada").await, 2);
@@ -84,7 +84,7 @@ pub(super) async fn two_logins_are_two_families(stand: Stand) {
     stand.next(&two).await;
 }
 
-pub(super) async fn ids_of_any_script_are_fine(stand: Stand) {
+async fn ids_of_any_script_are_fine(stand: Stand) {
     for user in [
         "Ἀριστοτέλης",
         "a:b{c}*?[x]\\",

@@ -10,23 +10,12 @@ use tower_keep::{
     refresh_token::{Grant, Issued, RefreshTokenError, RefreshTokens, Reuse},
 };
 
-use crate::harness::{
-    connected::{PATIENT, connected},
-    redis::{RedisCluster, RedisSentinel, RedisServer},
-};
-
-/// What stands behind the store.
-enum Servers {
-    None,
-    One(Arc<RedisServer>),
-    Cluster(Arc<RedisCluster>),
-    Sentinel(Arc<RedisSentinel>),
-}
+use crate::harness::{connected::PATIENT, redis::Backend};
 
 pub(super) struct Stand {
     pub(super) store: Store,
     pub(super) tokens: RefreshTokens,
-    servers: Servers,
+    server: Option<Arc<Backend>>,
     reuses: Arc<Mutex<Vec<Reuse>>>,
 }
 
@@ -34,45 +23,33 @@ impl Stand {
     /// Embedded memory, with tokio's clock paused.
     pub(super) fn memory() -> Self {
         tokio::time::pause();
-        Self::new(Store::memory(), Servers::None)
+        Self::new(Store::memory(), None)
     }
 
     /// A Redis of its own, to which the store is connected.
     pub(super) async fn redis() -> Self {
-        let server = RedisServer::start();
-        let store = connected(&server.url(), PATIENT).await;
-        Self::new(store, Servers::One(Arc::new(server)))
+        Self::on(Backend::redis()).await
     }
 
-    /// An empty cluster.
-    pub(super) async fn cluster(cluster: &Arc<RedisCluster>) -> Self {
-        let store = connected(&cluster.url(), PATIENT).await;
-        let stand = Self::new(store, Servers::Cluster(cluster.clone()));
-        stand.flush();
-        stand
-    }
-
-    /// An empty master behind sentinels.
-    pub(super) async fn sentinel(group: &Arc<RedisSentinel>) -> Self {
-        let store = connected(&group.url(), PATIENT).await;
-        let stand = Self::new(store, Servers::Sentinel(group.clone()));
-        stand.flush();
-        stand
+    /// A store that is connected to this.
+    pub(super) async fn on(server: Backend) -> Self {
+        let store = server.connected(PATIENT).await;
+        Self::new(store, Some(Arc::new(server)))
     }
 
     /// Embedded memory whose clock is somebody else's business.
     pub(super) fn memory_beside() -> Self {
-        Self::new(Store::memory(), Servers::None)
+        Self::new(Store::memory(), None)
     }
 
-    fn new(store: Store, servers: Servers) -> Self {
+    fn new(store: Store, server: Option<Arc<Backend>>) -> Self {
         let reuses = Arc::<Mutex<Vec<Reuse>>>::default();
         let seen = reuses.clone();
         let on_reuse = move |reuse: &Reuse| seen.lock().unwrap().push(reuse.clone());
         Self {
             tokens: RefreshTokens::new(store.clone()).on_reuse(on_reuse),
             store,
-            servers,
+            server,
             reuses,
         }
     }
@@ -87,59 +64,31 @@ impl Stand {
     }
 
     pub(super) fn is_redis(&self) -> bool {
-        !matches!(self.servers, Servers::None)
+        self.server.is_some()
     }
 
-    /// The servers that hold the data.
-    fn masters(&self) -> Vec<&RedisServer> {
-        match &self.servers {
-            Servers::None => Vec::new(),
-            Servers::One(server) => vec![server],
-            Servers::Cluster(cluster) => {
-                let masters = cluster.masters();
-                masters.iter().map(|&n| &cluster.nodes()[n]).collect()
-            }
-            Servers::Sentinel(group) => vec![&group.servers()[group.master()]],
-        }
+    pub(super) fn server(&self) -> &Backend {
+        self.server.as_ref().expect("this stand is on Redis")
     }
 
-    pub(super) fn server(&self) -> &RedisServer {
-        match &self.servers {
-            Servers::One(server) => server,
-            _ => panic!("the stand is one on a single Redis"),
-        }
-    }
-
-    pub(super) fn server_mut(&mut self) -> &mut RedisServer {
-        match &mut self.servers {
-            Servers::One(server) => Arc::get_mut(server).expect("no other stand is on it"),
-            _ => panic!("the stand is one on a single Redis"),
-        }
+    pub(super) fn server_mut(&mut self) -> &mut Backend {
+        let server = self.server.as_mut().expect("this stand is on Redis");
+        Arc::get_mut(server).expect("no other stand is on it")
     }
 
     /// Another stand on the same Redis, without what this one was set to and has seen.
     pub(super) fn again(&self) -> Self {
-        match &self.servers {
-            Servers::One(server) => Self::new(self.store.clone(), Servers::One(server.clone())),
-            _ => panic!("the stand is one on a single Redis"),
-        }
-    }
-
-    fn flush(&self) {
-        for master in self.masters() {
-            master.command(&["FLUSHALL"]);
-        }
+        Self::new(self.store.clone(), self.server.clone())
     }
 
     /// The names of all keys.
     pub(super) fn keys(&self) -> Vec<String> {
-        let masters = self.masters();
-        masters.iter().flat_map(|master| master.keys("*")).collect()
+        self.server().keys("*")
     }
 
     pub(super) fn assert_every_key_has_a_ttl(&self) {
-        for master in self.masters() {
-            master.assert_every_key_has_a_ttl();
+        if let Some(server) = &self.server {
+            server.assert_every_key_has_a_ttl();
         }
     }
 
@@ -147,23 +96,21 @@ impl Stand {
     /// back instead.
     pub(super) async fn advance(&self, time: Duration) {
         const BACK: &str = r"
-            local by = ARGV[1] + 0
-            for _, key in ipairs(redis.call('KEYS', '*:refresh_token:*')) do
-                local families = redis.call('HGETALL', key)
-                for i = 1, #families, 2 do
-                    local ends, generation, rotated, created = struct.unpack('>I6I4I6I6', families[i + 1])
-                    redis.call('HSET', key, families[i],
-                        struct.pack('>I6I4I6I6', ends - by, generation, rotated - by, created - by)
-                        .. string.sub(families[i + 1], 23))
-                end
-                redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', key) - by)
+            local key, by = KEYS[1], ARGV[1] + 0
+            local families = redis.call('HGETALL', key)
+            for i = 1, #families, 2 do
+                local ends, generation, rotated, created = struct.unpack('>I6I4I6I6', families[i + 1])
+                redis.call('HSET', key, families[i],
+                    struct.pack('>I6I4I6I6', ends - by, generation, rotated - by, created - by)
+                    .. string.sub(families[i + 1], 23))
             end
-            return 1";
-        if !self.is_redis() {
+            return redis.call('PEXPIREAT', key, redis.call('PEXPIRETIME', key) - by)";
+        let Some(server) = &self.server else {
             return tokio::time::advance(time).await;
-        }
-        for master in self.masters() {
-            master.command(&["EVAL", BACK, "0", &time.as_millis().to_string()]);
+        };
+        let by = time.as_millis().to_string();
+        for key in server.keys("*:refresh_token:*") {
+            server.command(&["EVAL", BACK, "1", &key, &by]);
         }
     }
 

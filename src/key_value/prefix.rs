@@ -1,7 +1,14 @@
 //! The first part of an application's keys.
 
 /// The first parts of the names of the crate's own data.
-const RESERVED: [&str; 5] = ["cache", "lease", "rate_limit", "refresh_token", "session"];
+const RESERVED: [&str; 6] = [
+    "cache",
+    "lease",
+    "rate_limit",
+    "refresh_token",
+    "session",
+    "tag",
+];
 /// The longest prefix.
 const LONGEST: usize = 64;
 
@@ -18,7 +25,7 @@ pub enum PrefixError {
     /// It is that of the sessions, say.
     #[error(
         "key prefix {0:?} is reserved: expected another first part than cache, lease, \
-         rate_limit, refresh_token and session, as in \"user\""
+         rate_limit, refresh_token, session and tag, as in \"user\""
     )]
     Reserved(String),
 }

@@ -295,6 +295,18 @@ impl Store {
         &self.namespace
     }
 
+    /// Whether a command can name keys of one slot only.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        match &self.backend {
+            Backend::Memory(_) => false,
+            #[cfg(feature = "redis")]
+            Backend::Redis(_) => false,
+            #[cfg(feature = "redis")]
+            Backend::Cluster(_) => true,
+        }
+    }
+
     /// Executes a batch: in one go on memory, in one round trip on Redis.
     pub(crate) fn execute<B: Batch>(&self, batch: B) -> Execute<B> {
         match &self.backend {

@@ -89,6 +89,12 @@ impl Namespace {
         self.key(&["lease:{", value.as_str(), "}"])
     }
 
+    /// `{namespace}:tag:{tag}`: the stamp of a tag, in its own slot. `tag` is encoded as an id is.
+    #[cfg(any(feature = "cache", feature = "key-value"))]
+    pub(crate) fn tag(&self, tag: &str) -> Key {
+        self.key(&["tag:", tag])
+    }
+
     /// One allocation of the key's own length: a formatter would grow step by step.
     pub(super) fn key(&self, parts: &[&str]) -> Key {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();

@@ -43,6 +43,8 @@ pub struct MemoryLimits {
     pub responses: usize,
     /// Values of the key-value service. Default 64 MiB.
     pub values: usize,
+    /// Stamps of the tags of values and responses. Default 8 MiB, about 40,000 of them.
+    pub tags: usize,
 }
 
 impl Default for MemoryLimits {
@@ -53,6 +55,7 @@ impl Default for MemoryLimits {
             sessions: 64 * MIB,
             responses: 128 * MIB,
             values: 64 * MIB,
+            tags: 8 * MIB,
         }
     }
 }
@@ -68,6 +71,8 @@ pub(crate) struct Memory {
     pub(crate) responses: Table<operations::response::ResponseSet>,
     #[cfg(feature = "key-value")]
     pub(crate) values: Table<bytes::Bytes>,
+    #[cfg(any(feature = "cache", feature = "key-value"))]
+    pub(crate) tags: Table<bytes::Bytes>,
     /// When the sweeper swept last or was started, in microseconds; 0 without a sweeper.
     swept: AtomicU64,
 }
@@ -83,6 +88,8 @@ impl Memory {
             responses: Table::with_budget(limits.responses),
             #[cfg(feature = "key-value")]
             values: Table::with_budget(limits.values),
+            #[cfg(any(feature = "cache", feature = "key-value"))]
+            tags: Table::with_budget(limits.tags),
             swept: AtomicU64::new(0),
         })
     }
@@ -124,6 +131,8 @@ impl Memory {
         self.responses.reclaim(now);
         #[cfg(feature = "key-value")]
         self.values.reclaim(now);
+        #[cfg(any(feature = "cache", feature = "key-value"))]
+        self.tags.reclaim(now);
     }
 }
 

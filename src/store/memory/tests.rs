@@ -14,6 +14,7 @@ fn small() -> Store {
         sessions: BUDGET,
         responses: BUDGET,
         values: BUDGET,
+        tags: BUDGET,
     };
     Store::memory_within(&limits)
 }

@@ -3,7 +3,7 @@
 
 #[cfg(any(feature = "cache", feature = "key-value"))]
 pub(crate) mod generation;
-#[cfg(feature = "key-value")]
+#[cfg(any(feature = "cache", feature = "key-value"))]
 mod id;
 #[cfg(feature = "rate-limit")]
 pub(crate) mod limit;
@@ -12,5 +12,7 @@ pub(crate) mod ping;
 pub(crate) mod response;
 #[cfg(feature = "session")]
 pub(crate) mod session;
+#[cfg(any(feature = "cache", feature = "key-value"))]
+pub(crate) mod tag;
 #[cfg(feature = "key-value")]
 pub(crate) mod value;

@@ -58,8 +58,14 @@ pub(super) static ALL: &[&Script] = &[
     &crate::store::operations::value::SET,
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::DEL,
+    #[cfg(any(feature = "cache", feature = "key-value"))]
+    &crate::store::operations::tag::KEEP_STAMP,
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::TAKE_LEASE,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::RENEW_LEASE,
+    #[cfg(feature = "key-value")]
+    &crate::store::operations::value::RELEASE_LEASE,
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::FILL,
 ];

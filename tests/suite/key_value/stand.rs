@@ -36,7 +36,7 @@ pub(super) type Loaded = Result<User, LoadError<NoSuchUser>>;
 pub(super) struct Stand {
     pub(super) store: Store,
     pub(super) users: KeyValue,
-    server: Option<RedisServer>,
+    pub(super) server: Option<RedisServer>,
 }
 
 impl Stand {
@@ -49,6 +49,15 @@ impl Stand {
         let server = RedisServer::start();
         let store = connected(&server.url(), PATIENT).await;
         Self::new(store, Some(server))
+    }
+
+    /// In a namespace of its own on servers of the test.
+    pub(super) async fn at(url: &str, namespace: &str) -> Self {
+        let store = connected(url, PATIENT).await;
+        // As long as one may be.
+        let namespace = &namespace[namespace.len().saturating_sub(64)..];
+        let namespace = namespace.trim_start_matches('_');
+        Self::new(store.with_namespace(namespace).unwrap(), None)
     }
 
     fn new(store: Store, server: Option<RedisServer>) -> Self {

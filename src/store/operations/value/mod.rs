@@ -1,30 +1,34 @@
 //! The values of the key-value service: each a string with an expiry, and while it is being
 //! loaded a lease beside it.
 //!
-//! A load is announced before the loader is called ([`TakeLease`]), which puts its token into the
-//! lease, and what it found is stored only while that token stands there ([`Fill`]); a load that
-//! finds nothing takes it back ([`ReleaseLease`]). [`Set`], [`Del`] and a [`Fill`] take the whole
-//! lease away, in one step with what they do to the value. A lapsed or evicted lease makes a
-//! value that is not stored, never one that is out of date.
+//! The lease is the token of the one load, over all processes, that may store what it finds. It is
+//! taken before the loader is called ([`TakeLease`]), renewed while that runs ([`RenewLease`]), and
+//! ends when the value is stored ([`Fill`]) or the load has found nothing to store
+//! ([`ReleaseLease`]). A [`Set`] and a [`Del`] take it away in one step with what they do to the
+//! value, and then the load stores nothing: the token is its fence. A lease that expires or is
+//! evicted makes a value that is not stored, never one that is out of date.
 
+mod lease;
 mod load;
 mod read;
-mod tokens;
 mod write;
 
 use std::fmt::Display;
 
 #[cfg(feature = "redis")]
+pub(crate) use lease::{RELEASE_LEASE, RENEW_LEASE};
+pub(crate) use lease::{ReleaseLease, RenewLease, Token};
+#[cfg(feature = "redis")]
 pub(crate) use load::{FILL, TAKE_LEASE};
-pub(crate) use load::{Fill, ReleaseLease, TakeLease, Taken};
-pub(crate) use read::{Exists, Get};
-pub(crate) use tokens::Token;
+pub(crate) use load::{Fill, TakeLease, Taken};
+pub use read::Expiry;
+pub(crate) use read::{Exists, Get, GetMany, ReadExpiry};
 #[cfg(feature = "redis")]
 pub(crate) use write::{DEL, SET};
-pub(crate) use write::{Del, Set};
+pub(crate) use write::{Del, Expire, Set};
 
 use super::id::Id;
-use crate::store::{Key, namespace::Namespace};
+use crate::store::{Key, Timestamp, namespace::Namespace};
 
 /// The key of an application's value. It is bounded, whatever the size of the id.
 pub(crate) fn key(names: &Namespace, prefix: &str, id: impl Display) -> Key {
@@ -43,4 +47,16 @@ impl ValueKeys {
         let lease = names.lease(&value);
         Self { value, lease }
     }
+}
+
+/// When what does not expire expires on embedded memory.
+const NEVER: Timestamp = Timestamp::from_micros(u64::MAX);
+
+/// How many of a value's first bytes tell it from the one that follows it.
+const IDENTITY: usize = 64;
+
+/// The beginning of a stored value, by which one that is to be replaced is told from another one
+/// that was stored meanwhile.
+pub(crate) fn identity(value: &[u8]) -> &[u8] {
+    value.get(..IDENTITY).unwrap_or(value)
 }

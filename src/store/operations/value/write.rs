@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::ValueKeys;
+use super::{NEVER, ValueKeys};
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    Key, Operation, StoreError, Timestamp,
+    memory::{Live, Memory, exact},
 };
 
 #[cfg(feature = "redis")]
@@ -17,12 +17,18 @@ pub(crate) static SET: Script = Script::new(include_str!("set.lua"));
 #[cfg(feature = "redis")]
 pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 
-/// Sets a value for `ttl`. One EVALSHA.
+/// The end of a time to live, which is never [`NEVER`].
+fn end(now: Timestamp, ttl: Duration) -> Timestamp {
+    let last = Timestamp::from_micros(NEVER.as_micros() - 1);
+    now.saturating_add(ttl).min(last)
+}
+
+/// Sets a value for `ttl`; `None`: it does not expire. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Set {
     pub(crate) keys: ValueKeys,
     pub(crate) value: Bytes,
-    pub(crate) ttl: Duration,
+    pub(crate) ttl: Option<Duration>,
 }
 
 impl Operation for Set {
@@ -30,17 +36,24 @@ impl Operation for Set {
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
         let ValueKeys { value, lease } = &self.keys;
+        let expires_at = self.ttl.map_or(NEVER, |ttl| end(now, ttl));
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
-            replace(live, exact(&self.value), now, self.ttl);
+            *live = Some(Live {
+                value: exact(&self.value),
+                expires_at,
+            });
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&SET, &[&self.keys.value, &self.keys.lease])
-            .arg(&*self.value)
-            .millis(self.ttl)
+        let command = Command::script(&SET, &[&self.keys.value, &self.keys.lease]);
+        let command = command.arg(&*self.value);
+        match self.ttl {
+            Some(ttl) => command.millis(ttl),
+            None => command,
+        }
     }
 
     #[cfg(feature = "redis")]
@@ -67,6 +80,36 @@ impl Operation for Del {
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&DEL, &[&self.0.value, &self.0.lease])
+    }
+
+    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
+        Ok(reply.integer()? > 0)
+    }
+}
+
+/// Lets a value expire `ttl` from now; whether there is one. `PEXPIRE`.
+#[derive(Debug)]
+pub(crate) struct Expire {
+    pub(crate) key: Key,
+    pub(crate) ttl: Duration,
+}
+
+impl Operation for Expire {
+    type Output = bool;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+        memory.values.update(&self.key, now, |live| {
+            if let Some(live) = live {
+                live.expires_at = end(now, self.ttl);
+            }
+            live.is_some()
+        })
+    }
+
+    #[cfg(feature = "redis")]
+    fn command(&self) -> Command {
+        Command::new("PEXPIRE").key(&self.key).millis(self.ttl)
     }
 
     #[cfg(feature = "redis")]

@@ -136,7 +136,7 @@ impl State {
             let names = VaryNames::from_list(list)?;
             Some(hex_digits(&names.variant(&client.parts.headers).0))
         };
-        let stored = Lookup::at_once(&self.store, key, now, select)?;
+        let stored = Lookup::at_once(self.store.table()?, key, now, select)?;
         let found = self.decoded.found(&stored, decode)?;
         // Asked after the lookup, too: it may have become out of date.
         let is_hidden = self.invalidations.hidden(key).is_some();

@@ -15,7 +15,7 @@ use super::{
     policy::{RequestHead, StoredHead},
     uncacheable::Uncacheable,
 };
-use crate::store::{Key, Store, Timestamp};
+use crate::store::{Key, Store, Timestamp, operations::response};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -68,7 +68,7 @@ impl State {
             .as_ref()
             .and_then(|partition| partition(parts));
         let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())?;
-        Some(self.store.names().cache(primary.as_str()))
+        Some(response::key(self.store.names(), primary.as_str()))
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
@@ -105,7 +105,7 @@ impl State {
     pub(super) fn largest_body(&self, head: &StoredHead) -> u64 {
         /// The store's own bytes about a response, and the parts of a head beside its fields.
         const BESIDE: u64 = 1 << 10;
-        let room = self.store.largest_response();
+        let room = self.store.largest::<response::Entry>();
         self.options
             .max_body
             .min(room.saturating_sub(head.size() as u64 + BESIDE))
@@ -116,7 +116,7 @@ impl State {
     pub(super) fn memory_of_fills(&self) -> u64 {
         const LEAST: u64 = 64 << 20;
         let memory = LEAST.max(self.options.max_body.saturating_mul(4));
-        memory.min(self.store.largest_response())
+        memory.min(self.store.largest::<response::Entry>())
     }
 
     /// Takes what is stored of `targets` on the request's origin out of the store.

@@ -3,7 +3,7 @@
 use super::*;
 
 fn key(n: usize) -> Key {
-    crate::store::Namespace::default().cache(&n.to_string())
+    crate::store::operations::response::key(&crate::store::Namespace::default(), &n.to_string())
 }
 
 fn at(seconds: u64) -> Timestamp {

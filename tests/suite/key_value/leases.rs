@@ -5,7 +5,7 @@ use tower_keep::key_value::USER_DATA_TTL;
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 use crate::harness::eventually;
 
-super::on_every_store!(
+super::on_all_stores!(
     a_load_that_fails_takes_no_other_loads_lease_along,
     a_load_that_fails_elsewhere_is_followed_at_once,
 );

@@ -10,7 +10,7 @@ use crate::harness::{
     redis::RedisCluster,
 };
 
-super::on_every_store!(
+super::on_all_stores!(
     many_are_set_read_and_deleted_as_one_by_one,
     what_cannot_be_read_is_missing_among_many,
     none_at_all_is_no_error,

@@ -12,7 +12,7 @@ use tower_keep::key_value::KeyValue;
 use crate::harness::{
     connected::{PATIENT, connected},
     example,
-    redis::{RedisCluster, RedisSentinel, RedisServer},
+    redis::{Backend, RedisServer},
 };
 
 /// How long a process may take for a line.
@@ -138,14 +138,12 @@ fn values_with_a_tag_are_loaded_once_too() {
 
 #[test]
 fn on_a_cluster_too() {
-    let cluster = RedisCluster::start();
-    twenty_rounds(&cluster.url(), Some("all"));
+    twenty_rounds(&Backend::cluster().url(), Some("all"));
 }
 
 #[test]
 fn behind_sentinels_too() {
-    let group = RedisSentinel::start();
-    twenty_rounds(&group.url(), Some("all"));
+    twenty_rounds(&Backend::sentinel().url(), Some("all"));
 }
 
 #[test]

@@ -14,7 +14,7 @@ use tower_keep::key_value::{KeyValue, USER_DATA_TTL};
 
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 
-super::on_every_store!(
+super::on_all_stores!(
     a_tag_takes_all_its_values_and_no_others,
     each_of_several_tags_is_enough,
     what_is_loaded_after_an_invalidation_is_kept,

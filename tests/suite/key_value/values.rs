@@ -7,7 +7,7 @@ use tower_keep::key_value::{Codec, CodecError, Json, KeyValue, SetError, USER_DA
 
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 
-super::on_every_store!(
+super::on_all_stores!(
     what_is_set_is_read_back,
     a_value_is_there_from_set_to_del,
     nothing_is_unlike_a_missing_value,

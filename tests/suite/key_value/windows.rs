@@ -11,7 +11,7 @@ use crate::harness::eventually;
 const HOUR: Duration = Duration::from_secs(3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-super::on_every_store!(
+super::on_all_stores!(
     a_stale_value_is_served_and_loaded_anew_in_the_background,
     many_calls_that_find_a_stale_value_load_once,
     a_stale_value_is_served_when_the_loader_fails,

@@ -13,14 +13,20 @@
 
 mod stamp;
 
-#[cfg(feature = "redis")]
-pub(crate) use stamp::KEEP_STAMP;
 pub(crate) use stamp::{KeepStamp, ReadStamp, RemoveStamp};
 
 /// What a tag has from its first use until it is invalidated.
 pub(crate) use super::generation::Generation as Stamp;
 use super::id::Id;
-use crate::store::{Key, namespace::Namespace};
+use crate::store::{
+    key::{Key, Namespace},
+    redis::Script,
+};
+
+/// A stamp.
+pub(crate) use Stamp as Entry;
+pub(super) const NAMES: [&str; 1] = ["tag"];
+pub(super) static SCRIPTS: &[&Script] = &[&stamp::KEEP_STAMP];
 
 /// A tag's name in the form that it has in its key: at most 384 bytes, whatever the name's size.
 /// An entry keeps it beside the stamp.
@@ -42,8 +48,9 @@ impl TagName {
         &self.0
     }
 
+    /// `{namespace}:tag:{name}`
     pub(crate) fn key(&self, names: &Namespace) -> Key {
-        names.tag(&self.0)
+        names.key(NAMES[0], &[&self.0])
     }
 }
 

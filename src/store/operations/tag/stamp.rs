@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use super::Stamp;
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Memory, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Table, replace},
+    redis::{Command, NextReply, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static KEEP_STAMP: Script = Script::new(include_str!("keep_stamp.lua"));
 
 /// The stamp of a tag, if it has one. `MGET` of one key.
@@ -18,19 +19,17 @@ pub(crate) static KEEP_STAMP: Script = Script::new(include_str!("keep_stamp.lua"
 pub(crate) struct ReadStamp(pub(crate) Key);
 
 impl Operation for ReadStamp {
+    type Entry = Stamp;
     type Output = Option<Stamp>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let stamp = memory.tags.get(&self.0, now, |live| live.value.clone());
-        Ok(stamp.map(Stamp))
+    fn run(&self, stamps: &Table<Stamp>, now: Timestamp) -> Result<Self::Output, StoreError> {
+        Ok(stamps.get(&self.0, now, |live| live.value.clone()))
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("MGET").key(&self.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         let stamp = reply.array()?.next_reply()?.optional_bytes()?;
         Ok(stamp.map(Stamp))
@@ -54,29 +53,28 @@ impl KeepStamp {
 }
 
 impl Operation for KeepStamp {
+    type Entry = Stamp;
     type Output = Stamp;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Stamp, StoreError> {
-        memory.tags.update(&self.key, now, |live| match live {
+    fn run(&self, stamps: &Table<Stamp>, now: Timestamp) -> Result<Stamp, StoreError> {
+        stamps.update(&self.key, now, |live| match live {
             Some(live) => {
                 live.expires_at = live.expires_at.max(now.saturating_add(self.ttl));
-                Stamp(live.value.clone())
+                live.value.clone()
             }
             None => {
-                replace(live, self.new.0.clone(), now, self.ttl);
+                replace(live, self.new.clone(), now, self.ttl);
                 self.new.clone()
             }
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&KEEP_STAMP, &[&self.key])
             .arg(&*self.new.0)
             .millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Stamp, StoreError> {
         reply.bytes().map(Stamp)
     }
@@ -87,18 +85,17 @@ impl Operation for KeepStamp {
 pub(crate) struct RemoveStamp(pub(crate) Key);
 
 impl Operation for RemoveStamp {
+    type Entry = Stamp;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.tags.update(&self.0, now, |live| *live = None)
+    fn run(&self, stamps: &Table<Stamp>, now: Timestamp) -> Result<(), StoreError> {
+        stamps.update(&self.0, now, |live| *live = None)
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("UNLINK").key(&self.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -4,20 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Live, Memory},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Live, Table},
     operations::generation::Generation,
+    redis::{Command, Reply, Script},
 };
 
 /// Names one load; all are of one length.
 pub(crate) type Token = Generation;
 
-#[cfg(feature = "redis")]
 pub(crate) static RENEW_LEASE: Script = Script::new(include_str!("renew_lease.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static RELEASE_LEASE: Script = Script::new(include_str!("release_lease.lua"));
 
 /// Whether the load of `token` has the lease.
@@ -34,10 +34,11 @@ pub(crate) struct RenewLease {
 }
 
 impl Operation for RenewLease {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        memory.values.update(&self.lease, now, |lease| {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
+        values.update(&self.lease, now, |lease| {
             let held = is_held_by(lease, &self.token);
             if let Some(live) = lease.as_mut().filter(|_| held) {
                 live.expires_at = now.saturating_add(self.duration);
@@ -46,14 +47,12 @@ impl Operation for RenewLease {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&RENEW_LEASE, &[&self.lease])
             .arg(&*self.token.0)
             .millis(self.duration)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
     }
@@ -67,22 +66,21 @@ pub(crate) struct ReleaseLease {
 }
 
 impl Operation for ReleaseLease {
+    type Entry = Bytes;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.values.update(&self.lease, now, |lease| {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
+        values.update(&self.lease, now, |lease| {
             if is_held_by(lease, &self.token) {
                 *lease = None;
             }
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&RELEASE_LEASE, &[&self.lease]).arg(&*self.token.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

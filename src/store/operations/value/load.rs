@@ -8,16 +8,15 @@ use super::{
     ValueKeys, identity,
     lease::{Token, is_held_by},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    memory::{Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static TAKE_LEASE: Script = Script::new(include_str!("take_lease.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
 /// Takes the lease of a load, unless there is a value after all or another load has it. One
@@ -44,11 +43,12 @@ pub(crate) enum Taken {
 }
 
 impl Operation for TakeLease {
+    type Entry = Bytes;
     type Output = Taken;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Taken, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<Taken, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
                 && self.replace.as_deref() != Some(identity(&live.value))
             {
@@ -62,7 +62,6 @@ impl Operation for TakeLease {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&TAKE_LEASE, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
@@ -71,7 +70,6 @@ impl Operation for TakeLease {
             .arg(self.replace.as_deref().unwrap_or_default())
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Taken, StoreError> {
         match reply.integer_or_other() {
             Ok(1) => Ok(Taken::Lease),
@@ -92,11 +90,12 @@ pub(crate) struct Fill {
 }
 
 impl Operation for Fill {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             let held = is_held_by(lease, &self.token);
             if held {
                 *lease = None;
@@ -106,7 +105,6 @@ impl Operation for Fill {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&FILL, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
@@ -114,7 +112,6 @@ impl Operation for Fill {
             .millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
     }

@@ -15,24 +15,36 @@ mod write;
 
 use std::fmt::Display;
 
-#[cfg(feature = "redis")]
-pub(crate) use lease::{RELEASE_LEASE, RENEW_LEASE};
 pub(crate) use lease::{ReleaseLease, RenewLease, Token};
-#[cfg(feature = "redis")]
-pub(crate) use load::{FILL, TAKE_LEASE};
 pub(crate) use load::{Fill, TakeLease, Taken};
 pub use read::Expiry;
 pub(crate) use read::{Exists, Get, GetMany, ReadExpiry};
-#[cfg(feature = "redis")]
-pub(crate) use write::{DEL, SET};
 pub(crate) use write::{Del, Expire, Set};
 
 use super::id::Id;
-use crate::store::{Key, Timestamp, namespace::Namespace};
+use crate::store::{
+    clock::Timestamp,
+    key::{Key, Namespace},
+    redis::Script,
+};
 
-/// The key of an application's value. It is bounded, whatever the size of the id.
+/// A value as it is stored, or the token of a lease.
+pub(crate) use bytes::Bytes as Entry;
+pub(super) const NAMES: [&str; 1] = ["lease"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &lease::RELEASE_LEASE,
+    &lease::RENEW_LEASE,
+    &load::FILL,
+    &load::TAKE_LEASE,
+    &write::DEL,
+    &write::SET,
+];
+
+/// `{namespace}:{prefix}:{id}`: an application's value, `user:42` for example. It is bounded,
+/// whatever the size of the id. The id in it has no `:`, so that it is certain where the prefix
+/// ends, and no braces, which would make a hash tag.
 pub(crate) fn key(names: &Namespace, prefix: &str, id: impl Display) -> Key {
-    names.value(prefix, &Id::new(id))
+    names.key(prefix, &[&Id::new(id).to_string()])
 }
 
 /// The keys of a value and of its lease, which share a hash slot.
@@ -44,7 +56,8 @@ pub(crate) struct ValueKeys {
 
 impl ValueKeys {
     pub(crate) fn new(names: &Namespace, value: Key) -> Self {
-        let lease = names.lease(&value);
+        // In the slot of its value.
+        let lease = names.key(NAMES[0], &["{", value.as_str(), "}"]);
         Self { value, lease }
     }
 }

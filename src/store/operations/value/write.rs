@@ -5,16 +5,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{NEVER, ValueKeys};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Live, Memory, exact},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Live, Table, exact},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static SET: Script = Script::new(include_str!("set.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 
 /// The end of a time to live, which is never [`NEVER`].
@@ -32,12 +32,13 @@ pub(crate) struct Set {
 }
 
 impl Operation for Set {
+    type Entry = Bytes;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
         let ValueKeys { value, lease } = &self.keys;
         let expires_at = self.ttl.map_or(NEVER, |ttl| end(now, ttl));
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             *live = Some(Live {
                 value: exact(&self.value),
@@ -46,7 +47,6 @@ impl Operation for Set {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = Command::script(&SET, &[&self.keys.value, &self.keys.lease]);
         let command = command.arg(&*self.value);
@@ -56,7 +56,6 @@ impl Operation for Set {
         }
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.okay()
     }
@@ -67,22 +66,21 @@ impl Operation for Set {
 pub(crate) struct Del(pub(crate) ValueKeys);
 
 impl Operation for Del {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
         let ValueKeys { value, lease } = &self.0;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             live.take().is_some()
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&DEL, &[&self.0.value, &self.0.lease])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
     }
@@ -96,10 +94,11 @@ pub(crate) struct Expire {
 }
 
 impl Operation for Expire {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        memory.values.update(&self.key, now, |live| {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
+        values.update(&self.key, now, |live| {
             if let Some(live) = live {
                 live.expires_at = end(now, self.ttl);
             }
@@ -107,12 +106,10 @@ impl Operation for Expire {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("PEXPIRE").key(&self.key).millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
     }

@@ -55,52 +55,22 @@ impl Namespace {
         &self.0
     }
 
-    /// `{namespace}:rate_limit:{{subject}}:{policy}`: the limits of one subject share a slot.
-    /// `subject` is a digest, never the raw address or API key.
-    #[cfg(feature = "rate-limit")]
-    pub(crate) fn rate_limit(&self, subject: &str, policy: &str) -> Key {
-        self.key(&["rate_limit:{", subject, "}:", policy])
-    }
-
-    /// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that
-    /// the move from the old id to the new one is atomic on a cluster too.
-    #[cfg(feature = "session")]
-    pub(crate) fn session(&self, slot: &str, id_hash: &str) -> Key {
-        self.key(&["session:{", slot, "}:", id_hash])
-    }
-
-    /// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
-    #[cfg(feature = "cache")]
-    pub(crate) fn cache(&self, primary: &str) -> Key {
-        self.key(&["cache:{", primary, "}"])
-    }
-
-    /// `{namespace}:{prefix}:{id}`: a value of the key-value service, `user:42` for example.
-    /// `id` has no `:`, so that it is certain where the prefix ends, and no braces, which would
-    /// make a hash tag.
-    #[cfg(feature = "key-value")]
-    pub(crate) fn value(&self, prefix: &str, id: &impl fmt::Display) -> Key {
-        self.key(&[prefix, ":", &id.to_string()])
-    }
-
-    /// `{namespace}:lease:{{value}}`: the announcement of a load, in the slot of its value.
-    #[cfg(feature = "key-value")]
-    pub(crate) fn lease(&self, value: &Key) -> Key {
-        self.key(&["lease:{", value.as_str(), "}"])
-    }
-
-    /// `{namespace}:tag:{tag}`: the stamp of a tag, in its own slot. `tag` is encoded as an id is.
-    #[cfg(any(feature = "cache", feature = "key-value"))]
-    pub(crate) fn tag(&self, tag: &str) -> Key {
-        self.key(&["tag:", tag])
-    }
-
+    #[cfg(any(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    ))]
+    /// `{namespace}:{name}:{parts}`, all parts one after another. `name` says what kind of data
+    /// the key is of.
+    ///
     /// One allocation of the key's own length: a formatter would grow step by step.
-    pub(super) fn key(&self, parts: &[&str]) -> Key {
+    pub(super) fn key(&self, name: &str, parts: &[&str]) -> Key {
         let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut key = String::with_capacity(self.0.len() + 1 + length);
-        key.push_str(&self.0);
-        key.push(':');
+        let mut key = String::with_capacity(self.0.len() + name.len() + 2 + length);
+        for part in [&self.0, ":", name, ":"] {
+            key.push_str(part);
+        }
         parts.iter().for_each(|part| key.push_str(part));
         Key(key.into_boxed_str())
     }

@@ -91,7 +91,7 @@ pub(crate) use operation::{Batch, Operation};
 
 use memory::Memory;
 #[cfg(feature = "cache")]
-pub(crate) use memory::{Table, Weigh, replace};
+pub(crate) use memory::heap;
 
 /// A handle on embedded memory or Redis. Cloning is cheap and shares everything.
 #[derive(Clone)]

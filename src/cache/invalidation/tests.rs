@@ -1,6 +1,15 @@
 //! The bounds, and what happens beyond them.
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Hidden, Invalidations,
+    recent::{MOST, RECENT, Recent},
+};
+use crate::{
+    cache::clock::now,
+    store::{Key, Store, Timestamp},
+};
 
 fn key(n: usize) -> Key {
     crate::store::Namespace::default().cache(&n.to_string())

@@ -56,13 +56,13 @@ mod tests {
     use http::Request;
 
     use super::*;
-    use crate::store::Namespace;
+    use crate::store::{Namespace, operations::response::key};
 
     #[test]
     fn debug_shows_neither_the_uri_nor_the_values_of_fields() {
         let request = Request::get("/path?token=secret").header("cookie", "secret");
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        let primary = Namespace::default().cache("0");
+        let primary = key(&Namespace::default(), "0");
         let shown = format!("{:?}", ClientRequest { parts, primary });
         assert!(
             shown.contains("cookie") && !shown.contains("secret"),

@@ -13,7 +13,7 @@ use super::{
     options::Options,
     policy::StoredHead,
 };
-use crate::store::Key;
+use crate::store::{Key, operations::response};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -43,7 +43,10 @@ impl State {
             .as_ref()
             .and_then(|partition| partition(parts));
         let primary = PrimaryKey::new(&parts.uri, &parts.headers, target, partition.as_deref())?;
-        Some(self.responses.store.names().cache(primary.as_str()))
+        Some(response::key(
+            self.responses.store.names(),
+            primary.as_str(),
+        ))
     }
 
     pub(super) fn bypasses(&self, parts: &request::Parts) -> bool {
@@ -78,7 +81,7 @@ impl State {
     pub(super) fn largest_body(&self, head: &StoredHead) -> u64 {
         /// Bytes for what the store keeps about a response, and for a head without its fields.
         const BESIDE: u64 = 1 << 10;
-        let room = self.responses.store.largest_response();
+        let room = self.responses.store.largest::<response::Entry>();
         self.options
             .max_body
             .min(room.saturating_sub(head.size() as u64 + BESIDE))
@@ -89,7 +92,7 @@ impl State {
     pub(super) fn memory_of_fills(&self) -> u64 {
         const LEAST: u64 = 64 << 20;
         let memory = LEAST.max(self.options.max_body.saturating_mul(4));
-        memory.min(self.responses.store.largest_response())
+        memory.min(self.responses.store.largest::<response::Entry>())
     }
 
     /// Invalidates `targets` on the request's origin.

@@ -12,7 +12,7 @@ use crate::{
 };
 
 fn key(n: usize) -> Key {
-    crate::store::Namespace::default().cache(&n.to_string())
+    crate::store::operations::response::key(&crate::store::Namespace::default(), &n.to_string())
 }
 
 fn at(seconds: u64) -> Timestamp {

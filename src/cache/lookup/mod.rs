@@ -74,7 +74,7 @@ impl StoredResponses {
         }
         let headers = &client.parts.headers;
         let select = |list: &str| variant::selected_digits(list, headers);
-        let stored = Lookup::at_once(&self.store, key, now, select)?;
+        let stored = Lookup::at_once(self.store.table()?, key, now, select)?;
         let found = self.decoded.found(&stored, encoding::decode)?;
         // Checked again after the lookup: it may have become out of date meanwhile.
         let is_hidden = self.invalidations.hidden(key).is_some();

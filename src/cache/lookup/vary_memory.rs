@@ -90,10 +90,10 @@ impl fmt::Debug for VaryMemory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Namespace;
+    use crate::store::{Namespace, operations::response::key as key_of};
 
     fn key(n: usize) -> Key {
-        Namespace::default().cache(&format!("{n:032x}"))
+        key_of(&Namespace::default(), &format!("{n:032x}"))
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::store::Timestamp;
+use crate::store::clock::Timestamp;
 
 /// Names what is stored under a key from its first fill to its invalidation: a fill that was
 /// announced under another one comes too late.

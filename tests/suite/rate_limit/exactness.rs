@@ -66,7 +66,7 @@ async fn embedded_memory_admits_exactly_the_quota() {
 async fn nothing_stays_in_redis_after_the_limits_have_replenished() {
     let redis = RedisServer::start();
     let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=10;w=1"#))
-        .with_policy(policy(r#""b";q=5;w=1;alg=fixed"#))
+        .and_policy(policy(r#""b";q=5;w=1;alg=fixed"#))
         .unwrap();
     let service = limited(&layer);
     statuses(&service, 20).await;
@@ -83,7 +83,7 @@ async fn nothing_stays_in_redis_after_the_limits_have_replenished() {
 async fn denied_requests_write_nothing() {
     let redis = RedisServer::start();
     let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=1;w=3600"#))
-        .with_policy(policy(r#""b";q=10;w=3600"#))
+        .and_policy(policy(r#""b";q=10;w=3600"#))
         .unwrap();
     assert_eq!(statuses(&limited(&layer), 1).await, [200]);
     let dump = |redis: &RedisServer| -> Vec<(String, Vec<String>)> {
@@ -111,7 +111,7 @@ async fn keys_in_redis_are_digests_of_one_hash_slot_a_subject() {
     let redis = RedisServer::start();
     let key = Key::header(HeaderName::from_static("x-api-key")).and(Key::peer_ip());
     let layer = RateLimitLayer::new(store(&redis), policy(r#""per {key}";q=5;w=60"#))
-        .with_policy(policy(r#""b";q=5;w=60"#))
+        .and_policy(policy(r#""b";q=5;w=60"#))
         .unwrap();
     let service = limited(&layer.with_key(key));
     let request = from("203.0.113.77").header("x-api-key", "s3cret");
@@ -150,7 +150,7 @@ async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
     let layer = |store| {
         let layer = RateLimitLayer::new(store, policy(r#""a";q=20;w=864000"#));
         let layer = layer
-            .with_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
+            .and_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
             .unwrap();
         let cost = |request: &http::request::Parts| {
             request.headers["cost"].to_str().unwrap().parse().unwrap()
@@ -183,7 +183,7 @@ async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
 }
 
 /// A layer over each store that the two policies are asked of by turns.
-async fn on_both_stores(test: impl AsyncFn(&dyn Fn(&str) -> Limited)) {
+async fn on_all_stores(test: impl AsyncFn(&dyn Fn(&str) -> Limited)) {
     let redis = RedisServer::start();
     for store in [Store::memory(), store(&redis)] {
         // Each service as in a process of its own.
@@ -199,7 +199,7 @@ fn remaining(reply: &super::Reply) -> u64 {
 
 #[tokio::test]
 async fn the_same_name_with_another_window_or_algorithm_is_another_limit() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         let reads = service(r#""api";q=100;w=3600"#);
         let logins = service(r#""api";q=5;w=60"#);
         let windows = service(r#""api";q=7;w=60;alg=fixed"#);
@@ -220,7 +220,7 @@ async fn the_same_name_with_another_window_or_algorithm_is_another_limit() {
 
 #[tokio::test]
 async fn a_changed_quota_keeps_the_fraction_that_is_used() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         for alg in ["gcra", "fixed"] {
             let item = |quota| format!(r#""api";q={quota};w=864000;alg={alg}"#);
             let before = service(&item(10));
@@ -240,7 +240,7 @@ async fn a_changed_quota_keeps_the_fraction_that_is_used() {
 
 #[tokio::test]
 async fn quotas_that_divide_badly_are_enforced_to_the_unit() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         for item in [
             r#""a";q=7;w=86399"#,
             r#""b";q=13;w=31622399"#,

@@ -4,46 +4,44 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Place;
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
+use super::ValueKeys;
 use crate::store::{
-    Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    memory::{Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static SET: Script = Script::new(include_str!("set.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 
 /// Sets a value for `ttl`. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Set {
-    pub(crate) place: Place,
+    pub(crate) keys: ValueKeys,
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
 }
 
 impl Operation for Set {
+    type Entry = Bytes;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        let Place { value, lease } = &self.place;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
+        let ValueKeys { value, lease } = &self.keys;
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             replace(live, exact(&self.value), now, self.ttl);
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&SET, &[&self.place.value, &self.place.lease])
+        Command::script(&SET, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.value)
             .millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.okay()
     }
@@ -51,25 +49,24 @@ impl Operation for Set {
 
 /// Deletes a value; whether there was one. One EVALSHA.
 #[derive(Debug)]
-pub(crate) struct Del(pub(crate) Place);
+pub(crate) struct Del(pub(crate) ValueKeys);
 
 impl Operation for Del {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        let Place { value, lease } = &self.0;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
+        let ValueKeys { value, lease } = &self.0;
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             live.take().is_some()
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&DEL, &[&self.0.value, &self.0.lease])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
     }

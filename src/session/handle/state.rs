@@ -1,0 +1,259 @@
+//! What is known of a request's session and what the request has changed: no I/O.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::super::{config::SessionOnStoreError, error::SessionError, id::Place};
+use crate::store::{
+    StoreError,
+    operations::session::{Age, Changes, Fields, LoadedSession, Rules, Size},
+};
+
+/// The session of one request.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) stored: Stored,
+    /// What the commit is to write.
+    pub(super) changes: Changes,
+    /// The handler has asked for a new id.
+    pub(super) renew: bool,
+    /// The handler has logged this user in. It has asked for a new id with it.
+    pub(super) login: Option<Arc<str>>,
+    /// The session that the client named was destroyed: its cookie is to go.
+    pub(super) destroyed: bool,
+    /// A change was refused because it would have made the session too large.
+    pub(super) too_large: bool,
+    /// The handler has used the session.
+    pub(super) accessed: bool,
+    /// The first store call that failed. None is made after it.
+    pub(super) failed: Option<StoreError>,
+    /// The response has begun, or the request is given up.
+    pub(super) closed: bool,
+}
+
+/// What is known of the stored session.
+#[derive(Debug)]
+pub(super) enum Stored {
+    /// The client has sent an id and the store was not asked about it.
+    Unknown,
+    /// There is none: no id, an unknown one, or the session was destroyed by this request.
+    Absent,
+    Live(LiveSession),
+    /// It was there when it was loaded, and then no more. Its lineage.
+    Ended(Arc<str>),
+}
+
+#[derive(Debug)]
+pub(super) struct LiveSession {
+    pub(super) place: Place,
+    pub(super) lineage: Arc<str>,
+    /// Who is logged in.
+    pub(super) user: Option<Arc<str>>,
+    /// At the load, after the touch that was due then.
+    pub(super) age: Age,
+    loaded_at: Instant,
+    /// As of the load, and with this request's own immediate changes.
+    pub(super) fields: Fields,
+}
+
+impl LiveSession {
+    /// Whether activity has to be noted again since the load.
+    pub(super) fn touch_due(&self, rules: &Rules) -> bool {
+        self.age.touch_due(rules, self.loaded_at.elapsed())
+    }
+}
+
+impl State {
+    pub(super) fn new(presented: bool) -> Self {
+        Self {
+            stored: if presented {
+                Stored::Unknown
+            } else {
+                Stored::Absent
+            },
+            changes: Changes::default(),
+            renew: false,
+            login: None,
+            destroyed: false,
+            too_large: false,
+            accessed: false,
+            failed: None,
+            closed: false,
+        }
+    }
+
+    /// Whether reads can be answered without the store; an error if they cannot be answered.
+    pub(super) fn readable(&self, on_error: SessionOnStoreError) -> Result<bool, SessionError> {
+        match (&self.stored, &self.failed) {
+            (Stored::Unknown, Some(_)) if on_error == SessionOnStoreError::AnonymousReadOnly => {
+                Ok(true)
+            }
+            (Stored::Unknown, Some(error)) => Err(SessionError::Unavailable(error.clone())),
+            (Stored::Unknown, None) if self.closed => Err(SessionError::Committed),
+            (Stored::Unknown, None) => Ok(false),
+            _ => Ok(true),
+        }
+    }
+
+    pub(super) fn writable(&self) -> Result<(), SessionError> {
+        if self.closed {
+            return Err(SessionError::Committed);
+        }
+        if let Some(error) = &self.failed {
+            return Err(SessionError::Unavailable(error.clone()));
+        }
+        if matches!(self.stored, Stored::Ended(_)) {
+            return Err(SessionError::Ended);
+        }
+        Ok(())
+    }
+
+    pub(super) fn live(&self) -> Option<&LiveSession> {
+        match &self.stored {
+            Stored::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    /// The stored data, unless the commit is to drop them: what one user has left is not for
+    /// the next who logs in.
+    fn kept_fields(&self) -> Option<&Fields> {
+        let live = self.live()?;
+        let other = |user: &Arc<str>| self.login.as_ref().is_some_and(|login| login != user);
+        let drops = self.changes.cleared || live.user.as_ref().is_some_and(other);
+        (!drops).then_some(&live.fields)
+    }
+
+    /// Whether the value of `key` follows from this request alone, so that the store need not be
+    /// asked.
+    pub(super) fn is_local(&self, key: &str) -> bool {
+        self.changes.cleared
+            || self.changes.fields.contains_key(key)
+            || match self.stored {
+                Stored::Absent => true,
+                Stored::Live(_) => self.kept_fields().is_none(),
+                Stored::Unknown | Stored::Ended(_) => false,
+            }
+    }
+
+    /// The value of `key` as this request sees it.
+    pub(super) fn value(&self, key: &str) -> Option<Bytes> {
+        match self.changes.fields.get(key) {
+            Some(changed) => changed.clone(),
+            None => self.kept_fields()?.get(key).cloned(),
+        }
+    }
+
+    /// Sets the value of `key` at the commit, unless it is known already that the session would
+    /// grow over its bounds.
+    pub(super) fn change(
+        &mut self,
+        key: &str,
+        value: Bytes,
+        rules: &Rules,
+    ) -> Result<(), SessionError> {
+        let previous = self.changes.fields.insert(key.into(), Some(value));
+        let none = Fields::default();
+        let stored = self.kept_fields().unwrap_or(&none);
+        let before = Size::of(stored);
+        let after = self.changes.size(before, stored);
+        if !after.over(before, rules.max_bytes, rules.max_keys) {
+            return Ok(());
+        }
+        match previous {
+            Some(previous) => drop(self.changes.fields.insert(key.into(), previous)),
+            None => drop(self.changes.fields.remove(key)),
+        }
+        Err(self.too_large())
+    }
+
+    /// An error if it is known already that the session would grow over its bounds when the store
+    /// holds this value at once, and the changes of this request later.
+    pub(super) fn check(
+        &mut self,
+        key: &str,
+        value: &Bytes,
+        rules: &Rules,
+    ) -> Result<(), SessionError> {
+        let none = Fields::default();
+        let stored = self.kept_fields().unwrap_or(&none);
+        let before = Size::of(stored);
+        let changed = before.with(key, stored.get(key), Some(value));
+        let after = self.changes.size(changed, stored);
+        if after.over(before, rules.max_bytes, rules.max_keys) {
+            return Err(self.too_large());
+        }
+        Ok(())
+    }
+
+    pub(super) fn too_large(&mut self) -> SessionError {
+        self.too_large = true;
+        SessionError::TooLarge
+    }
+
+    /// Notes a value that the store holds now.
+    pub(super) fn learn(&mut self, key: &str, value: Option<Bytes>) {
+        if let Stored::Live(live) = &mut self.stored {
+            let fields = Arc::make_mut(&mut live.fields);
+            match value {
+                Some(value) => fields.insert(key.into(), value),
+                None => fields.remove(key),
+            };
+        }
+    }
+
+    pub(super) fn loaded(&mut self, place: Place, session: LoadedSession) {
+        self.stored = Stored::Live(LiveSession {
+            place,
+            lineage: session.lineage,
+            user: session.user,
+            age: session.age,
+            loaded_at: Instant::now(),
+            fields: session.fields,
+        });
+    }
+
+    /// Notes that the activity of this request was noted.
+    pub(super) fn touched(&mut self) {
+        if let Stored::Live(live) = &mut self.stored {
+            live.age.untouched = Duration::ZERO;
+        }
+    }
+
+    /// Notes that the store has no such session. An error if it was there before.
+    pub(super) fn gone(&mut self) -> Result<(), SessionError> {
+        match &self.stored {
+            Stored::Live(LiveSession { lineage, .. }) | Stored::Ended(lineage) => {
+                self.stored = Stored::Ended(lineage.clone());
+                Err(SessionError::Ended)
+            }
+            Stored::Unknown | Stored::Absent => {
+                self.stored = Stored::Absent;
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts from nothing: the request has destroyed the session, which the client had
+    /// `presented` or not.
+    pub(super) fn destroyed(&mut self, presented: bool) {
+        self.stored = Stored::Absent;
+        self.changes = Changes::default();
+        self.renew = false;
+        self.login = None;
+        self.destroyed = presented;
+    }
+
+    /// Takes the changes that differ from what was loaded.
+    pub(super) fn take_changes(&mut self) -> Changes {
+        let mut changes = std::mem::take(&mut self.changes);
+        if !changes.cleared
+            && let Some(fields) = self.kept_fields()
+        {
+            (changes.fields).retain(|key, value| fields.get(key) != value.as_ref());
+        }
+        changes
+    }
+}

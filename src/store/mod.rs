@@ -110,7 +110,7 @@ pub(crate) use key::Key;
 pub(crate) use key::Namespace;
 pub use key::NamespaceError;
 #[cfg(feature = "cache")]
-pub(crate) use memory::{Holds, Table, Weigh, replace};
+pub(crate) use memory::{Holds, Table, Weigh, heap};
 pub use operations::MemoryLimits;
 pub use state::StoreState;
 

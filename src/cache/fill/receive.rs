@@ -1,4 +1,4 @@
-//! Receiving a body: into the fill that its clients read, and then into the store.
+//! Receiving a body: into the fill that clients read, and then into the store.
 
 use std::{
     future::poll_fn,
@@ -12,45 +12,27 @@ use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame};
 use tokio::time::{Instant, timeout};
 
-use super::{
-    body::BoxError,
-    fill::Fill,
-    in_flight::Lead,
-    policy::{Piece, StoredHead},
-    storing::Storing,
-};
+use super::{arriving::Fill, bounds::Bounds, in_flight::Lead, storing::Storing};
+use crate::cache::{error::BoxError, policy::StoredHead};
 
-/// The rest of a response that is shared, and perhaps stored.
-pub(super) struct Pump<B> {
-    pub(super) body: B,
-    /// Held until the store has the response: until then this process finds it in flight.
-    pub(super) lead: Arc<Lead>,
+/// A body to receive: it is shared while it arrives, and stored at its end.
+pub(crate) struct Receiving<B> {
+    pub(crate) body: B,
+    /// Held until the store has the response; until then this process finds it in flight.
+    pub(crate) lead: Arc<Lead>,
     /// `None` for a response that is not to be stored.
-    pub(super) storing: Option<Storing>,
-    pub(super) head: Arc<StoredHead>,
-    pub(super) length: Option<u64>,
-    pub(super) bounds: Bounds,
+    pub(crate) storing: Option<Storing>,
+    pub(crate) head: Arc<StoredHead>,
+    pub(crate) length: Option<u64>,
+    pub(crate) bounds: Bounds,
 }
 
-/// What a body may take before it is no longer kept, or no longer read.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    /// The longest body that is kept.
-    pub(super) limit: u64,
-    /// Bytes that all bodies under way may take together.
-    pub(super) memory: u64,
-    /// When the announcement lapses.
-    pub(super) lapse: Instant,
-    /// How long nothing may come.
-    pub(super) idle: Duration,
-}
-
-impl<B> Pump<B>
+impl<B> Receiving<B>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<BoxError>,
 {
-    pub(super) async fn run(self) {
+    pub(crate) async fn run(self) {
         let Self {
             body,
             lead,
@@ -72,8 +54,8 @@ where
 
 const FORSAKEN: &str = "its clients have gone away";
 
-/// Receives the body to its end, which has to be the declared one. Once it has outgrown its bounds
-/// it is for those only who read it already, and it is not stored.
+/// Receives the body to its end, which has to be where the head declared it. A body that exceeds
+/// its bounds goes on to those who read it already and is not stored.
 async fn receive<B>(
     mut body: Pin<&mut B>,
     lead: &Lead,
@@ -96,11 +78,11 @@ where
             if fill.is_passing() {
                 kept = false;
                 lead.close();
-                // Dropped, it takes the announcement back.
+                // Dropping it takes the announcement back.
                 *storing = None;
             }
         }
-        if poll_fn(|cx| fill.poll_room(&bounds, cx)).await.is_none() {
+        if poll_fn(|cx| fill.poll_demand(&bounds, cx)).await.is_none() {
             return Err(FORSAKEN.into());
         }
         let patience = match kept {
@@ -138,7 +120,7 @@ where
     }
 }
 
-/// The next frame, unless that takes longer than `patience`.
+/// The next frame, or an error if it takes longer than `patience`.
 async fn next<B: Body>(
     mut body: Pin<&mut B>,
     patience: Duration,
@@ -148,8 +130,8 @@ async fn next<B: Body>(
     frame.map_err(|_| "nothing of the body came for too long")
 }
 
-/// The output of `future`, unless `end` comes first.
-pub(super) async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::Output> {
+/// The output of `future`, or `None` if `end` completes first.
+pub(crate) async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::Output> {
     let (mut end, mut future) = (pin!(end), pin!(future));
     poll_fn(|cx| match future.as_mut().poll(cx) {
         Poll::Ready(output) => Poll::Ready(Some(output)),
@@ -158,8 +140,9 @@ pub(super) async fn unless<F: Future>(end: impl Future, future: F) -> Option<F::
     .await
 }
 
-/// The whole body, for a fill, if it keeps within the bounds and comes to its end.
-pub(super) async fn collect<B>(body: B, fill: &Fill, bounds: Bounds) -> Option<Bytes>
+/// The complete body, if it stays within the bounds and arrives whole. It counts towards the
+/// memory of `fill`.
+pub(crate) async fn collect<B>(body: B, fill: &Fill, bounds: Bounds) -> Option<Bytes>
 where
     B: Body<Data = Bytes>,
 {
@@ -176,25 +159,4 @@ where
         }
     }
     Some(whole.freeze())
-}
-
-/// The body that the pieces of two others make, of exactly its length.
-pub(super) fn assemble(pieces: &[Piece], stored: &Bytes, new: &Bytes) -> Bytes {
-    let pieces: Vec<_> = pieces
-        .iter()
-        .map(|piece| match piece {
-            Piece::Stored(range) => slice(stored, range.clone()),
-            Piece::New(range) => slice(new, range.clone()),
-        })
-        .collect();
-    pieces.concat().into()
-}
-
-/// The part of `body` that is in `range`.
-pub(super) fn slice(body: &Bytes, range: std::ops::Range<u64>) -> Bytes {
-    let end = usize::try_from(range.end)
-        .unwrap_or(usize::MAX)
-        .min(body.len());
-    let start = usize::try_from(range.start).unwrap_or(usize::MAX).min(end);
-    body.slice(start..end)
 }

@@ -1,31 +1,31 @@
-//! The bytes of a body while it arrives: a few blocks, whatever the size of its chunks.
+//! The bytes of a body while it arrives, in a few large blocks however small its chunks are.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Chunks shorter than this are put together.
+/// Chunks shorter than this are joined, in bytes.
 const BLOCK: usize = 32 << 10;
 
-/// What is kept of a body.
+/// The part of a body that is kept in memory.
 ///
-/// It owns its bytes: a chunk may be a slice of a read buffer that is much larger, and would keep
-/// all of it in memory.
+/// It copies the bytes it is given: a chunk may be a slice of a much larger read buffer, which
+/// would stay in memory with it.
 #[derive(Default)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     /// The position of the first byte that is kept.
     start: u64,
     /// How many bytes have come.
     end: u64,
-    /// Each with the position of its first byte.
+    /// Each block with the position of its first byte.
     blocks: VecDeque<(u64, Bytes)>,
-    /// What came after the last block.
+    /// The bytes after the last block.
     tail: Vec<u8>,
 }
 
 impl Buffer {
-    /// A body that is there as a whole.
-    pub(super) fn of(body: Bytes) -> Self {
+    /// A body that is already complete.
+    pub(crate) fn of(body: Bytes) -> Self {
         Self {
             end: body.len() as u64,
             blocks: VecDeque::from([(0, body)]),
@@ -33,20 +33,20 @@ impl Buffer {
         }
     }
 
-    pub(super) fn start(&self) -> u64 {
+    pub(crate) fn start(&self) -> u64 {
         self.start
     }
 
-    pub(super) fn end(&self) -> u64 {
+    pub(crate) fn end(&self) -> u64 {
         self.end
     }
 
     /// How many bytes are kept.
-    pub(super) fn held(&self) -> u64 {
+    pub(crate) fn held(&self) -> u64 {
         self.end - self.start
     }
 
-    pub(super) fn push(&mut self, chunk: &[u8]) {
+    pub(crate) fn push(&mut self, chunk: &[u8]) {
         if self.tail.len() + chunk.len() > BLOCK {
             self.close_tail();
         }
@@ -71,8 +71,8 @@ impl Buffer {
         self.end - self.tail.len() as u64
     }
 
-    /// The bytes from `position` on, as many as there are in one piece.
-    pub(super) fn read(&self, position: u64) -> Option<Bytes> {
+    /// The bytes from `position` on, as many as lie in one block.
+    pub(crate) fn read(&self, position: u64) -> Option<Bytes> {
         let from = |start: u64| usize::try_from(position.checked_sub(start)?).ok();
         if position >= self.tail_start() {
             let rest = self.tail.get(from(self.tail_start())?..)?;
@@ -83,8 +83,8 @@ impl Buffer {
         Some(block.slice(from(*start)?..))
     }
 
-    /// Lets go of the blocks that are wholly before `position`.
-    pub(super) fn drop_before(&mut self, position: u64) {
+    /// Frees the blocks that end at or before `position`.
+    pub(crate) fn drop_before(&mut self, position: u64) {
         if position >= self.end {
             self.tail = Vec::new();
         }
@@ -98,8 +98,8 @@ impl Buffer {
         self.start = first.unwrap_or(self.tail_start());
     }
 
-    /// All bytes in one piece of exactly their length. Nothing may have been dropped.
-    pub(super) fn whole(&mut self) -> Bytes {
+    /// All bytes in one buffer of exactly their length. Call it only while nothing was dropped.
+    pub(crate) fn whole(&mut self) -> Bytes {
         self.close_tail();
         if self.blocks.len() > 1 {
             let length = self.blocks.iter().map(|(_, block)| block.len()).sum();

@@ -1,22 +1,23 @@
-//! The invalidations that the store took lately.
+//! The invalidations that the store has taken in the last hour.
 
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
 };
 
-use super::MOST;
 use crate::store::{Key, Timestamp};
 
-/// For so long a server may come back with older data.
+/// How many keys are remembered, pending and taken ones each.
+pub(super) const MOST: usize = 16_384;
+/// How long invalidations are kept, in case the server comes back with older data.
 pub(super) const RECENT: Duration = Duration::from_secs(3600);
 
-/// Taken lately, in this order.
+/// The taken ones, by the order of their numbers.
 #[derive(Default)]
 pub(super) struct Recent {
     pub(super) numbers: HashMap<Key, u64>,
     pub(super) keys: BTreeMap<u64, (Key, Timestamp)>,
-    /// When the latest was taken of those that there was no room for.
+    /// When the latest of those was taken that there is no room for.
     pub(super) dropped: Option<Timestamp>,
 }
 

@@ -1,6 +1,15 @@
 //! The bounds, and what happens beyond them.
 
-use super::*;
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Hidden, Invalidations,
+    recent::{MOST, RECENT, Recent},
+};
+use crate::{
+    cache::clock::now,
+    store::{Key, Store, Timestamp},
+};
 
 fn key(n: usize) -> Key {
     crate::store::operations::response::key(&crate::store::Namespace::default(), &n.to_string())

@@ -1,57 +1,57 @@
-//! What a request gets that waited for another one's answer.
+//! A request that waits for the answer to another one, and what it gets.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, header};
 
-use super::{
+use super::exchange::{Mode, Purpose};
+use crate::cache::{
     body::CacheBody,
     cache_status::CacheStatus,
-    exchange::{Mode, Purpose},
-    fill::Fill,
-    in_flight::{Claim, Lead},
+    client_request::ClientRequest,
+    clock::now,
+    fill::{Claim, Fill, Lead, Reader, Shareable},
     lookup::Found,
     policy::{Content, Failure, Forward, Reuse, StoredHead},
-    reader::{Reader, Shareable},
-    state::{Client, State, now},
+    state::State,
 };
 
-/// How often a request waits for another one before it goes forward by itself. Once is the rule,
-/// twice where the first answer shows what the responses vary by.
+/// How often a request waits for another one before it goes forward by itself. Mostly it waits
+/// once; twice if the first answer shows that responses vary by another field.
 const WAITS: usize = 3;
 
 /// How the waiting for another request, or for several, ended.
-pub(super) enum Waited<B> {
+pub(crate) enum Waited<B> {
     Response(Response<CacheBody<B>>),
-    /// It goes forward now.
+    /// The request goes forward now.
     Leads(Lead, Purpose),
 }
 
 /// How the waiting for one fill ended.
 enum Joined<B> {
     Response(Response<CacheBody<B>>),
-    /// Another fill may have it: what was answered is another variant, or nothing came.
+    /// Look for another fill: the answer was another variant, or none came.
     Again,
-    /// What was answered is not for others.
+    /// The answer is not to be shared.
     Alone,
 }
 
-/// A request that waits, and why it would go forward otherwise.
-pub(super) struct Follower<'a> {
-    pub(super) state: &'a State,
-    pub(super) client: &'a Client,
-    /// With the stale response that it found, if any.
-    pub(super) mode: &'a Mode,
-    pub(super) forward: Forward,
+/// A request that waits, and why it would have to go forward otherwise.
+pub(crate) struct Follower<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) client: &'a ClientRequest,
+    /// Holds the stale response that it found, if any.
+    pub(crate) mode: &'a Mode,
+    pub(crate) forward: Forward,
     /// For `Cache-Status`.
-    pub(super) detail: Option<&'static str>,
+    pub(crate) detail: Option<&'static str>,
 }
 
 impl Follower<'_> {
-    /// Waits as long as there is an answer to wait for: that of the fill which was `under_way`
-    /// before the lookup, or of another of the same variant.
-    pub(super) async fn wait<B>(&self, mut under_way: Option<Arc<Fill>>) -> Waited<B> {
+    /// Waits for the fill that was `under_way` before the lookup, or for another one of the same
+    /// variant, as long as there is one.
+    pub(crate) async fn wait<B>(&self, mut under_way: Option<Arc<Fill>>) -> Waited<B> {
         let (state, client) = (self.state, self.client);
         let shared = client.is_shareable();
         for _ in 0..WAITS {
@@ -94,7 +94,7 @@ impl Follower<'_> {
                 Ok(body) => Some(body.len() as u64),
                 Err((length, _)) => *length,
             };
-            // Only what is cut to size needs the length.
+            // Only a range or a HEAD needs the length.
             let Some(length) = length.or_else(|| self.wants_all().then_some(0)) else {
                 return Joined::Alone;
             };
@@ -116,7 +116,7 @@ impl Follower<'_> {
             };
             match response {
                 Some(response) => return Joined::Response(response),
-                // A part of a body that is still arriving.
+                // A range of a body that is still arriving: wait for its end.
                 None => whole = true,
             }
         }
@@ -129,7 +129,7 @@ impl Follower<'_> {
 
     fn reuse(&self, head: &StoredHead, length: u64) -> Reuse {
         let policy = &self.state.options.policy;
-        policy.reuse(&self.client.view(), head, length, now())
+        policy.reuse(&self.client.head(), head, length, now())
     }
 
     fn status(&self) -> CacheStatus {
@@ -146,7 +146,7 @@ impl Follower<'_> {
         length: u64,
         reader: Reader,
     ) -> Option<Response<CacheBody<B>>> {
-        let answer = head.answer(&self.client.view(), length, now());
+        let answer = head.answer(&self.client.head(), length, now());
         let body = match answer.content {
             Content::Whole => CacheBody::arriving(reader),
             Content::Empty => CacheBody::stored(Bytes::new()),
@@ -159,7 +159,7 @@ impl Follower<'_> {
         )
     }
 
-    /// The inner service failed: it is not asked again for each who waited.
+    /// The inner service failed. It is not asked again for every request that waited.
     fn failed<B>(&self, failure: Failure) -> Joined<B> {
         match (self.stale(failure), failure) {
             (Some(stale), _) => Joined::Response(stale),
@@ -172,7 +172,7 @@ impl Follower<'_> {
         }
     }
 
-    /// This request's own stale response in place of the failure.
+    /// The stale response that this request found, in place of the failure.
     fn stale<B>(&self, failure: Failure) -> Option<Response<CacheBody<B>>> {
         let Mode::Validate(found) = self.mode else {
             return None;
@@ -180,7 +180,7 @@ impl Follower<'_> {
         let (client, time) = (self.client, now());
         let policy = &self.state.options.policy;
         policy
-            .stale_on(failure, &client.view(), &found.head, time)
+            .stale_on(failure, &client.head(), &found.head, time)
             .then(|| {
                 let status = CacheStatus {
                     ttl: Some(found.head.ttl(time)),
@@ -192,19 +192,18 @@ impl Follower<'_> {
 }
 
 impl State {
-    /// Joins the fill of the variant that the request selects, or begins one; others join that
+    /// Joins the fill of the variant that the request selects, or begins one. Others can join that
     /// if it is `shared`.
-    pub(super) fn claim(&self, client: &Client, shared: bool) -> Claim {
+    pub(crate) fn claim(&self, client: &ClientRequest, shared: bool) -> Claim {
         let accepts = |fill: &Fill| self.accepts(client, fill);
-        let guess = self.guess(client);
+        let guess = self.responses.guess(client);
         self.in_flight
             .claim(&client.primary, guess, shared, accepts)
     }
 
-    /// Whether the answer to a request that was sent when the fill began can be new enough for
-    /// this client.
-    fn accepts(&self, client: &Client, fill: &Fill) -> bool {
+    /// Whether an answer to a request sent when the fill began can be new enough for this client.
+    fn accepts(&self, client: &ClientRequest, fill: &Fill) -> bool {
         let policy = &self.options.policy;
-        policy.accepts_answer_since(&client.view(), fill.began(), now())
+        policy.accepts_answer_since(&client.head(), fill.began(), now())
     }
 }

@@ -1,6 +1,6 @@
-//! One call of the inner service, and again if its answer does not fit what is stored.
+//! Calling the inner service, and once more if its answer does not fit what is stored.
 
-use std::pin::pin;
+use std::{future::poll_fn, pin::pin};
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
@@ -10,45 +10,47 @@ use tower_service::Service;
 use tracing::Instrument as _;
 
 use super::{
-    body::{BoxError, CacheBody},
-    future::ready_and_call,
+    outcome::{Forwarded, Outcome},
+    times::Times,
+};
+use crate::cache::{
+    body::CacheBody,
+    clock::now,
+    error::BoxError,
+    fill::unless,
     lookup::Found,
     policy::{Failure, completion_request, make_unconditional, validation_request},
-    pump::unless,
-    state::now,
-    storing::Storing,
-    verdict::{Outcome, Times, Verdict},
 };
 
 /// Why the inner service is called.
 #[derive(Debug)]
-pub(super) enum Mode {
-    /// For the response.
+pub(crate) enum Mode {
+    /// To get a response.
     Plain,
     /// To learn whether the stored response is still good.
     Validate(Found),
-    /// For what the stored part of a response lacks.
+    /// To get what the stored part of a response lacks.
     Complete(Found),
 }
 
-/// Whom the answer is for.
+/// For whom the answer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    /// Its own client: the conditions of that reach the inner service, and so does a 304 back.
+pub(crate) enum Purpose {
+    /// Only the client that asked: the inner service sees its conditions, and it may get a 304.
     Own,
-    /// Others too: it has to have a body, whatever this client has.
+    /// Others as well: the answer has to have a body, even if this client has it already.
     Others,
 }
 
-pub(super) struct Exchange<S, B> {
-    pub(super) inner: S,
-    /// Taken by the first call.
-    pub(super) body: Option<B>,
-    pub(super) mode: Mode,
-    pub(super) purpose: Purpose,
-    /// Whether the store is told that a response is on its way.
-    pub(super) announces: bool,
-    pub(super) verdict: Verdict,
+pub(crate) struct Exchange<S, B> {
+    pub(crate) inner: S,
+    /// The body of the request; the first call takes it.
+    pub(crate) body: Option<B>,
+    pub(crate) mode: Mode,
+    pub(crate) purpose: Purpose,
+    /// Whether to tell the store that a response is on its way.
+    pub(crate) announces: bool,
+    pub(crate) forwarded: Forwarded,
 }
 
 impl<S, ReqBody, ResBody> Exchange<S, ReqBody>
@@ -60,24 +62,24 @@ where
     ResBody: Body<Data = Bytes> + Send + 'static,
     ResBody::Error: Into<BoxError>,
 {
-    /// In a task of its own, so that those who share it do not depend on this client staying.
-    pub(super) async fn shared(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+    /// Runs in a task of its own, so that those who share the answer do not depend on this client.
+    pub(crate) async fn shared(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let (mut answer, answered) = tokio::sync::oneshot::channel();
-        let lease = self.verdict.state.options.fill_lease;
-        let (lead, lapse) = (self.verdict.lead.clone(), Instant::now() + lease);
+        let lease = self.forwarded.state.options.fill_lease;
+        let (lead, lapse) = (self.forwarded.lead.clone(), Instant::now() + lease);
         let task = async move {
-            // It depends on its client once the others may not wait any longer, or are not there
-            // and too many go on without a client.
+            // After its client has left, the task ends when its lease is over, since nobody else
+            // waits then, or when nobody waits and too many others go on without clients.
             let forsaken = async {
                 answer.closed().await;
                 drop(timeout_at(lapse, lead.forsaken()).await);
             };
             match unless(forsaken, self.run()).await {
                 None => {}
-                Some(Ok((response, rest))) => {
+                Some(Ok(outcome)) => {
                     // A client that has gone away does not end the fill.
-                    drop(answer.send(Ok(response)));
-                    if let Some(rest) = rest {
+                    drop(answer.send(Ok(outcome.response)));
+                    if let Some(rest) = outcome.rest {
                         rest.await;
                     }
                 }
@@ -89,34 +91,36 @@ where
             Ok(result) => result,
             Err(_) => match task.await {
                 Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
-                // The runtime is shutting down and takes this task along.
+                // The runtime is shutting down, and drops this task too.
                 _ => std::future::pending().await,
             },
         }
     }
 
-    /// The call is this client's alone; only the rest of a body to be stored is not.
-    pub(super) async fn alone(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
-        let (response, rest) = self.run().await?;
+    /// Runs as a part of this client's request. Only receiving a body is a task of its own.
+    pub(crate) async fn alone(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
+        let Outcome { response, rest } = self.run().await?;
         if let Some(rest) = rest {
             tokio::spawn(rest.in_current_span());
         }
         Ok(response)
     }
 
-    /// No client waits for the response.
-    pub(super) async fn unattended(self) {
-        let lease = self.verdict.state.options.fill_lease;
-        // There is at most one for each stored response: these may go on, however many there are.
-        let _present = self.verdict.lead.fill().attend();
-        if let Ok(Ok((response, Some(rest)))) = timeout(lease, self.run()).await {
-            drop(response);
-            rest.await;
+    /// Runs for no client, to refresh what is stored.
+    pub(crate) async fn unattended(self) {
+        let lease = self.forwarded.state.options.fill_lease;
+        // There is at most one of these for each stored response, so they need no permit.
+        let _present = self.forwarded.lead.fill().attend();
+        if let Ok(Ok(outcome)) = timeout(lease, self.run()).await {
+            drop(outcome.response);
+            if let Some(rest) = outcome.rest {
+                rest.await;
+            }
         }
     }
 
     async fn run(mut self) -> Result<Outcome<ResBody>, S::Error> {
-        let state = self.verdict.state.clone();
+        let state = self.forwarded.state.clone();
         let lease = state.options.fill_lease;
         loop {
             let Some(body) = self
@@ -124,13 +128,13 @@ where
                 .take()
                 .or_else(|| state.options.request_bodies.empty())
             else {
-                return Ok(self.verdict.contradicted().await);
+                return Ok(self.forwarded.contradicted().await);
             };
-            let Verdict { client, lead, .. } = &self.verdict;
-            let mut storing = match self.announces {
-                false => Storing::nothing(&state, client),
-                true => Storing::begin(&state, client, lead.fill()).await,
-            };
+            let Forwarded { client, lead, .. } = &self.forwarded;
+            let mut storing = state.storing(client);
+            if self.announces {
+                storing.announce(lead.fill()).await;
+            }
             if let Mode::Validate(found) | Mode::Complete(found) = &self.mode {
                 storing.saw(found);
             }
@@ -139,8 +143,8 @@ where
             let result = match timeout(lease, call.as_mut()).await {
                 Ok(result) => result,
                 Err(_) => {
-                    storing = Storing::nothing(&state, &self.verdict.client);
-                    self.verdict.lapse();
+                    storing = state.storing(&self.forwarded.client);
+                    self.forwarded.lapse();
                     call.await
                 }
             };
@@ -150,32 +154,34 @@ where
             };
             let mode = std::mem::replace(&mut self.mode, Mode::Plain);
             let stale = |failure, status| match &mode {
-                Mode::Validate(found) => self.verdict.stale_on(failure, status, found),
+                Mode::Validate(found) => self.forwarded.stale_on(failure, status, found),
                 _ => None,
             };
             let response = match result {
                 Err(error) => {
-                    self.verdict.lead.failed(Failure::Disconnected);
+                    self.forwarded.lead.failed(Failure::Disconnected);
                     return stale(Failure::Disconnected, None).ok_or(error);
                 }
                 Ok(response) => response,
             };
             let status = response.status();
             if let Some(outcome) = stale(Failure::Status(status), Some(status)) {
-                self.verdict.lead.failed(Failure::Status(status));
+                self.forwarded.lead.failed(Failure::Status(status));
                 return Ok(outcome);
             }
             let fitting = match mode {
                 Mode::Validate(found) if status == StatusCode::NOT_MODIFIED => {
-                    self.verdict.freshen(found, &response, times, storing)
+                    self.forwarded.freshen(found, &response, times, storing)
                 }
                 Mode::Complete(found) if status == StatusCode::PARTIAL_CONTENT => {
-                    self.verdict.combine(found, response, times, storing).await
+                    self.forwarded
+                        .combine(found, response, times, storing)
+                        .await
                 }
-                Mode::Validate(found) if self.verdict.client.parts.method == Method::HEAD => {
-                    Some(self.verdict.head(&found, response, times, storing).await)
+                Mode::Validate(found) if self.forwarded.client.parts.method == Method::HEAD => {
+                    Some(self.forwarded.head(&found, response, times, storing).await)
                 }
-                _ => Some(self.verdict.receive(response, times, storing)),
+                _ => Some(self.forwarded.receive(response, times, storing)),
             };
             if let Some(outcome) = fitting {
                 return Ok(outcome);
@@ -183,20 +189,27 @@ where
         }
     }
 
-    /// The request as it goes forward.
+    /// The request to send to the inner service.
     fn request(&self, body: ReqBody) -> Request<ReqBody> {
-        let mut parts = self.verdict.client.parts.clone();
+        let mut parts = self.forwarded.client.parts.clone();
         let headers = &mut parts.headers;
         let conditional = match &self.mode {
             Mode::Plain => self.purpose == Purpose::Own,
             Mode::Validate(found) => validation_request(&found.head, headers),
-            Mode::Complete(found) => {
-                completion_request(&found.head, found.body.len() as u64, headers)
-            }
+            Mode::Complete(found) => completion_request(&found.head, found.length(), headers),
         };
         if !conditional {
             make_unconditional(headers);
         }
         Request::from_parts(parts, body)
     }
+}
+
+/// Waits until the inner service is ready, and calls that very clone.
+async fn ready_and_call<S: Service<R>, R>(
+    mut inner: S,
+    request: R,
+) -> Result<S::Response, S::Error> {
+    poll_fn(|cx| inner.poll_ready(cx)).await?;
+    inner.call(request).await
 }

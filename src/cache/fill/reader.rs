@@ -1,4 +1,4 @@
-//! Those who wait for a fill: for its head, and then for its body.
+//! Waiting for a fill: for its head, and then for its body.
 
 use std::{
     fmt,
@@ -12,14 +12,17 @@ use http::StatusCode;
 use http_body::Frame;
 
 use super::{
-    body::BoxError,
-    fill::{Answered, Fill, Shared, Stage},
+    arriving::{Fill, Shared},
+    stage::{Answered, Stage},
+};
+use crate::cache::{
+    error::BoxError,
     lookup::Found,
     policy::{Failure, StoredHead},
 };
 
-/// A place among those who wait for a fill. Whoever leaves gives it up, and nothing is left of it.
-pub(super) struct Place {
+/// A place among those who wait for a fill or read it. Dropping it removes all trace of it.
+pub(crate) struct Place {
     fill: Arc<Fill>,
     number: u64,
 }
@@ -45,7 +48,7 @@ impl Drop for Place {
             let mut shared = self.fill.lock();
             shared.readers.remove(&self.number);
             shared.present -= 1;
-            // Somebody else may set the pace now, or nobody is left.
+            // The writing task looks again: another reader sets the pace now, or none is left.
             (shared.waiting.remove(&self.number), shared.writer.take())
         };
         drop(waker);
@@ -55,14 +58,14 @@ impl Drop for Place {
     }
 }
 
-/// What a collapsed request gets.
-pub(super) enum Shareable {
-    /// The whole response; `failure` is the status of one that is not kept.
+/// What a request gets that waited for another one.
+pub(crate) enum Shareable {
+    /// The complete response. `failure` is the status of a failure, which is not kept.
     Complete {
         found: Found,
         failure: Option<StatusCode>,
     },
-    /// Its head, and a body that is still arriving.
+    /// The head, and a body that is still arriving.
     Arriving {
         head: Arc<StoredHead>,
         length: Option<u64>,
@@ -71,15 +74,15 @@ pub(super) enum Shareable {
     },
     /// The inner service failed.
     Failed(Failure),
-    /// What was answered is not for others.
+    /// The answer is not to be shared.
     Refused,
-    /// It does not come.
+    /// No answer comes.
     Gone,
 }
 
 impl Fill {
-    /// Waits until there is something to share; with `whole`, to its end.
-    pub(super) async fn shareable(self: &Arc<Self>, whole: bool) -> Shareable {
+    /// Waits until the response can be shared; with `whole`, until its body is complete.
+    pub(crate) async fn shareable(self: &Arc<Self>, whole: bool) -> Shareable {
         let place = Place::new(self, &mut self.lock());
         poll_fn(|cx| {
             let mut shared = self.lock();
@@ -121,14 +124,14 @@ impl Fill {
         .await
     }
 
-    /// A place for whoever fetches it without a client.
-    pub(super) fn attend(self: &Arc<Self>) -> Place {
+    /// A place for a task that fetches the response for no client.
+    pub(crate) fn attend(self: &Arc<Self>) -> Place {
         Place::new(self, &mut self.lock())
     }
 
-    /// The reader of the client that it is fetched for: it sets the pace of a body that is only
-    /// passed on.
-    pub(super) fn leader(self: &Arc<Self>, length: Option<u64>) -> Reader {
+    /// The reader of the client for which the inner service was asked. It sets the pace of a body
+    /// that is only passed on.
+    pub(crate) fn leader(self: &Arc<Self>, length: Option<u64>) -> Reader {
         let mut shared = self.lock();
         let reader = Reader::new(self, &mut shared, length);
         shared.leader = Some(reader.place.number);
@@ -137,10 +140,10 @@ impl Fill {
 }
 
 /// Reads the body of a fill.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     place: Place,
     position: u64,
-    /// What is still to come, if the head declared it.
+    /// How many bytes are still to come, if the head declared a length.
     left: Option<u64>,
     done: bool,
 }
@@ -157,15 +160,15 @@ impl Reader {
         }
     }
 
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.done
     }
 
-    pub(super) fn left(&self) -> Option<u64> {
+    pub(crate) fn left(&self) -> Option<u64> {
         self.left
     }
 
-    pub(super) fn poll_frame(
+    pub(crate) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
@@ -188,7 +191,7 @@ impl Reader {
         }
         let frame = match &shared.end {
             _ if fell_behind => Some(Err("the client fell too far behind the others".into())),
-            // They may say what is for their client alone, and hits have none either.
+            // Trailers may hold what is for their own client alone, and hits have none either.
             Some(Ok(())) if shared.leader == Some(self.place.number) => {
                 shared.trailers.clone().map(|t| Ok(Frame::trailers(t)))
             }
@@ -221,7 +224,7 @@ mod tests {
     use std::pin::pin;
 
     use super::*;
-    use crate::cache::pump::Bounds;
+    use crate::cache::fill::bounds::Bounds;
 
     fn places(fill: &Fill) -> (usize, usize) {
         let shared = fill.lock();

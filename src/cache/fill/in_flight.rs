@@ -1,4 +1,4 @@
-//! Requests for the same variant share one call of the inner service (collapsed forwarding).
+//! Collapsed forwarding: requests for the same variant share one call of the inner service.
 
 use std::{
     collections::HashMap,
@@ -7,28 +7,29 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-use super::{fill::Fill, policy::Failure, room::Room};
+use super::{arriving::Fill, memory::FillMemory};
+use crate::cache::policy::Failure;
 use crate::store::Key;
 
 /// The fills under way in this process, and those that the store does not have yet.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub(crate) struct InFlight {
     fills: Mutex<HashMap<Key, Vec<Entry>>>,
-    /// The memory that their bodies take.
-    room: Arc<Room>,
-    /// Of those that nobody waits for, so many go on.
+    /// The memory that their bodies take together.
+    memory: Arc<FillMemory>,
+    /// Permits for fills that go on although all their clients have left.
     unattended: Semaphore,
 }
 
-/// Fills that may go on although nobody waits for them: who leaves at once costs the inner service
-/// no more than that.
+/// How many fills may go on although all their clients have left. This bounds what clients that
+/// leave at once can make the inner service do.
 const UNATTENDED: usize = 256;
 
 impl Default for InFlight {
     fn default() -> Self {
         Self {
             fills: Mutex::default(),
-            room: Arc::default(),
+            memory: Arc::default(),
             unattended: Semaphore::new(UNATTENDED),
         }
     }
@@ -36,25 +37,26 @@ impl Default for InFlight {
 
 #[derive(Debug)]
 struct Entry {
-    /// What it is found by: a guess until its head is there.
+    /// The variant it is found by: a guess until the head has arrived.
     variant: Option<Box<str>>,
-    /// Whether those who look for the variant wait for it.
+    /// Whether requests for the variant may wait for it.
     joinable: bool,
     fill: Arc<Fill>,
 }
 
-/// What a request that has to go forward becomes.
+/// The part of a request that has to go forward.
 #[derive(Debug)]
-pub(super) enum Claim {
-    /// One that goes.
+pub(crate) enum Claim {
+    /// It calls the inner service.
     Leader(Lead),
-    /// One that waits for another.
+    /// It waits for the answer to another one.
     Follower(Arc<Fill>),
 }
 
-/// The hold on an entry of whoever fills it. However it ends, nobody waits for it any longer.
+/// The leader's hold on its entry. When it is dropped, for whatever reason, the entry goes and
+/// nobody waits for it any longer.
 #[derive(Debug)]
-pub(super) struct Lead {
+pub(crate) struct Lead {
     in_flight: Arc<InFlight>,
     primary: Key,
     fill: Arc<Fill>,
@@ -66,15 +68,15 @@ impl InFlight {
     }
 
     /// Whether nothing of this key is being filled.
-    pub(super) fn is_idle(&self, primary: &Key) -> bool {
+    pub(crate) fn is_idle(&self, primary: &Key) -> bool {
         let fills = self.lock();
         fills.is_empty() || !fills.contains_key(primary)
     }
 
-    /// The fill of the variant that a request selects: the newest one that is whole, or
-    /// else the one that is under way. To tell the variant takes a hash: it is asked for only
-    /// where there is a fill.
-    pub(super) fn get(
+    /// The fill of the variant that a request selects: the newest complete one, or else the one
+    /// that requests may wait for. `variant` is called only if the key has any fill, since it
+    /// computes a hash.
+    pub(crate) fn get(
         &self,
         primary: &Key,
         variant: impl FnOnce() -> Box<str>,
@@ -94,9 +96,9 @@ impl InFlight {
         whole.or_else(|| joinable(entries, &variant))
     }
 
-    /// Joins the fill of this variant if it is one that the request `accepts`, or begins one.
-    /// Others join that if it is `shared` and they would not find another.
-    pub(super) fn claim(
+    /// Joins the fill of this variant if the request `accepts` it, or begins a new one. Others can
+    /// join the new one if it is `shared` and there is no other for them to join.
+    pub(crate) fn claim(
         self: &Arc<Self>,
         primary: &Key,
         variant: Box<str>,
@@ -114,8 +116,8 @@ impl InFlight {
         }
     }
 
-    /// Begins a fill beside any other.
-    pub(super) fn begin(self: &Arc<Self>, primary: &Key) -> Lead {
+    /// Begins a fill that nobody joins.
+    pub(crate) fn begin(self: &Arc<Self>, primary: &Key) -> Lead {
         let mut fills = self.lock();
         let entries = fills.entry(primary.clone()).or_default();
         self.enter(entries, primary, None)
@@ -127,7 +129,7 @@ impl InFlight {
         primary: &Key,
         variant: Option<Box<str>>,
     ) -> Lead {
-        let fill = Arc::new(Fill::within(&self.room));
+        let fill = Arc::new(Fill::within(&self.memory));
         entries.push(Entry {
             joinable: variant.is_some(),
             variant,
@@ -140,8 +142,8 @@ impl InFlight {
         }
     }
 
-    /// Takes every fill of `primary` out: what is stored now would be out of date.
-    pub(super) fn forget(&self, primary: &Key) {
+    /// Removes every fill of `primary`, so that no later request uses it: it is out of date.
+    pub(crate) fn forget(&self, primary: &Key) {
         self.lock().remove(primary);
     }
 }
@@ -154,11 +156,11 @@ fn joinable(entries: &[Entry], variant: &str) -> Option<Arc<Fill>> {
 }
 
 impl Lead {
-    pub(super) fn fill(&self) -> &Arc<Fill> {
+    pub(crate) fn fill(&self) -> &Arc<Fill> {
         &self.fill
     }
 
-    /// Lets `f` see the entry and those beside it, if it was not forgotten.
+    /// Calls `f` with all entries of the key and the position of this one, unless it was forgotten.
     fn entries<R>(&self, f: impl FnOnce(&mut [Entry], usize) -> R) -> Option<R> {
         let mut fills = self.in_flight.lock();
         let entries = fills.get_mut(&self.primary)?;
@@ -167,9 +169,9 @@ impl Lead {
         Some(f(entries, own))
     }
 
-    /// Until nobody waits for the fill while too many others go on like that. Otherwise it goes
-    /// on, as one of them.
-    pub(super) async fn forsaken(&self) {
+    /// Completes when nobody waits for the fill and too many others go on without clients.
+    /// Otherwise the fill takes one of their permits and goes on.
+    pub(crate) async fn forsaken(&self) {
         self.fill.deserted().await;
         let permit = self.in_flight.unattended.try_acquire();
         if let Ok(_permit) = permit {
@@ -177,9 +179,9 @@ impl Lead {
         }
     }
 
-    /// The response is one to share, and of this variant, whatever was guessed: those who look
-    /// for it find this fill, unless there is another one for them to wait for.
-    pub(super) fn publish(&self, variant: &str) {
+    /// Notes the variant that the response turned out to be, in place of the guess. Requests for
+    /// it may wait for this fill, unless there is another one for them to wait for.
+    pub(crate) fn publish(&self, variant: &str) {
         self.entries(|entries, own| {
             let other = joinable(entries, variant);
             entries[own].joinable = other.is_none_or(|fill| Arc::ptr_eq(&fill, &self.fill));
@@ -188,30 +190,30 @@ impl Lead {
     }
 
     /// Whether others may be waiting for it.
-    pub(super) fn is_joinable(&self) -> bool {
+    pub(crate) fn is_joinable(&self) -> bool {
         self.entries(|entries, own| entries[own].joinable)
             .unwrap_or_default()
     }
 
-    /// Those who wait for it go on doing so; nobody else joins them.
-    pub(super) fn close(&self) {
+    /// Lets nobody else join. Those who wait already go on waiting.
+    pub(crate) fn close(&self) {
         self.entries(|entries, own| entries[own].joinable = false);
     }
 
-    /// The inner service failed, without an answer that could be shared.
-    pub(super) fn failed(&self, failure: Failure) {
+    /// Ends the waiting: the inner service failed, without an answer that could be shared.
+    pub(crate) fn failed(&self, failure: Failure) {
         self.close();
         self.fill.failed(failure);
     }
 
-    /// What was answered is for its own client only: the others do not wait any longer.
-    pub(super) fn refuse(&self) {
+    /// Ends the waiting: the answer is for its own client only.
+    pub(crate) fn refuse(&self) {
         self.close();
         self.fill.refuse();
     }
 
-    /// It takes longer than others may have to wait.
-    pub(super) fn lapse(&self) {
+    /// Ends the waiting: it takes longer than others may have to wait.
+    pub(crate) fn lapse(&self) {
         self.close();
         self.fill.lapse();
     }

@@ -1,10 +1,10 @@
-//! A request of an unsafe method, which the inner service answers to its end.
+//! A request with an unsafe method, which is answered even if its client leaves.
 //!
-//! What it changes is out of date in the store, so its answer has to be seen, whether or not its
-//! client waits for it. While the client waits it is driven by the client's own task; when the client
-//! leaves, by a task of its own, for as long as a fill may take. There are a few hundred such
-//! tasks at most: one more, or one that takes longer, ends with its client as any request does,
-//! and its own URI is invalidated, since what it did is not known.
+//! Its answer says what is out of date in the store, so the cache has to see it. While the client
+//! waits, the client's own task drives the call; after it has left, a task of the cache does, for
+//! as long as a fill may take. There are at most a few hundred such tasks. A call beyond them, or
+//! one that takes longer, is dropped, and its own URI is invalidated, since it is not known what
+//! the call has changed.
 
 use std::{
     future::poll_fn,
@@ -21,10 +21,10 @@ use tokio::{runtime::Handle, sync::oneshot};
 use tower_service::Service;
 use tracing::Instrument as _;
 
-use super::{
+use super::pass::Pass;
+use crate::cache::{
     body::CacheBody,
-    future::Pass,
-    invalidations::Invalidating,
+    invalidation::Invalidating,
     policy::{RequestHead, invalidated},
     state::State,
 };
@@ -33,8 +33,8 @@ type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 type Answer<B, E> = Result<Response<CacheBody<B>>, E>;
 
 /// The future of such a request.
-pub(super) struct UnsafeCall<B, E> {
-    /// Calls the inner service, invalidates, and then answers. `None` once it is done.
+pub(crate) struct UnsafeCall<B, E> {
+    /// Calls the inner service, invalidates and then sends the answer. `None` once it is done.
     work: Option<Work>,
     answer: oneshot::Receiver<Answer<B, E>>,
     state: Arc<State>,
@@ -43,7 +43,7 @@ pub(super) struct UnsafeCall<B, E> {
 }
 
 impl<B: Send + 'static, E: Send + 'static> UnsafeCall<B, E> {
-    pub(super) fn new<S, ReqBody>(mut inner: S, request: Request<ReqBody>, pass: Pass) -> Self
+    pub(crate) fn new<S, ReqBody>(mut inner: S, request: Request<ReqBody>, pass: Pass) -> Self
     where
         S: Service<Request<ReqBody>, Response = Response<B>, Error = E> + Send + 'static,
         S::Future: Send,
@@ -57,16 +57,16 @@ impl<B: Send + 'static, E: Send + 'static> UnsafeCall<B, E> {
             let result = async {
                 poll_fn(|cx| inner.poll_ready(cx)).await?;
                 has_begun.store(true, Ordering::Relaxed);
-                let outcome = Outcome::unknown(&pass.state, &parts);
-                // An error is no outcome: the connection may be lost after all was done.
+                let changes = Changes::unknown(&pass.state, &parts);
+                // An error leaves them unknown: the connection may have been lost after the work was done.
                 let response = inner.call(Request::from_parts(parts, body)).await?;
                 let response = response.map(CacheBody::inner);
-                if let Some(invalidating) = outcome.known(&response) {
+                if let Some(invalidating) = changes.known(&response) {
                     invalidating.await;
                 }
                 Ok(pass.finish(response))
             };
-            // Its client may have left.
+            // The client may have left.
             let result = result.await;
             drop(send.send(result));
         };
@@ -83,7 +83,7 @@ impl<B, E> Future for UnsafeCall<B, E> {
     type Output = Answer<B, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        // Out of its place: one that panics is not driven any further.
+        // Taken out before it is polled, so that it is not polled again after a panic.
         if let Some(mut work) = self.work.take()
             && work.as_mut().poll(cx).is_pending()
         {
@@ -102,11 +102,11 @@ impl<B, E> Drop for UnsafeCall<B, E> {
             return;
         }
         let unattended = self.state.invalidations.unattended.clone();
-        // Without room or a runtime it is dropped here, and its outcome is unknown.
+        // Without a permit or a runtime it is dropped here, and its changes stay unknown.
         if let (Ok(permit), Ok(runtime)) = (unattended.try_acquire_owned(), Handle::try_current()) {
             let within = tokio::time::timeout(self.state.options.fill_lease, work);
             let task = async move {
-                // What takes longer is dropped likewise.
+                // A call that takes longer is dropped in the same way.
                 let _ = within.await;
                 drop(permit);
             };
@@ -115,16 +115,15 @@ impl<B, E> Drop for UnsafeCall<B, E> {
     }
 }
 
-/// What an unsafe request has done; until its response is there, that is unknown. Dropped like
-/// that, by a client that leaves or an inner service that fails, it invalidates the request's own
-/// URI.
-struct Outcome {
+/// What an unsafe request has changed, which is unknown until its response is there. Dropped before
+/// that, because its client left or the inner service failed, it invalidates the request's own URI.
+struct Changes {
     state: Arc<State>,
-    /// `None` once it is known.
+    /// `None` once the changes are known.
     parts: Option<request::Parts>,
 }
 
-impl Outcome {
+impl Changes {
     fn unknown(state: &Arc<State>, parts: &request::Parts) -> Self {
         Self {
             state: state.clone(),
@@ -132,8 +131,8 @@ impl Outcome {
         }
     }
 
-    /// The response says what is out of date; what it answers is the first attempt to invalidate
-    /// that, to be waited for.
+    /// Invalidates what the response shows to be out of date. Returns the first attempt, to be
+    /// waited for.
     fn known<B>(mut self, response: &Response<B>) -> Option<Invalidating> {
         let parts = self.parts.take()?;
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
@@ -142,10 +141,10 @@ impl Outcome {
     }
 }
 
-impl Drop for Outcome {
+impl Drop for Changes {
     fn drop(&mut self) {
         if let Some(parts) = self.parts.take() {
-            // It goes on by itself.
+            // It need not be waited for.
             drop(self.state.invalidate(self.state.own_key(&parts)));
         }
     }

@@ -1,4 +1,4 @@
-//! The memory that the bodies of all fills take together.
+//! How much memory the bodies of all fills take together.
 
 use std::sync::{
     Arc,
@@ -7,26 +7,26 @@ use std::sync::{
 
 /// Bytes that the fills of this process hold.
 #[derive(Debug, Default)]
-pub(super) struct Room(AtomicU64);
+pub(crate) struct FillMemory(AtomicU64);
 
-/// What one fill holds of them; given back when it is dropped.
+/// The bytes that one fill holds; given back when it is dropped.
 #[derive(Debug, Default)]
-pub(super) struct Share {
-    room: Arc<Room>,
+pub(crate) struct Share {
+    held: Arc<FillMemory>,
     bytes: u64,
 }
 
 impl Share {
-    pub(super) fn of(room: &Arc<Room>) -> Self {
+    pub(crate) fn of(memory: &Arc<FillMemory>) -> Self {
         Self {
-            room: room.clone(),
+            held: memory.clone(),
             bytes: 0,
         }
     }
 
-    /// Puts down that the fill holds so many bytes now.
-    pub(super) fn set(&mut self, bytes: u64) {
-        let held = &self.room.0;
+    /// Notes how many bytes the fill holds now.
+    pub(crate) fn set(&mut self, bytes: u64) {
+        let held = &self.held.0;
         if bytes >= self.bytes {
             held.fetch_add(bytes - self.bytes, Ordering::Relaxed);
         } else {
@@ -36,8 +36,8 @@ impl Share {
     }
 
     /// Whether all fills together hold more than `memory` bytes.
-    pub(super) fn is_beyond(&self, memory: u64) -> bool {
-        self.room.0.load(Ordering::Relaxed) > memory
+    pub(crate) fn is_beyond(&self, memory: u64) -> bool {
+        self.held.0.load(Ordering::Relaxed) > memory
     }
 }
 

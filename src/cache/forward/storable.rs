@@ -1,55 +1,62 @@
-//! Whether a response is stored: by the policy, and by this layer's own rules.
+//! Whether a response is stored: by the policy, and by the limits of this layer.
 
 use http::{Response, header};
 use http_body::Body;
 
-use super::{
+use super::times::Times;
+use crate::cache::{
+    client_request::ClientRequest,
     policy::{StoredHead, Terms, is_about_target},
-    state::{Client, State},
-    verdict::Times,
+    state::State,
 };
+
+/// For so many seconds a failure counts as fresh to those who waited for it. Its age counts from
+/// when it was asked for, so this has to outlast the slowest inner service.
+const SHARED_FAILURE: u32 = 3600;
 
 /// Why a response is not stored.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal {
+pub(crate) struct Refusal {
     /// For `Cache-Status`.
-    pub(super) detail: &'static str,
-    /// What is stored is not current any more.
-    pub(super) supersedes: bool,
-    /// The responses to other requests for the URI will hardly be stored either.
-    pub(super) is_lasting: bool,
-}
-
-impl Client {
-    /// What this layer adds to a response's own terms: one whose handler has read the session is
-    /// private, unless it says that it is public.
-    pub(super) fn terms(&self) -> impl FnOnce(&mut Terms) {
-        #[cfg(feature = "session")]
-        let personal = {
-            let session = self.parts.extensions.get::<crate::session::Session>();
-            session.is_some_and(crate::session::Session::was_accessed)
-        };
-        #[cfg(not(feature = "session"))]
-        let personal = false;
-        move |terms| terms.directives.private |= personal && !terms.directives.public
-    }
+    pub(crate) detail: &'static str,
+    /// Whether the response shows that what is stored is out of date.
+    pub(crate) supersedes: bool,
+    /// Whether the responses to other requests for the URI are unlikely to be stored either.
+    pub(crate) is_lasting: bool,
 }
 
 impl State {
-    /// The stored form of a response, or why there is none.
-    pub(super) fn storable<B: Body>(
+    /// The head to store, or why the response is not stored.
+    pub(crate) fn storable<B: Body>(
         &self,
-        client: &Client,
+        client: &ClientRequest,
         response: &Response<B>,
         times: Times,
     ) -> Result<StoredHead, Refusal> {
         self.storable_by(client, response, times, client.terms())
     }
 
-    /// As [`storable`](Self::storable), on other terms.
-    pub(super) fn storable_by<B: Body>(
+    /// The head of a failure for those who waited for it: as if the failure could be stored for a
+    /// moment. `None` if it says that it is for its own client only.
+    pub(crate) fn shareable_failure<B: Body>(
         &self,
-        client: &Client,
+        client: &ClientRequest,
+        response: &Response<B>,
+        times: Times,
+    ) -> Option<StoredHead> {
+        let own = client.terms();
+        let for_a_moment = |terms: &mut Terms| {
+            own(terms);
+            terms.heuristic = false;
+            terms.lifetime = Some(SHARED_FAILURE);
+        };
+        self.storable_by(client, response, times, for_a_moment).ok()
+    }
+
+    /// [`storable`](Self::storable) on other terms.
+    fn storable_by<B: Body>(
+        &self,
+        client: &ClientRequest,
         response: &Response<B>,
         times: Times,
         terms: impl FnOnce(&mut Terms),
@@ -58,7 +65,7 @@ impl State {
         let policy = &self.options.policy;
         let status = response.status();
         let stored = policy
-            .storable(&client.view(), &head, terms)
+            .storable(&client.head(), &head, terms)
             .map_err(|reason| Refusal {
                 detail: reason.as_str(),
                 supersedes: reason.supersedes_stored(status),
@@ -90,7 +97,7 @@ impl State {
 }
 
 /// The body's length as the body or the head declares it.
-pub(super) fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
+pub(crate) fn declared_length<B: Body>(response: &Response<B>) -> Option<u64> {
     let field = || {
         response
             .headers()

@@ -1,26 +1,29 @@
-//! Stored heads as they were decoded last: to decode one takes longer than the rest of a hit.
+//! Stored heads that were decoded before: decoding one takes longer than all the rest of a hit.
 
 use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::{lookup::Found, policy::StoredHead};
-use crate::store::operations::response::{Stored, Version};
+use super::found::Found;
+use crate::{
+    cache::policy::StoredHead,
+    store::operations::response::{Stored, Version},
+};
 
 /// Bytes that the decoded heads of a layer may take.
 const CAPACITY: u64 = 4 << 20;
-/// Of a head beside its fields: the structs, the header map at its smallest, and the cache's share.
+/// What an entry takes beside its fields: the structs, the smallest header map, the cache's share.
 const OVERHEAD: usize = 1024;
 
-/// The decoded heads of one layer, by the version that the store knows them by. Only what is
-/// equal to what was decoded is taken for it, so a store that says otherwise is believed.
-pub(super) struct DecodedHeads(Cache<Version, Decoded, Weight>);
+/// The decoded heads of one layer, by version. A decoded head is used only while the stored bytes
+/// are equal to those that it was decoded from.
+pub(crate) struct DecodedHeads(Cache<Version, Decoded, Weight>);
 
 #[derive(Clone)]
 struct Decoded {
     encoded: Bytes,
-    /// Of the body that the head is about.
+    /// The length of the body that the head describes.
     length: usize,
     head: Arc<StoredHead>,
 }
@@ -30,7 +33,7 @@ struct Weight;
 
 impl Weighter<Version, Decoded> for Weight {
     fn weight(&self, _: &Version, decoded: &Decoded) -> u64 {
-        // The lines stand in both, and a map has room for twice as many.
+        // Both hold the field lines, and a header map has room for up to twice as many.
         (OVERHEAD + decoded.encoded.len() + 4 * decoded.head.size()) as u64
     }
 }
@@ -46,8 +49,8 @@ impl Default for DecodedHeads {
 }
 
 impl DecodedHeads {
-    /// The response as it was decoded before, or what `decode` makes of it.
-    pub(super) fn found(
+    /// The stored response, with the head that was decoded before or else with what `decode` returns.
+    pub(crate) fn found(
         &self,
         stored: &Stored,
         decode: impl FnOnce(&Stored) -> Option<Found>,

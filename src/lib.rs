@@ -62,6 +62,8 @@
 //!
 //! # Inside
 //!
+//! [`guide`]: what each call of a hand-written Redis service becomes.
+//!
 //! The [`architecture`] page has the rooms, the store's operations with their commands and keys,
 //! and the reasons.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -97,6 +99,10 @@ pub mod target;
 #[doc = include_str!("ARCHITECTURE.md")]
 pub mod architecture {}
 
+#[cfg(all(doc, feature = "key-value"))]
+#[doc = include_str!("replace_redis_service.md")]
+pub mod guide {}
+
 /// Keeps the README's example compiling.
 #[cfg(all(
     doctest,
@@ -123,6 +129,8 @@ mod peer;
     all(feature = "axum", feature = "refresh-token")
 ))]
 mod problem;
+#[cfg(feature = "key-value")]
+mod random;
 #[cfg(feature = "session")]
 mod throttle;
 

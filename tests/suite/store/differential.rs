@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use proptest::{collection::vec, prelude::*};
 use tower_keep::{Store, key_value::KeyValue};
 
-use super::{HOUR, PATIENT, store};
-use crate::harness::redis::RedisServer;
+use super::HOUR;
+use crate::harness::differential::memory_and_redis_agree;
 
 #[derive(Debug, Clone)]
 enum Call {
@@ -50,47 +50,30 @@ fn name(id: u8) -> &'static str {
     ["plain", "with:colon", "{tag}%", "ü \n*"][usize::from(id)]
 }
 
+/// The calls before some values expire, which values, and the calls after.
+type Case = (Vec<Call>, Vec<u8>, Vec<Call>);
+
+async fn transcript(store: Store, (before, expiring, after): &Case) -> Vec<String> {
+    let values = KeyValue::new(store, "model").unwrap();
+    let mut lines = Vec::new();
+    for call in before {
+        lines.push(format!("{call:?}: {}", answer(&values, call).await));
+    }
+    for id in expiring {
+        let soon = Duration::from_millis(1);
+        values.set(name(*id), "soon gone", soon).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    for call in after {
+        lines.push(format!("{call:?}: {}", answer(&values, call).await));
+    }
+    lines
+}
+
 #[test]
 fn memory_and_redis_give_the_same_answers() {
-    let redis = RedisServer::start();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let shared = store(&redis.url(), PATIENT);
     let cases = (vec(call(), 1..30), vec(0..4_u8, 0..3), vec(call(), 1..30));
-    let config = ProptestConfig {
-        cases: 64,
-        failure_persistence: None,
-        ..Default::default()
-    };
-    let run = |(before, expiring, after): (Vec<Call>, Vec<u8>, Vec<Call>)| {
-        redis.command(&["FLUSHALL"]);
-        let stores = [Store::memory(), shared.clone()];
-        let [memory, redis] = stores.map(|store| KeyValue::new(store, "model").unwrap());
-        runtime.block_on(async {
-            for call in &before {
-                prop_assert_eq!(
-                    answer(&memory, call).await,
-                    answer(&redis, call).await,
-                    "{:?}",
-                    call
-                );
-            }
-            for id in &expiring {
-                let soon = Duration::from_millis(1);
-                memory.set(name(*id), "soon gone", soon).await.unwrap();
-                redis.set(name(*id), "soon gone", soon).await.unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            for call in &after {
-                prop_assert_eq!(
-                    answer(&memory, call).await,
-                    answer(&redis, call).await,
-                    "{:?}",
-                    call
-                );
-            }
-            Ok(())
-        })
-    };
-    TestRunner::new(config).run(&cases, run).unwrap();
-    redis.assert_every_key_has_a_ttl();
+    memory_and_redis_agree(64, cases, async |store, _, case| {
+        transcript(store, case).await
+    });
 }

@@ -36,6 +36,10 @@ pub(super) static ALL: &[&Script] = &[
     &crate::store::operations::limit::ACQUIRE,
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::ACQUIRE_ONE,
+    #[cfg(feature = "rate-limit")]
+    &crate::store::operations::limit::RENEW,
+    #[cfg(feature = "rate-limit")]
+    &crate::store::operations::limit::SETTLE,
     #[cfg(feature = "session")]
     &crate::store::operations::session::COMMIT,
     #[cfg(feature = "session")]

@@ -2,25 +2,15 @@
 
 use std::time::Duration;
 
-use super::cookie::CookieSettings;
+use super::{error::SessionConfigError, transport::cookie::CookieSettings};
 use crate::store::operations::session::Rules;
 
-/// A setting that cannot be used: its name, its value and what would be right.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[error("the session's {name} is {value}: expected {expected}")]
-pub struct SessionConfigError {
-    pub(super) name: &'static str,
-    pub(super) value: String,
-    pub(super) expected: &'static str,
-}
-
-/// What a request gets whose session the store does not give.
+/// What a request gets when the store fails to load its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum StoreFailure {
-    /// Calls on the session fail with [`Unavailable`](super::SessionError::Unavailable) and the
-    /// layer answers 503, whatever the handler makes of it. The default.
+pub enum SessionOnStoreError {
+    /// Calls on the session fail with [`Unavailable`](super::SessionError::Unavailable), and the
+    /// layer answers 503 whatever the handler answers. The default.
     #[default]
     Unavailable,
     /// Reads see no session, as if the client were anonymous; writes fail with
@@ -36,7 +26,7 @@ pub(super) struct Config {
     pub(super) touch_fraction: f64,
     pub(super) renewal: Option<Duration>,
     pub(super) grace: Duration,
-    pub(super) on_store_error: StoreFailure,
+    pub(super) on_store_error: SessionOnStoreError,
     pub(super) commit_on_server_error: bool,
     pub(super) max_bytes: usize,
     pub(super) max_keys: usize,
@@ -53,7 +43,7 @@ impl Default for Config {
             touch_fraction: 0.1,
             renewal: None,
             grace: Duration::from_secs(10),
-            on_store_error: StoreFailure::default(),
+            on_store_error: SessionOnStoreError::default(),
             commit_on_server_error: false,
             max_bytes: 64 << 10,
             max_keys: 128,

@@ -1,4 +1,4 @@
-//! What a call on a session can fail with.
+//! What a call on a session can fail with, and a setting of its layer.
 
 use http::StatusCode;
 
@@ -15,9 +15,9 @@ pub(super) const TOO_LARGE: &str = "The session would hold too much.";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
-    /// The store gave no answer. The request's session is of no more use, nothing of it is
-    /// committed, and unless [`StoreFailure`](super::StoreFailure) says otherwise the layer
-    /// answers 503 whatever the handler does.
+    /// The store gave no answer. Further calls on this request's session fail, nothing is
+    /// committed, and the layer answers 503 whatever the handler answers, unless
+    /// [`SessionOnStoreError`](super::SessionOnStoreError) says otherwise.
     #[error("the session store is unavailable: {0}")]
     Unavailable(#[from] StoreError),
 
@@ -26,8 +26,8 @@ pub enum SessionError {
     #[error("the session ended while the request was running")]
     Ended,
 
-    /// The head of the response is gone, so that a change could not be committed any more, nor
-    /// a first look at the session make the response a private one.
+    /// The head of the response was sent: a change can no longer be committed, and a first read
+    /// can no longer mark the response as private.
     #[error("the response has begun: the session is committed")]
     Committed,
 
@@ -82,4 +82,14 @@ impl SessionError {
             }
         }
     }
+}
+
+/// A setting that cannot be used: its name, its value and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+#[error("the session's {name} is {value}: expected {expected}")]
+pub struct SessionConfigError {
+    pub(super) name: &'static str,
+    pub(super) value: String,
+    pub(super) expected: &'static str,
 }

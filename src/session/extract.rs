@@ -7,7 +7,7 @@ use axum_core::{
 };
 use http::{StatusCode, request::Parts};
 
-use super::{Session, SessionError};
+use super::{error::SessionError, handle::Session};
 use crate::problem::{Plain, Problem};
 
 /// The handler takes a [`Session`], and no [`SessionLayer`](super::SessionLayer) is around it.

@@ -9,9 +9,8 @@ use http::{Response, StatusCode};
 use pin_project_lite::pin_project;
 
 use super::{
-    Session, SessionError,
-    commit::Ending,
-    error::{TOO_LARGE, UNAVAILABLE},
+    error::{SessionError, TOO_LARGE, UNAVAILABLE},
+    handle::{Session, commit::Ending},
     head::{self, CookieChange},
     report,
 };
@@ -28,8 +27,8 @@ pin_project! {
     }
 }
 
-/// Closes the session however the future ends: what a task that outlives the request writes
-/// then is an error and not lost in silence.
+/// Closes the session when the future ends in any way, so that a task that outlives the request
+/// gets an error when it writes.
 #[derive(Debug)]
 struct Closing(Session);
 
@@ -119,9 +118,9 @@ fn finish<B>(
     response.map(ResponseBody::inner)
 }
 
-/// Nothing was committed: the handler's answer, which may rest on a session that was not to be
-/// had or tell of changes that were not stored, does not go out. One of its own with this status
-/// may.
+/// Answers with `status` in place of the handler's response: that may tell of changes that were
+/// not stored, or rest on a session that could not be loaded. A handler's own response with the
+/// same status goes out as it is.
 fn refuse<B>(
     response: Response<B>,
     (status, detail): &(StatusCode, &'static str),

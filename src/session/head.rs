@@ -7,7 +7,7 @@ use http::{
     header::{CACHE_CONTROL, SET_COOKIE, VARY},
 };
 
-use super::{cookie::CookieSettings, id::SessionId};
+use super::{id::SessionId, transport::cookie::CookieSettings};
 
 /// In the extensions of a response whose handler has used the session: what such a response
 /// says is for one client, unless it says `public` itself.

@@ -1,11 +1,11 @@
-//! Session ids: what the client holds, and what is known of it elsewhere.
+//! Session ids, their places in the store, and what stands for them in logs.
 
 use std::{fmt, sync::OnceLock};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
-use super::SessionError;
+use super::error::SessionError;
 use crate::store::{
     Key, Namespace,
     operations::session::{Follower, Pointer, Via},
@@ -19,8 +19,8 @@ const SLOT: usize = 4;
 /// The secret that names a session: 48 characters of base64url, 36 bytes of the operating
 /// system's random number generator.
 ///
-/// The first 3 bytes are the slot tag, which stays when the id is renewed and stands in the
-/// store's key names; the other 33 (264 bits) are secret and stand nowhere.
+/// The first 3 bytes are the slot tag: it stays when the id is renewed and is part of the store's
+/// key names. The other 33 (264 bits) are secret and stored nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct SessionId([u8; LENGTH]);
 

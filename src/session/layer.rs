@@ -5,9 +5,10 @@ use std::{sync::Arc, time::Duration};
 use tower_layer::Layer;
 
 use super::{
-    SameSite, SessionConfigError, SessionService, StoreFailure,
-    config::{Config, bound, duration},
-    cookie::CookieSettings,
+    config::{Config, SessionOnStoreError, bound, duration},
+    error::SessionConfigError,
+    service::SessionService,
+    transport::cookie::{CookieSettings, SameSite},
 };
 use crate::Store;
 
@@ -204,15 +205,15 @@ impl SessionLayer {
         Ok(self.set(|config| config.max_keys = max_keys))
     }
 
-    /// What a request gets whose session the store does not give. Default 503.
+    /// What a request gets when the store fails to load its session. Default 503.
     #[must_use]
-    pub fn on_store_error(self, failure: StoreFailure) -> Self {
+    pub fn with_on_store_error(self, failure: SessionOnStoreError) -> Self {
         self.set(|config| config.on_store_error = failure)
     }
 
     /// Whether a request that ends in a 5xx commits what it has changed. Default no.
     #[must_use]
-    pub fn commit_on_server_error(self, commit: bool) -> Self {
+    pub fn with_commit_on_server_error(self, commit: bool) -> Self {
         self.set(|config| config.commit_on_server_error = commit)
     }
 

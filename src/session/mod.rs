@@ -81,7 +81,7 @@
 //!    as the response left it. When the store fails, no success goes out; whether
 //!    the changes were stored is then not known.
 //! 9. **5xx and panics** drop what was to be committed, unless
-//!    [`commit_on_server_error`](SessionLayer::commit_on_server_error) says otherwise.
+//!    [`commit_on_server_error`](SessionLayer::with_commit_on_server_error) says otherwise.
 //! 10. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one. That
 //!     activity could not be noted does not cost a request its session.
 //! 11. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
@@ -92,9 +92,7 @@
 //! All have the target `tower_keep::session`. A session is named there by a hash with a salt
 //! that dies with the process, never by its id.
 
-mod commit;
 mod config;
-mod cookie;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
@@ -105,12 +103,10 @@ mod id;
 mod layer;
 mod report;
 mod service;
-mod state;
-mod stored;
+mod transport;
 
-pub use config::{SessionConfigError, StoreFailure};
-pub use cookie::SameSite;
-pub use error::SessionError;
+pub use config::SessionOnStoreError;
+pub use error::{SessionConfigError, SessionError};
 #[cfg(feature = "axum")]
 pub use extract::MissingSessionLayer;
 pub use future::ResponseFuture;
@@ -118,3 +114,4 @@ pub use handle::Session;
 pub use head::SessionAccessed;
 pub use layer::SessionLayer;
 pub use service::SessionService;
+pub use transport::cookie::SameSite;

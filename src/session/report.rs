@@ -1,8 +1,8 @@
-//! What sessions say in the log about the store.
+//! Warnings about the store in the log.
 
 use crate::{store::StoreError, throttle::Throttle};
 
-/// The store has failed a request. One line in ten seconds: every request may fail then.
+/// The store has failed a request. At most one line in ten seconds, since every request may fail.
 pub(super) fn unavailable(error: &StoreError) {
     static THROTTLE: Throttle = Throttle::new();
     if let Some(more) = THROTTLE.pass() {

@@ -8,7 +8,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{Session, config::Config, future::ResponseFuture};
+use super::{config::Config, future::ResponseFuture, handle::Session};
 use crate::{ResponseBody, Store};
 
 /// Gives every request a [`Session`]. Made by [`SessionLayer`](super::SessionLayer).

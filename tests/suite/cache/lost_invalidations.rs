@@ -13,11 +13,11 @@ use http::{Method, Request};
 use tokio::sync::Notify;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Answer, Origin, Site, Stand, eventually, ok, request, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     the_client_of_a_post_that_leaves_does_not_take_the_invalidation_along,
     what_a_post_without_a_client_answers_decides,
     a_page_that_is_fetched_while_a_post_without_a_client_runs_is_gone_after_it,

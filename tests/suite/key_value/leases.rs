@@ -5,7 +5,7 @@ use tower_keep::key_value::USER_DATA_TTL;
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 use crate::harness::eventually;
 
-super::on_both_stores!(a_load_that_fails_takes_no_other_loads_lease_along);
+super::on_all_stores!(a_load_that_fails_takes_no_other_loads_lease_along);
 
 async fn a_load_that_fails_takes_no_other_loads_lease_along(stand: Stand) {
     let good = Database::closed("Ada");

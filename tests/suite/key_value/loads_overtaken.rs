@@ -13,7 +13,7 @@ use tower_keep::key_value::USER_DATA_TTL;
 
 use super::stand::{Database, NoSuchUser, Stand, user};
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_del_while_a_load_runs_keeps_the_cache_empty,
     a_del_in_another_process_does_too,
     a_call_after_a_del_in_another_process_does_not_get_what_was_before_it,

@@ -13,4 +13,4 @@ mod loads_overtaken;
 mod stand;
 mod values;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

@@ -6,7 +6,7 @@ use tower_keep::key_value::{KeyValue, SetError, USER_DATA_TTL};
 
 use super::stand::{Database, Stand, User, user};
 
-super::on_both_stores!(
+super::on_all_stores!(
     what_is_set_is_read_back,
     a_value_is_there_from_set_to_del,
     nothing_is_unlike_a_missing_value,
@@ -49,7 +49,7 @@ async fn nothing_is_unlike_a_missing_value(stand: Stand) {
 
 async fn ids_and_prefixes_keep_values_apart(stand: Stand) {
     let teams = KeyValue::new(stand.store.clone(), "team").unwrap();
-    let other = stand.store.clone().with_namespace("other").unwrap();
+    let other = stand.store.clone().with_namespace("keep:other").unwrap();
     let others = KeyValue::new(other, "user").unwrap();
     for (values, id, name) in [
         (&stand.users, "1", "Ada"),

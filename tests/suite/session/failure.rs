@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use http::{Response, StatusCode};
 use serde_json::json;
-use tower_keep::session::{Session, SessionError, StoreFailure};
+use tower_keep::session::{Session, SessionError, SessionOnStoreError};
 
 use super::stand::Stand;
 
@@ -198,7 +198,8 @@ async fn a_request_that_does_not_use_its_session_does_not_notice() {
 #[tokio::test]
 async fn read_only_anonymous_sees_no_session_and_writes_nothing() {
     let stand = stand().await;
-    let stand = stand.with(|layer| layer.on_store_error(StoreFailure::AnonymousReadOnly));
+    let stand =
+        stand.with(|layer| layer.with_on_store_error(SessionOnStoreError::AnonymousReadOnly));
     let client = stand.logged_in("ada").await;
     let id = client.id();
     stand.server().pause();

@@ -21,4 +21,4 @@ mod renewal;
 mod stand;
 mod timeouts;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

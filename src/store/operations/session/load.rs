@@ -149,7 +149,7 @@ impl LoadSession {
         let Some(meta) = Meta::read(&meta) else {
             return Ok(corrupt());
         };
-        // It ended between the two commands, or a stray hand has made it eternal.
+        // It ended between the two commands, or somebody has taken its expiry away (PERSIST).
         let Ok(left) = u64::try_from(ttl) else {
             return Ok(Reached::Gone);
         };

@@ -12,4 +12,4 @@ mod session_data;
 mod stand;
 mod users;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

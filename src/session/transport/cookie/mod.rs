@@ -5,7 +5,7 @@ use std::{str::FromStr, time::Duration};
 use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
-use super::{config::SessionConfigError, id::SessionId};
+use super::super::{error::SessionConfigError, id::SessionId};
 
 /// The longest that browsers keep a cookie (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -22,10 +22,11 @@ pub enum SameSite {
     None,
 }
 
-/// The cookie as it is set. What browsers would refuse cannot be said: the name's prefix
-/// follows from the other attributes, and so do they from [`insecure`](Self::insecure).
+/// The cookie's name and attributes. Combinations that browsers refuse cannot be built: the name's
+/// prefix follows from the attributes, and [`insecure`](Self::insecure) turns off those that need
+/// `Secure`.
 #[derive(Debug, Clone)]
-pub(super) struct CookieSettings {
+pub(in crate::session) struct CookieSettings {
     /// With its prefix.
     name: String,
     base_name: String,
@@ -34,7 +35,7 @@ pub(super) struct CookieSettings {
     same_site: SameSite,
     partitioned: bool,
     secure: bool,
-    pub(super) persistent: bool,
+    pub(in crate::session) persistent: bool,
 }
 
 impl Default for CookieSettings {
@@ -66,15 +67,15 @@ impl CookieSettings {
         self
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(in crate::session) fn name(&self) -> &str {
         &self.name
     }
 
-    pub(super) fn base_name(&self) -> &str {
+    pub(in crate::session) fn base_name(&self) -> &str {
         &self.base_name
     }
 
-    pub(super) fn with_name(mut self, name: &str) -> Result<Self, SessionConfigError> {
+    pub(in crate::session) fn with_name(mut self, name: &str) -> Result<Self, SessionConfigError> {
         let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
         let prefixed = name.get(..2) == Some("__");
         if name.is_empty() || name.len() > 64 || prefixed || !name.chars().all(token) {
@@ -89,7 +90,7 @@ impl CookieSettings {
         Ok(self.prefixed())
     }
 
-    pub(super) fn with_path(mut self, path: &str) -> Result<Self, SessionConfigError> {
+    pub(in crate::session) fn with_path(mut self, path: &str) -> Result<Self, SessionConfigError> {
         let valid =
             path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b';');
         if !valid {
@@ -103,7 +104,10 @@ impl CookieSettings {
         Ok(self.prefixed())
     }
 
-    pub(super) fn with_domain(mut self, domain: &str) -> Result<Self, SessionConfigError> {
+    pub(in crate::session) fn with_domain(
+        mut self,
+        domain: &str,
+    ) -> Result<Self, SessionConfigError> {
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label
@@ -123,11 +127,11 @@ impl CookieSettings {
         Ok(self.prefixed())
     }
 
-    pub(super) fn with_same_site(self, same_site: SameSite) -> Self {
+    pub(in crate::session) fn with_same_site(self, same_site: SameSite) -> Self {
         Self { same_site, ..self }
     }
 
-    pub(super) fn partitioned(self) -> Self {
+    pub(in crate::session) fn partitioned(self) -> Self {
         let partitioned = true;
         Self {
             partitioned,
@@ -135,16 +139,16 @@ impl CookieSettings {
         }
     }
 
-    pub(super) fn insecure(self) -> Self {
+    pub(in crate::session) fn insecure(self) -> Self {
         let secure = false;
         Self { secure, ..self }.prefixed()
     }
 
-    /// The id in the request's cookies. Several cookies of the name (one of them planted, say),
-    /// or a value that is no id, count as none.
-    pub(super) fn read(&self, headers: &HeaderMap) -> Option<SessionId> {
-        // By bytes, as a neighbour's value need not be ASCII, and over all lines: HTTP/2
-        // splits the field (RFC 9113, section 8.2.3).
+    /// The id in the request's cookies; `None` when there are several cookies of this name, one of
+    /// which may have been planted, and when the value is no id.
+    pub(in crate::session) fn read(&self, headers: &HeaderMap) -> Option<SessionId> {
+        // As bytes, because other cookies need not be ASCII; over all lines, because HTTP/2 splits
+        // the field (RFC 9113, section 8.2.3).
         let mut found = None;
         for line in headers.get_all(COOKIE) {
             for pair in line.as_bytes().split(|&byte| byte == b';') {
@@ -161,13 +165,13 @@ impl CookieSettings {
     }
 
     /// The `Set-Cookie` line for a session that lives for at most `remaining` more.
-    pub(super) fn issue(&self, id: &SessionId, remaining: Duration) -> HeaderValue {
+    pub(in crate::session) fn issue(&self, id: &SessionId, remaining: Duration) -> HeaderValue {
         let lifetime = self.persistent.then(|| remaining.min(MAX_AGE));
         self.line(id.expose(), lifetime)
     }
 
     /// The `Set-Cookie` line that takes the cookie back.
-    pub(super) fn remove(&self) -> HeaderValue {
+    pub(in crate::session) fn remove(&self) -> HeaderValue {
         self.line("", Some(Duration::ZERO))
     }
 

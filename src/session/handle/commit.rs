@@ -5,12 +5,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use http::StatusCode;
 
 use super::{
-    Session, SessionError, StoreFailure,
-    head::CookieChange,
-    id::{self, LogId, Place, SessionId},
-    report,
-    state::{Stored, Target},
-    stored::Found,
+    super::{
+        config::SessionOnStoreError,
+        error::SessionError,
+        head::CookieChange,
+        id::{self, LogId, Place, SessionId},
+        report,
+    },
+    Session,
+    reach::{Found, Target},
+    state::Stored,
 };
 use crate::store::{
     StoreError,
@@ -21,7 +25,7 @@ use crate::store::{
 
 /// How a request's session ends.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub(in crate::session) enum Ending {
     /// Without a commit.
     Done(CookieChange),
     /// The store has failed the request.
@@ -31,7 +35,7 @@ pub(super) enum Ending {
 
 /// What is to be committed, and where; without a target to a new session.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(in crate::session) struct Plan {
     target: Option<Target>,
     changes: Arc<Changes>,
     /// Whether to ask for a new id.
@@ -42,7 +46,7 @@ pub(super) struct Plan {
 
 impl Session {
     /// Closes the session at the head of a response, and says what is left to do.
-    pub(super) fn end(&self, status: StatusCode) -> Ending {
+    pub(in crate::session) fn end(&self, status: StatusCode) -> Ending {
         let config = &self.0.config;
         let mut state = self.state();
         state.closed = true;
@@ -50,7 +54,7 @@ impl Session {
         let changed = !changes.is_empty() || state.renew;
         if let Some(error) = &state.failed {
             report::unavailable(error);
-            if changed || config.on_store_error == StoreFailure::Unavailable {
+            if changed || config.on_store_error == SessionOnStoreError::Unavailable {
                 return Ending::Unavailable;
             }
         }
@@ -92,7 +96,7 @@ impl Session {
     /// Commits, and says what the client is to do with its cookie. One round trip; two when the
     /// request has changed a session without reading it and it is not there or its id is new, and
     /// one more for every renewal by another request meanwhile.
-    pub(super) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
+    pub(in crate::session) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
         if let Some(target) = &plan.target {
             match self.commit_to(target, &plan).await? {
                 Found::Here(_, change) => return Ok(change),

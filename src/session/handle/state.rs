@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{SessionError, StoreFailure, id::Place};
+use super::super::{config::SessionOnStoreError, error::SessionError, id::Place};
 use crate::store::{
     StoreError,
     operations::session::{Age, Changes, Fields, LoadedSession, Rules, Size},
@@ -43,15 +43,6 @@ pub(super) enum Stored {
     Live(LiveSession),
     /// It was there when it was loaded, and then no more. Its lineage.
     Ended(Arc<str>),
-}
-
-/// Where the session stands as far as is known, and what it was when it was loaded.
-#[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) place: Place,
-    pub(super) lineage: Option<Arc<str>>,
-    /// Whether activity may have to be noted.
-    pub(super) touch: bool,
 }
 
 #[derive(Debug)]
@@ -94,9 +85,11 @@ impl State {
     }
 
     /// Whether reads can be answered without the store; an error if they cannot be answered.
-    pub(super) fn readable(&self, on_error: StoreFailure) -> Result<bool, SessionError> {
+    pub(super) fn readable(&self, on_error: SessionOnStoreError) -> Result<bool, SessionError> {
         match (&self.stored, &self.failed) {
-            (Stored::Unknown, Some(_)) if on_error == StoreFailure::AnonymousReadOnly => Ok(true),
+            (Stored::Unknown, Some(_)) if on_error == SessionOnStoreError::AnonymousReadOnly => {
+                Ok(true)
+            }
             (Stored::Unknown, Some(error)) => Err(SessionError::Unavailable(error.clone())),
             (Stored::Unknown, None) if self.closed => Err(SessionError::Committed),
             (Stored::Unknown, None) => Ok(false),
@@ -133,7 +126,8 @@ impl State {
         (!drops).then_some(&live.fields)
     }
 
-    /// Whether this request alone decides on the value of `key` until the commit.
+    /// Whether the value of `key` follows from this request alone, so that the store need not be
+    /// asked.
     pub(super) fn is_local(&self, key: &str) -> bool {
         self.changes.cleared
             || self.changes.fields.contains_key(key)

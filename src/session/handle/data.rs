@@ -1,0 +1,204 @@
+//! Reading and changing the values of a session.
+
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    super::{error::SessionError, id::Place},
+    Session,
+    reach::Target,
+};
+use crate::store::operations::session::{Changes, Follower, IncrementSession, Swap, SwapSession};
+
+/// Attempts of [`Session::update`]; each that fails means that another writer succeeded.
+const MAX_ATTEMPTS: usize = 100;
+
+impl Session {
+    /// The value of `key`. One round trip if nothing was loaded yet.
+    ///
+    /// A value that does not read as a `T`, an older version's perhaps, counts as absent, with
+    /// an event at level `warn`.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unavailable`]; [`SessionError::Committed`] for a first look after the
+    /// response has begun.
+    pub async fn get<T: DeserializeOwned>(&self, key: &str) -> Result<Option<T>, SessionError> {
+        if !self.used().is_local(key) {
+            self.load().await?;
+        }
+        let value = self.state().value(key);
+        Ok(value.and_then(|value| self.decode(key, &value)))
+    }
+
+    /// Sets the value of `key` at the commit.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Serialize`], [`SessionError::TooLarge`], [`SessionError::Committed`],
+    /// [`SessionError::Ended`], and [`SessionError::Unavailable`] after the store has failed this
+    /// request.
+    pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
+        let value = encode(key, value)?;
+        let mut state = self.used();
+        state.writable()?;
+        state.change(key, value, &self.rules())
+    }
+
+    /// Removes `key` at the commit.
+    ///
+    /// # Errors
+    ///
+    /// As of [`insert`](Self::insert).
+    pub fn remove(&self, key: &str) -> Result<(), SessionError> {
+        let mut state = self.used();
+        state.writable()?;
+        state.changes.fields.insert(key.into(), None);
+        Ok(())
+    }
+
+    /// Removes all data at the commit; the session stays.
+    ///
+    /// # Errors
+    ///
+    /// As of [`insert`](Self::insert).
+    pub fn clear(&self) -> Result<(), SessionError> {
+        let mut state = self.used();
+        state.writable()?;
+        state.changes = Changes {
+            cleared: true,
+            ..Changes::default()
+        };
+        Ok(())
+    }
+
+    /// Adds `by` to the integer under `key`, atomically, and answers the sum; an absent value,
+    /// or one that is no 64-bit integer, counts as 0. One round trip, one more after a
+    /// [`login`](Self::login) if nothing was loaded yet.
+    ///
+    /// On a stored session this happens at once and is not undone by a 5xx. Where there is no
+    /// session yet, or this request has a change of `key` to commit, it becomes part of that.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Overflow`], and those of [`insert`](Self::insert).
+    pub async fn increment(&self, key: &str, by: i64) -> Result<i64, SessionError> {
+        let logs_in = self.used().login.is_some();
+        if logs_in {
+            self.load().await?;
+        }
+        let _turn = self.0.turn.lock().await;
+        if let Some(target) = self.target_of(key)? {
+            self.check_sum(key, by)?;
+            let increment = |access, _: &Place| IncrementSession {
+                access,
+                field: key.into(),
+                by,
+            };
+            let found = self.reach(target, Follower::Request, increment).await?;
+            if let Some(sum) = found.answer() {
+                let sum = sum.ok_or_else(|| SessionError::Overflow(key.into()))?;
+                self.state().learn(key, Some(sum.to_string().into()));
+                return Ok(sum);
+            }
+            self.state().gone()?;
+        }
+        let mut state = self.state();
+        state.writable()?;
+        let sum = IncrementSession::sum(state.value(key).as_ref(), by)
+            .ok_or_else(|| SessionError::Overflow(key.into()))?;
+        state.change(key, sum.to_string().into(), &self.rules())?;
+        Ok(sum)
+    }
+
+    /// Replaces the value of `key` by what `f` makes of it, and answers the new one. When
+    /// another request changes it in between, `f` is called again with what is there then.
+    ///
+    /// On a stored session this happens at once and is not undone by a 5xx, in one round trip
+    /// when the session was loaded, two when not, and one more for each interference. Where
+    /// there is no session yet, or this request has a change of `key` to commit, it becomes
+    /// part of that.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Contended`] after 100 attempts, and those of [`insert`](Self::insert).
+    pub async fn update<T, F>(&self, key: &str, mut f: F) -> Result<T, SessionError>
+    where
+        T: Serialize + DeserializeOwned,
+        F: FnMut(Option<T>) -> T,
+    {
+        if !self.used().is_local(key) {
+            self.load().await?;
+        }
+        let _turn = self.0.turn.lock().await;
+        for _ in 0..MAX_ATTEMPTS {
+            let target = self.target_of(key)?;
+            let expected = self.state().value(key);
+            let new = f((expected.as_ref()).and_then(|value| self.decode(key, value)));
+            let value = encode(key, &new)?;
+            let Some(target) = target else {
+                let mut state = self.state();
+                state.writable()?;
+                state.change(key, value, &self.rules())?;
+                return Ok(new);
+            };
+            self.state().check(key, &value, &self.rules())?;
+            let swap = |access, _: &Place| SwapSession {
+                access,
+                field: key.into(),
+                expected: expected.clone(),
+                value: value.clone(),
+            };
+            let found = self.reach(target, Follower::Request, swap).await?;
+            match found.answer() {
+                Some(Swap::Done) => {
+                    self.state().learn(key, Some(value));
+                    return Ok(new);
+                }
+                Some(Swap::Conflict(current)) => self.state().learn(key, current),
+                None => self.state().gone()?,
+            }
+        }
+        Err(SessionError::Contended(key.into()))
+    }
+
+    /// Checks the sum of the number that was loaded, which another request may have changed
+    /// since: the script checks again.
+    fn check_sum(&self, key: &str, by: i64) -> Result<(), SessionError> {
+        let mut state = self.state();
+        match IncrementSession::sum(state.value(key).as_ref(), by) {
+            Some(sum) => state.check(key, &sum.to_string().into(), &self.rules()),
+            None => Ok(()),
+        }
+    }
+
+    /// Where an immediate change of `key` goes; `None` if only this request knows of the key.
+    fn target_of(&self, key: &str) -> Result<Option<Target>, SessionError> {
+        let state = self.state();
+        state.writable()?;
+        let local = state.is_local(key);
+        Ok(self.target(&state.stored).filter(|_| !local))
+    }
+
+    pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, value: &[u8]) -> Option<T> {
+        let decoded = serde_json::from_slice(value);
+        // Not the message: it may quote the value.
+        let report = |error: &serde_json::Error| {
+            let (session, error) = (self.log_id(), error.classify());
+            tracing::warn!(target: "tower_keep::session", %session, key, ?error, "a session value does not read as its type and counts as absent");
+        };
+        decoded.inspect_err(report).ok()
+    }
+}
+
+pub(super) fn encode<T: Serialize + ?Sized>(
+    key: &str,
+    value: &T,
+) -> Result<bytes::Bytes, SessionError> {
+    match serde_json::to_vec(value) {
+        Ok(value) => Ok(value.into()),
+        Err(error) => Err(SessionError::Serialize {
+            key: key.into(),
+            error,
+        }),
+    }
+}

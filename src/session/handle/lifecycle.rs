@@ -1,0 +1,128 @@
+//! Login, renewal and logout, and what a session is.
+
+use std::sync::Arc;
+
+use super::{
+    super::{error::SessionError, id::Place},
+    Session,
+};
+use crate::store::operations::session::{DestroySession, Follower, Via};
+
+impl Session {
+    /// Whether the store has the session. One round trip if nothing was loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn exists(&self) -> Result<bool, SessionError> {
+        drop(self.used());
+        self.load().await?;
+        Ok(self.state().live().is_some())
+    }
+
+    /// A public name of the session; `None` before it is stored. It stays the same when the id is
+    /// renewed, and nobody gets into the session with it. One round trip if nothing was loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn handle(&self) -> Result<Option<Arc<str>>, SessionError> {
+        drop(self.used());
+        self.load().await?;
+        Ok(self.state().live().map(|live| live.lineage.clone()))
+    }
+
+    /// Who is logged in, as [`login`](Self::login) has named them. One round trip if nothing was
+    /// loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn user(&self) -> Result<Option<Arc<str>>, SessionError> {
+        let login = self.used().login.clone();
+        if login.is_some() {
+            return Ok(login);
+        }
+        self.load().await?;
+        Ok(self.state().live().and_then(|live| live.user.clone()))
+    }
+
+    /// Logs `user` in, at the commit and in one step with the other changes: the session is
+    /// theirs from then on and gets a new id (OWASP: session fixation). Call it at every login,
+    /// after the password or whatever else was checked. `user` is what the application knows
+    /// them by, 1 to 256 bytes.
+    ///
+    /// When nobody was logged in, or somebody else, the old id is anonymous at once. An anonymous
+    /// session's data stay, those of another user go; what this request has set stays. When the
+    /// same user was logged in, this is a [`renew`](Self::renew). Where there is no session yet,
+    /// there is one then.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::InvalidUser`], and those of [`renew`](Self::renew).
+    pub fn login(&self, user: &str) -> Result<(), SessionError> {
+        const MOST: usize = 256;
+        let mut state = self.used();
+        state.writable()?;
+        if user.is_empty() || user.len() > MOST {
+            return Err(SessionError::InvalidUser);
+        }
+        state.login = Some(user.into());
+        state.renew = true;
+        Ok(())
+    }
+
+    /// Gives the session a new id at the commit, in one step with the other changes, for instance
+    /// when the user's privileges change. Data and user stay. For a login there is
+    /// [`login`](Self::login): after it the old id does not lead to the user's session.
+    ///
+    /// After a renewal the old id leads to the session until the new one was used, since its
+    /// client may never have got the response; and for the
+    /// [grace](super::SessionLayer::with_renewal_grace) in any case, so that requests under way
+    /// stay logged in. A request that comes by an old id commits its changes, but gets no
+    /// new id.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Committed`], [`SessionError::Ended`], and [`SessionError::Unavailable`]
+    /// after the store has failed this request.
+    pub fn renew(&self) -> Result<(), SessionError> {
+        let mut state = self.used();
+        state.writable()?;
+        state.renew = true;
+        Ok(())
+    }
+
+    /// Ends the session, at once and for every process: a logout. What the request has changed
+    /// is dropped with it, and the response takes the cookie back. What is written after it
+    /// makes a new session. One round trip; none without a session cookie, and one or two more
+    /// over an id that was renewed or is new.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unavailable`]: the session may live on; [`SessionError::Committed`].
+    pub async fn destroy(&self) -> Result<(), SessionError> {
+        drop(self.used());
+        let _turn = self.0.turn.lock().await;
+        let target = {
+            let state = self.state();
+            match state.writable() {
+                Ok(()) => self.target(&state.stored),
+                // It has ended already.
+                Err(SessionError::Ended) => None,
+                Err(error) => return Err(error),
+            }
+        };
+        if let Some(target) = target {
+            let destroy = |access, place: &Place| DestroySession {
+                access,
+                presented: (self.0.presented.as_ref())
+                    .filter(|_| place.via != Via::Presented)
+                    .map(|id| id.place().key(self.0.store.names())),
+            };
+            self.reach(target, Follower::Logout, destroy).await?;
+        }
+        self.state().destroyed(self.0.presented.is_some());
+        Ok(())
+    }
+}

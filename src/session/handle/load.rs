@@ -1,0 +1,81 @@
+//! The first read of a request's session, and noting its activity.
+
+use super::{
+    super::{error::SessionError, id::Place, report},
+    Session,
+    reach::Found,
+    state::Stored,
+};
+use crate::store::operations::session::{
+    Access, Follower, LoadSession, LoadedSession, TouchSession, Via,
+};
+
+impl Session {
+    /// Asks the store for the session, unless that was done.
+    pub(super) async fn load(&self) -> Result<(), SessionError> {
+        let on_error = self.0.config.on_store_error;
+        if self.state().readable(on_error)? {
+            return Ok(());
+        }
+        // Almost always the turn is free, and then no lock has to be awaited.
+        let _turn = match self.0.turn.try_lock() {
+            Ok(turn) => turn,
+            Err(_) => {
+                let turn = self.0.turn.lock().await;
+                if self.state().readable(on_error)? {
+                    return Ok(());
+                }
+                turn
+            }
+        };
+        let Some(target) = self.target(&Stored::Unknown) else {
+            return Ok(());
+        };
+        let load = |access, _: &Place| LoadSession(access);
+        match self.reach(target, Follower::Request, load).await {
+            Ok(Found::Here(place, session)) => {
+                let touched = self.touch(&place, &session).await;
+                let mut state = self.state();
+                state.loaded(place, session);
+                if touched {
+                    state.touched();
+                }
+            }
+            Ok(Found::Another | Found::Nowhere) => self.state().stored = Stored::Absent,
+            // The state has the failure by now; the policy decides whether it is an error.
+            Err(_) => {
+                self.state().readable(on_error)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes the activity of a request, and that the client has presented a new id, when either is
+    /// due. When this fails the read does not: the next request tries again.
+    async fn touch(&self, place: &Place, session: &LoadedSession) -> bool {
+        let rules = self.rules();
+        let first_use = (session.unconfirmed.as_ref())
+            .filter(|_| place.via == Via::Presented)
+            .map(|previous| self.first_use(place, previous));
+        if first_use.is_none() && !session.age.touch_due(&rules, std::time::Duration::ZERO) {
+            return false;
+        }
+        let touch = TouchSession {
+            access: Access {
+                key: place.key(self.0.store.names()),
+                via: Via::Old,
+                rules,
+                lineage: Some(session.lineage.clone()),
+                touch: true,
+            },
+            first_use,
+        };
+        match self.0.store.execute(touch).await {
+            Ok(_) => true,
+            Err(error) => {
+                report::untouched(&error);
+                false
+            }
+        }
+    }
+}

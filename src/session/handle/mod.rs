@@ -1,0 +1,131 @@
+//! The handle that a handler works with.
+//!
+//! | File | What it has |
+//! |---|---|
+//! | `data` | reading and changing values |
+//! | `lifecycle` | login, renewal, logout, and what a session is |
+//! | `state` | what is known of the session and what the request has changed; no I/O |
+//! | `reach` | the way from an id to its session in the store |
+//! | `load` | the first read, and noting activity |
+//! | `commit` | the end of a request |
+
+pub(super) mod commit;
+mod data;
+mod lifecycle;
+mod load;
+mod reach;
+mod state;
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use self::state::State;
+use super::{
+    config::Config,
+    id::{LogId, SessionId},
+    transport::cookie::CookieSettings,
+};
+use crate::{Store, store::operations::session::Rules};
+
+/// The session of a request, out of its extensions or (feature `axum`) as an extractor.
+///
+/// Nothing is asked of the store before a method needs it, and one load serves the whole
+/// request, however many tasks wait for it. Values are JSON, each stored on its own.
+///
+/// [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear),
+/// [`login`](Self::login) and [`renew`](Self::renew) are remembered and committed together, atomically, before the
+/// response begins, and dropped when it is a 5xx. [`increment`](Self::increment),
+/// [`update`](Self::update) and [`destroy`](Self::destroy) act on a stored session at once, so
+/// that concurrent requests see them, and stay whatever the response is.
+///
+/// A session holds 64 KiB and 128 keys unless the layer says otherwise, names and values as JSON
+/// counted. A change over that is [`SessionError::TooLarge`], at the call where it can be known
+/// there. If only the commit finds out, the response becomes a 413 and nothing is committed.
+///
+/// Clones are the same session.
+#[derive(Clone)]
+pub struct Session(pub(super) Arc<Shared>);
+
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) config: Arc<Config>,
+    pub(super) presented: Option<SessionId>,
+    outer: Option<Session>,
+    state: Mutex<State>,
+    /// Held by the one call of this request that talks to the store.
+    pub(super) turn: tokio::sync::Mutex<()>,
+}
+
+impl Session {
+    pub(super) fn new(
+        store: &Store,
+        config: &Arc<Config>,
+        presented: Option<SessionId>,
+        outer: Option<Self>,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            store: store.clone(),
+            config: config.clone(),
+            state: Mutex::new(State::new(presented.is_some())),
+            presented,
+            outer,
+            turn: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// The session of the layer whose cookie is called `cookie_name` (without prefix), of
+    /// several around this handler. This handle is that of the innermost.
+    pub fn named(&self, cookie_name: &str) -> Option<&Self> {
+        std::iter::successors(Some(self), |session| session.0.outer.as_ref())
+            .find(|session| session.cookie().base_name() == cookie_name)
+    }
+
+    /// Whether the handler has used the session so far, so that the response is private.
+    pub fn was_accessed(&self) -> bool {
+        self.state().accessed
+    }
+
+    pub(super) fn cookie(&self) -> &CookieSettings {
+        &self.0.config.cookie
+    }
+
+    fn rules(&self) -> Rules {
+        self.0.config.rules()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it is held.
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The state, with the note that the handler has used the session.
+    fn used(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.accessed = true;
+        state
+    }
+
+    /// Lets nothing be changed any more.
+    pub(super) fn close(&self) {
+        self.state().closed = true;
+    }
+
+    /// What stands for the session in logs.
+    fn log_id(&self) -> LogId {
+        if let Some(live) = self.state().live() {
+            return LogId::of(&live.lineage);
+        }
+        let place = self.0.presented.as_ref().map(SessionId::place);
+        LogId::of(place.as_ref().map_or("", |place| place.id_hash()))
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("cookie", &self.cookie().name())
+            .finish_non_exhaustive()
+    }
+}

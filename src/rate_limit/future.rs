@@ -117,6 +117,9 @@ impl Step {
         };
         let mut question = match settings.limiter.limits().ask(ask, Instant::now()) {
             Asked::Denied(decision) => return Self::denied(settings, request, decision),
+            Asked::Admitted(permit) => {
+                return Self::apply(settings, request, cost, Answer::Decided(permit));
+            }
             Asked::Question(question) => question,
         };
         match question.answer_at_once() {

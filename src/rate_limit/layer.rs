@@ -266,6 +266,17 @@ impl RateLimitLayer {
         self.set_limiter(|limiter| limiter.with_max_wait(max_wait, queue))
     }
 
+    /// Takes units of busy clients in blocks, so that most of their requests are answered without
+    /// the store; see [`RateLimiter::with_blocks`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`RateLimiter::with_blocks`].
+    pub fn with_blocks(self, share: f64) -> Result<Self, QuotaPolicyError> {
+        let limiter = self.0.limiter.clone().with_blocks(share)?;
+        Ok(self.set(|settings| settings.limiter = limiter))
+    }
+
     /// Decides what happens while the store does not answer, refuses or has no room.
     #[must_use]
     pub fn on_store_error(self, on_store_error: RateLimitOnStoreError) -> Self {

@@ -291,6 +291,12 @@ impl Store {
         }
     }
 
+    /// Whether the store is embedded memory, which answers without a round trip.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.backend, Backend::Memory(_))
+    }
+
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
     }

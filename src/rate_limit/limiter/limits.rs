@@ -6,9 +6,11 @@ use tokio::time::Instant;
 
 use super::{
     ban::BanPolicy,
+    blocks::{BlockShare, Blocks},
     decision::RateLimitDecision,
     local_denials::{Known, LocalDenials, RECHECK},
     on_store_error::{Fallback, RateLimitOnStoreError},
+    permit::Permit,
     places::PlaceKeeper,
     policy_set::PolicySet,
     question::Question,
@@ -36,6 +38,9 @@ pub(crate) struct Limits {
     pub(crate) waiting_room: Option<WaitingRoom>,
     pub(crate) local_denials: Arc<LocalDenials>,
     pub(crate) places: Arc<PlaceKeeper>,
+    /// Whether units are to be taken in blocks.
+    pub(crate) block_share: Option<BlockShare>,
+    pub(super) blocks: Arc<Blocks>,
     pub(super) named_ban: Option<NamedBan>,
 }
 
@@ -43,6 +48,8 @@ pub(crate) struct Limits {
 pub(crate) enum Asked {
     /// It knows that the request is to be denied.
     Denied(RateLimitDecision),
+    /// It has taken the units before.
+    Admitted(Permit),
     /// The store has to say.
     Question(Question),
 }
@@ -70,6 +77,8 @@ impl Limits {
             waiting_room: None,
             local_denials: Arc::new(LocalDenials::new(RECHECK)),
             places: Arc::default(),
+            block_share: None,
+            blocks: Arc::new(Blocks::new()),
             named_ban: None,
         };
         limits.derive();
@@ -79,6 +88,11 @@ impl Limits {
     /// Makes anew what follows from the settings. A changed clone shares neither denials nor the
     /// fallback's counts with the original, whose limits may be others.
     pub(crate) fn derive(&mut self) {
+        // A ban is for all processes at once, and embedded memory has no round trip to save.
+        let possible = self.ban.is_none() && !self.store.is_embedded();
+        let share = self.block_share.filter(|_| possible);
+        self.set = self.set.clone().with_blocks(share);
+        self.blocks = Arc::new(Blocks::new());
         self.fallback = match self.on_store_error {
             RateLimitOnStoreError::Local { share } => Some(Fallback::new(&self.set, share)),
             RateLimitOnStoreError::Allow | RateLimitOnStoreError::Deny => None,
@@ -108,7 +122,18 @@ impl Limits {
                 };
             }
         };
-        Asked::Question(Question::new(self.clone(), ask, now, recheck))
+        let Some(share) = ask.set.blocks.filter(|_| ask.cost > 0) else {
+            return Asked::Question(Question::new(self.clone(), ask, now, recheck, None));
+        };
+        let limits = &ask.set.limits;
+        if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
+            let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
+            return Asked::Admitted(Permit::new(decision, None));
+        }
+        let wanted = self
+            .blocks
+            .wanted(share, ask.subject, ask.cost, limits, now);
+        Asked::Question(Question::new(self.clone(), ask, now, recheck, wanted))
     }
 
     /// Forgets what `subject` has consumed, in the store and here.
@@ -126,6 +151,7 @@ impl Limits {
         }
         let result = reset(&self.store, &self.set).await;
         self.local_denials.end(subject);
+        self.blocks.forget(subject);
         result
     }
 }

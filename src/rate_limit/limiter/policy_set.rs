@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::blocks::BlockShare;
 use crate::{
     rate_limit::policy::{Quota, QuotaPolicy},
     store::operations::limit::NamedLimit,
@@ -11,12 +12,31 @@ use crate::{
 pub(crate) struct PolicySet {
     pub(crate) policies: Arc<[QuotaPolicy]>,
     pub(crate) limits: Arc<[NamedLimit]>,
+    /// Whether units are taken in blocks, and of what share of the quotas.
+    pub(crate) blocks: Option<BlockShare>,
 }
 
 impl PolicySet {
     pub(crate) fn new(policies: Arc<[QuotaPolicy]>) -> Self {
         let limits = policies.iter().map(QuotaPolicy::limit).collect();
-        Self { policies, limits }
+        Self {
+            policies,
+            limits,
+            blocks: None,
+        }
+    }
+
+    /// The same policies, of which units are taken in blocks.
+    pub(crate) fn with_blocks(self, share: Option<BlockShare>) -> Self {
+        let Some(share) = share else {
+            return Self::new(self.policies);
+        };
+        let limits = self.policies.iter().map(QuotaPolicy::limit);
+        Self {
+            limits: limits.map(|named| share.sparing(&named)).collect(),
+            blocks: Some(share),
+            ..self
+        }
     }
 
     pub(crate) fn has_places(&self) -> bool {
@@ -48,7 +68,7 @@ impl PolicySet {
             })
             .collect();
         match changed {
-            true => Self::new(policies.into()),
+            true => Self::new(policies.into()).with_blocks(self.blocks),
             false => self.clone(),
         }
     }

@@ -9,6 +9,7 @@ use std::{
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
+    blocks::BlockWanted,
     decision::RateLimitDecision,
     limits::{Ask, Limits},
     on_store_error::RateLimitOnStoreError,
@@ -20,7 +21,9 @@ use super::{
 };
 use crate::store::{
     Execute, Store, StoreError,
-    operations::limit::{Acquire, Acquired, NamedLimit, PerLimit, Place, PlaceId, ReleasePlace},
+    operations::limit::{
+        Acquire, AcquireBlock, Acquired, NamedLimit, PerLimit, Place, PlaceId, ReleasePlace,
+    },
 };
 
 pub(crate) struct Question {
@@ -28,13 +31,21 @@ pub(crate) struct Question {
     ask: Ask,
     sent_at: Instant,
     /// `None` while it waits for its turn.
-    execute: Option<Execute<Acquire>>,
+    asking: Option<Asking>,
+    /// What is asked for beside the cost.
+    block: Option<BlockWanted>,
     waiting: Option<Waiting>,
     /// The answer decides about a denial that the process knows.
     recheck: bool,
     /// The policies of the limiter in this process, once the store has failed and that was asked.
     degraded: Option<PolicySet>,
     place: PlaceId,
+}
+
+/// The call that is under way.
+enum Asking {
+    Units(Execute<Acquire>),
+    Block(Execute<AcquireBlock>),
 }
 
 /// What comes of a question.
@@ -58,11 +69,18 @@ impl Answer {
 
 impl Question {
     /// `now` is a moment before anything is sent.
-    pub(super) fn new(limits: Arc<Limits>, ask: Ask, now: Instant, recheck: bool) -> Self {
+    pub(super) fn new(
+        limits: Arc<Limits>,
+        ask: Ask,
+        now: Instant,
+        recheck: bool,
+        block: Option<BlockWanted>,
+    ) -> Self {
         let mut question = Self::unasked(limits, ask, now);
         question.recheck = recheck;
+        question.block = block;
         let (limits, set) = (&question.limits, &question.ask.set);
-        question.execute = Some(question.acquire(&limits.store, set));
+        question.asking = Some(question.acquire(&limits.store, set));
         question
     }
 
@@ -82,7 +100,8 @@ impl Question {
             limits,
             ask,
             sent_at: now,
-            execute: None,
+            asking: None,
+            block: None,
             waiting: None,
             recheck: false,
             degraded: None,
@@ -90,21 +109,32 @@ impl Question {
         }
     }
 
-    fn acquire(&self, store: &Store, set: &PolicySet) -> Execute<Acquire> {
-        store.execute(Acquire {
-            names: store.names().clone(),
-            subject: self.ask.subject,
-            limits: set.limits.clone(),
-            ban: self.limits.named_ban.clone(),
-            cost: self.ask.cost,
-            place: self.place,
-            reserves: self.ask.reserves,
-        })
+    fn acquire(&self, store: &Store, set: &PolicySet) -> Asking {
+        let (names, subject) = (store.names().clone(), self.ask.subject);
+        let (limits, cost) = (set.limits.clone(), self.ask.cost);
+        match set.blocks {
+            None => Asking::Units(store.execute(Acquire {
+                names,
+                subject,
+                limits,
+                ban: self.limits.named_ban.clone(),
+                cost,
+                place: self.place,
+                reserves: self.ask.reserves,
+            })),
+            Some(_) => Asking::Block(store.execute(AcquireBlock {
+                names,
+                subject,
+                limits,
+                cost,
+                block: self.block.as_ref().map_or(0, |block| block.units),
+            })),
+        }
     }
 
     /// The answer, if the store has it without being waited for.
     pub(crate) fn answer_at_once(&mut self) -> Option<Answer> {
-        if !self.execute.as_ref().is_some_and(Execute::is_ready) {
+        if !self.asking.as_ref().is_some_and(Asking::is_ready) {
             return None;
         }
         match self.poll_answer(&mut Context::from_waker(Waker::noop())) {
@@ -115,16 +145,17 @@ impl Question {
 
     fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
         loop {
-            let Some(execute) = &mut self.execute else {
+            let Some(asking) = &mut self.asking else {
                 if let Some(waiting) = &mut self.waiting {
                     ready!(waiting.poll(cx));
                 }
                 self.sent_at = Instant::now();
-                self.execute = Some(self.acquire(&self.limits.store, &self.ask.set));
+                self.asking = Some(self.acquire(&self.limits.store, &self.ask.set));
                 continue;
             };
-            let result = ready!(Pin::new(execute).poll(cx));
-            self.execute = None;
+            let result = ready!(asking.poll(cx, self.block.as_ref(), &self.ask.set));
+            self.asking = None;
+            self.block = None;
             let acquired = match result {
                 Ok(acquired) => acquired,
                 Err(error) => match self.without_the_store(error) {
@@ -152,7 +183,7 @@ impl Question {
                     true => fallback.set.clone(),
                     false => fallback.scaled(&self.ask.set),
                 };
-                self.execute = Some(self.acquire(&fallback.store, &set));
+                self.asking = Some(self.acquire(&fallback.store, &set));
                 self.degraded = Some(set);
                 None
             }
@@ -258,6 +289,36 @@ impl Question {
     }
 }
 
+impl Asking {
+    fn is_ready(&self) -> bool {
+        match self {
+            Self::Units(execute) => execute.is_ready(),
+            Self::Block(execute) => execute.is_ready(),
+        }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        block: Option<&BlockWanted>,
+        set: &PolicySet,
+    ) -> Poll<Result<Acquired, StoreError>> {
+        Poll::Ready(match self {
+            Self::Units(execute) => ready!(Pin::new(execute).poll(cx)),
+            Self::Block(execute) => ready!(Pin::new(execute).poll(cx)).map(|leased| {
+                if let Some(block) = block.filter(|_| leased.has_block) {
+                    block.given(&set.limits, &leased.outcomes);
+                }
+                Acquired {
+                    outcomes: leased.outcomes,
+                    banned: 0,
+                    marks: None,
+                }
+            }),
+        })
+    }
+}
+
 impl Future for Question {
     type Output = Answer;
 
@@ -269,7 +330,8 @@ impl Future for Question {
 /// Whoever leaves before the answer may have been given a place, which nobody would give back.
 impl Drop for Question {
     fn drop(&mut self) {
-        let Some(execute) = self.execute.take() else {
+        // Only there are places.
+        let Some(Asking::Units(execute)) = self.asking.take() else {
             return;
         };
         let set = self.degraded.as_ref().unwrap_or(&self.ask.set);

@@ -71,6 +71,7 @@ impl Reserved {
         }
         let decision = match self.limits.ask(ask, tokio::time::Instant::now()) {
             Asked::Denied(decision) => decision,
+            Asked::Admitted(permit) => permit.into_decision(),
             Asked::Question(question) => match question.await.into_permit()? {
                 Some(permit) => permit.into_decision(),
                 None => return Ok(None),

@@ -41,6 +41,12 @@ pub enum QuotaPolicyError {
     /// A limit without a policy.
     #[error("no policy: expected at least one, such as \"burst\";q=5;w=10")]
     Missing,
+    /// A share that blocks cannot have.
+    #[error("blocks of a share {0}: expected more than 0 and at most 0.1, as in 0.01")]
+    BlockShare(String),
+    /// A policy of which no blocks can be taken.
+    #[error("policy {0:?}: blocks can be taken of alg=gcra only")]
+    NoBlocks(String),
     /// There is no policy of that name.
     #[error("there is no policy {0:?}: expected the name of one that the layer has")]
     Unknown(String),

@@ -35,6 +35,8 @@ pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::ACQUIRE,
     #[cfg(feature = "rate-limit")]
+    &crate::store::operations::limit::ACQUIRE_BLOCK,
+    #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::ACQUIRE_ONE,
     #[cfg(feature = "rate-limit")]
     &crate::store::operations::limit::RENEW,

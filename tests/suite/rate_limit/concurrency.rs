@@ -7,35 +7,12 @@ use http::Response;
 use http_body_util::{BodyExt, Full};
 use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_keep::Store;
 use tower_keep::rate_limit::{RateLimitLayer, RateLimiter};
 
+use super::stand::Stand;
 use super::{from, policy, store};
 use crate::harness::redis::RedisServer;
-use crate::harness::{eventually, on_both_stores};
-
-struct Stand {
-    store: Store,
-    redis: Option<RedisServer>,
-}
-
-impl Stand {
-    fn memory() -> Self {
-        let store = Store::memory();
-        Self { store, redis: None }
-    }
-
-    async fn redis() -> Self {
-        let redis = RedisServer::start();
-        let store = store(&redis);
-        let redis = Some(redis);
-        Self { store, redis }
-    }
-
-    fn limiter(&self, item: &str) -> RateLimiter {
-        RateLimiter::new(self.store.clone(), policy(item))
-    }
-}
+use crate::harness::{eventually, on_all_stores};
 
 const TWO: &str = r#""slots";q=2;w=60;alg=concurrency"#;
 
@@ -50,7 +27,7 @@ async fn eventually_free(limiter: &RateLimiter, places: u64) {
     eventually(&what, async || free(limiter).await == places).await;
 }
 
-on_both_stores!(
+on_all_stores!(
     so_many_at_a_time_and_a_dropped_permit_frees_its_place,
     a_request_denied_by_another_limit_takes_no_place,
     what_is_aborted_frees_its_place,
@@ -77,9 +54,7 @@ async fn so_many_at_a_time_and_a_dropped_permit_frees_its_place(stand: Stand) {
     assert!(three.is_admitted());
     drop((two, three));
     eventually_free(&limiter, 2).await;
-    if let Some(redis) = &stand.redis {
-        redis.assert_every_key_has_a_ttl();
-    }
+    stand.assert_tidy();
 }
 
 async fn a_request_denied_by_another_limit_takes_no_place(stand: Stand) {
@@ -161,31 +136,19 @@ async fn a_place_outlives_its_lease_while_it_is_held_and_not_its_process(stand: 
     assert!(held.is_admitted());
     // A process that crashes: nobody drops the permit, and nobody renews it.
     let crashed = {
-        let crashed = std::thread::spawn({
-            let url = stand.redis.as_ref().map(RedisServer::url);
-            let store = stand.store.clone();
-            move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()
-                    .unwrap();
-                runtime.block_on(async {
-                    let store = match url {
-                        Some(url) => tower_keep::StoreConfig::from_url(&url)
-                            .unwrap()
-                            .build()
-                            .unwrap(),
-                        None => store,
-                    };
-                    let item = policy(r#""slots";q=2;w=1;alg=concurrency"#);
-                    let permit = RateLimiter::new(store, item)
-                        .acquire("ada", 1)
-                        .await
-                        .unwrap();
-                    assert!(permit.is_admitted());
-                    std::mem::forget(permit);
-                });
-            }
+        let other_store = stand.other_store();
+        let crashed = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let item = policy(r#""slots";q=2;w=1;alg=concurrency"#);
+                let limiter = RateLimiter::new(other_store(), item);
+                let permit = limiter.acquire("ada", 1).await.unwrap();
+                assert!(permit.is_admitted());
+                std::mem::forget(permit);
+            });
         });
         tokio::task::spawn_blocking(move || crashed.join().unwrap())
     };

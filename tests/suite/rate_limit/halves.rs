@@ -16,6 +16,7 @@ pub(super) mod algorithm;
 use algorithm::{Algorithm, Kept, Level, Limit, Log, Outcome, PlaceId, Wait};
 
 const SCRIPT: &str = include_str!("../../../src/store/operations/limit/acquire.lua");
+const SCRIPT_BLOCK: &str = include_str!("../../../src/store/operations/limit/acquire_block.lua");
 const SCRIPT_ONE: &str = include_str!("../../../src/store/operations/limit/acquire_one.lua");
 /// A date in 2025, which has as many digits as today.
 pub(super) const START: u64 = 1_764_000_000_123_456;
@@ -28,13 +29,14 @@ pub(super) struct Halves {
     redis: RedisServer,
     script: String,
     script_one: String,
+    script_block: String,
     memory: HashMap<String, Kept>,
 }
 
 impl Halves {
     pub(super) fn new() -> Self {
         let redis = RedisServer::start();
-        let [script, script_one] = [SCRIPT, SCRIPT_ONE].map(|script| {
+        let [script, script_one, script_block] = [SCRIPT, SCRIPT_ONE, SCRIPT_BLOCK].map(|script| {
             let (clock, scripted) = ("call('TIME')", "{ARGV[#ARGV - 1], ARGV[#ARGV]}");
             assert_eq!(script.matches(clock).count(), 1, "the script's clock");
             // Redis' own expiry goes by the real clock, in which a test takes longer than in its own.
@@ -49,6 +51,7 @@ impl Halves {
             redis,
             script,
             script_one,
+            script_block,
             memory: HashMap::new(),
         }
     }
@@ -90,6 +93,69 @@ impl Halves {
             self.assert_stored(name_one, self.memory.get(*name), limit, now, &context());
         }
         outcomes
+    }
+
+    /// What both halves say to a cost with a block, after making sure that they answer and store the
+    /// same: the outcomes after it, and whether the block was given.
+    #[track_caller]
+    pub(super) fn acquire_block(
+        &mut self,
+        subject: &str,
+        limits: &[Limit],
+        now: u64,
+        cost: u64,
+        block: u64,
+    ) -> (Vec<Outcome>, bool) {
+        let names: Vec<_> = (0..limits.len())
+            .map(|i| format!("{{{subject}}}:{i}"))
+            .collect();
+        let level = |(name, limit): (&String, &Limit)| {
+            Kept::level(self.memory.get_mut(name), limit, now, cost)
+        };
+        let (levels, cut): (Vec<_>, Vec<_>) = names.iter().zip(limits).map(level).unzip();
+        let plenty = |(limit, level): (&Limit, &Level)| limit.spares_block(*level, cost, block);
+        let has_block = block > 0 && limits.iter().zip(&levels).all(plenty);
+        let held: Vec<_> = limits.iter().copied().zip(levels.iter().copied()).collect();
+        let taken = if has_block { cost + block } else { cost };
+        let outcomes = algorithm::acquire(false, &held, taken).to_vec();
+        for i in 0..limits.len() {
+            if cost > 0 && (admitted(&outcomes) || cut[i]) {
+                let stored = self.memory.remove(&names[i]);
+                let (limit, level) = (&limits[i], outcomes[i].level);
+                let kept = Kept::charged(stored, limit, now, cost, level, PlaceId(1));
+                self.memory.insert(names[i].clone(), kept);
+            }
+        }
+
+        let mut words = ["EVALSHA", &self.script_block, &names.len().to_string()]
+            .map(str::to_owned)
+            .to_vec();
+        words.extend(names.iter().cloned());
+        words.push(u64::from(block > 0).to_string());
+        for limit in limits {
+            let numbers = limit.block_numbers(cost, block);
+            let numbers = numbers
+                .into_iter()
+                .flat_map(|(micros, parts)| [micros, parts]);
+            let numbers = [limit.window, limit.parts].into_iter().chain(numbers);
+            words.extend(numbers.map(|number| number.to_string()));
+        }
+        let answer = self.numbers(words, now);
+        let context = format!("{limits:?} at {now} with cost {cost} and block {block}");
+        assert_eq!(answer[0], u64::from(has_block), "{context}");
+        let told: Vec<_> = answer[1..]
+            .chunks(2)
+            .map(|level| (level[0], level[1]))
+            .collect();
+        let expected: Vec<_> = levels
+            .iter()
+            .map(|level| (level.left, level.rest))
+            .collect();
+        assert_eq!(told, expected, "{context}");
+        for (name, limit) in names.iter().zip(limits) {
+            self.assert_stored(name, self.memory.get(name), limit, now, &context);
+        }
+        (outcomes, has_block)
     }
 
     /// What the script says of a ban to a request that is denied by a limit of nothing.

@@ -1,47 +1,13 @@
-//! The limits as plain calls, on embedded memory and on Redis.
+//! The limits as plain calls, on every store.
 
 use std::time::Duration;
 
-use tower_keep::Store;
 use tower_keep::rate_limit::{BanPolicy, Quota, RateLimitDecision, RateLimiter};
 
+use super::stand::Stand;
 use super::{policy, store};
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;
 use crate::harness::redis::RedisServer;
-
-/// A store, and the server behind it if it is one.
-struct Stand {
-    store: Store,
-    redis: Option<RedisServer>,
-}
-
-impl Stand {
-    fn memory() -> Self {
-        Self {
-            store: Store::memory(),
-            redis: None,
-        }
-    }
-
-    async fn redis() -> Self {
-        let redis = RedisServer::start();
-        Self {
-            store: store(&redis),
-            redis: Some(redis),
-        }
-    }
-
-    /// A limiter as another process would have it.
-    fn limiter(&self, item: &str) -> RateLimiter {
-        RateLimiter::new(self.store.clone(), policy(item))
-    }
-
-    fn assert_tidy(&self) {
-        if let Some(redis) = &self.redis {
-            redis.assert_every_key_has_a_ttl();
-        }
-    }
-}
 
 fn remaining(decision: &RateLimitDecision) -> Vec<u64> {
     decision.iter().map(|policy| policy.remaining()).collect()
@@ -54,7 +20,7 @@ fn daily(quota: u64, algorithm: &str) -> String {
     format!(r#""daily";q={quota};w=864000;alg={algorithm}"#)
 }
 
-on_both_stores!(
+on_all_stores!(
     a_key_has_its_quota_and_gets_it_back_by_a_reset,
     several_policies_take_of_all_or_of_none,
     looking_takes_nothing,
@@ -124,9 +90,7 @@ async fn looking_takes_nothing(stand: Stand) {
             assert_eq!(remaining(&seen), [3]);
         }
     }
-    if let Some(redis) = &stand.redis {
-        assert_eq!(redis.query::<u64>(&["DBSIZE"]), 0);
-    }
+    stand.assert_empty();
 }
 
 async fn a_reservation_gives_back_what_was_not_needed_and_only_once(stand: Stand) {
@@ -172,9 +136,7 @@ async fn a_refund_after_a_reset_takes_nothing_from_what_others_were_charged(stan
         limiter.reset("ada").await.unwrap();
         // Nothing is there: nothing is made, least of all a key that stays.
         assert!(permit.settle(0).await.unwrap());
-        if let Some(redis) = &stand.redis {
-            assert_eq!(redis.query::<u64>(&["DBSIZE"]), 0);
-        }
+        stand.assert_empty();
         let permit = limiter.reserve("ada", 6).await.unwrap();
         limiter.reset("ada").await.unwrap();
         assert!(limiter.reserve("ada", 7).await.unwrap().is_admitted());

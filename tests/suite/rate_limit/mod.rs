@@ -2,6 +2,7 @@
 
 mod arithmetic;
 mod bans;
+mod blocks;
 mod concurrency;
 mod cost;
 mod denials;
@@ -15,6 +16,7 @@ mod peers;
 mod quotas;
 mod shadow;
 mod sliding;
+mod stand;
 mod store_failure;
 mod tower_contract;
 mod waiting;

@@ -277,8 +277,12 @@ at = 1
 for i = 1, #KEYS do
   local kind, began = ARGV[at], 0
   if kind == 'whole' or kind == 'parts' or kind == 'fixed' or kind == 'sliding' then
-    call('HSETNX', KEYS[i], 'began', now)
-    began = call('HGET', KEYS[i], 'began') + 0
+    began = call('HGET', KEYS[i], 'began')
+    if not began then
+      began = now
+      call('HSET', KEYS[i], 'began', now)
+    end
+    began = began + 0
   end
   levels[to + i] = began
   at = at + (kind == 'whole' and 3 or kind == 'fixed' and 4 or kind == 'ban' and 6 or 5)

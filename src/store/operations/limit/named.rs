@@ -26,6 +26,16 @@ impl NamedLimit {
     }
 }
 
+impl NamedLimit {
+    /// Other numbers for the same states.
+    pub(crate) fn with_limit(&self, limit: Limit) -> Self {
+        Self {
+            key_name: self.key_name.clone(),
+            limit,
+        }
+    }
+}
+
 /// A ban and what its states go by.
 #[derive(Debug, Clone)]
 pub(crate) struct NamedBan {

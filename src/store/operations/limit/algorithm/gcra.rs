@@ -99,7 +99,8 @@ impl Limit {
     pub(super) fn gcra_outcome(&self, level: Level) -> (u64, u64, u64) {
         let (held, weight) = (self.in_parts(level), u128::from(self.weight));
         let remaining = (self.full().saturating_sub(held) / weight) as u64;
-        let others = u128::from(self.quota.saturating_sub(remaining + 1)) * weight;
+        let burst = self.quota - self.spare;
+        let others = u128::from(burst.saturating_sub(remaining + 1)) * weight;
         let more_after = self.whole_micros(held.saturating_sub(others));
         (remaining, self.whole_micros(held), more_after)
     }
@@ -133,16 +134,17 @@ impl Limit {
         }
     }
 
-    /// The whole quota in parts.
-    fn full(&self) -> u128 {
-        u128::from(self.window) * u128::from(self.parts)
+    /// What may be held, in parts: the whole window, but for what blocks may be late.
+    pub(super) fn full(&self) -> u128 {
+        let spare = u128::from(self.spare) * u128::from(self.weight);
+        u128::from(self.window) * u128::from(self.parts) - spare
     }
 
-    fn in_parts(&self, level: Level) -> u128 {
+    pub(super) fn in_parts(&self, level: Level) -> u128 {
         u128::from(level.left) * u128::from(self.parts) + u128::from(level.rest)
     }
 
-    fn micros_and_parts(&self, parts: u128) -> (u64, u64) {
+    pub(super) fn micros_and_parts(&self, parts: u128) -> (u64, u64) {
         let of = u128::from(self.parts);
         ((parts / of) as u64, (parts % of) as u64)
     }

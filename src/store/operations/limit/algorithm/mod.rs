@@ -6,6 +6,7 @@
 //! strict side: never is more admitted than a quota says.
 
 mod ban;
+mod block;
 mod concurrency;
 mod fixed_window;
 mod gcra;
@@ -66,6 +67,8 @@ pub(crate) struct Limit {
     pub(crate) weight: u64,
     /// GCRA: the parts in a microsecond, 1 where a unit is a whole number of microseconds.
     pub(crate) parts: u64,
+    /// Units that are kept back for what [blocks](Self::sparing) may be late; 0 without blocks.
+    pub(crate) spare: u64,
 }
 
 /// A state seen from one moment: how much of the limit is in use.
@@ -124,6 +127,7 @@ impl Limit {
             window,
             weight,
             parts,
+            spare: 0,
         }
     }
 
@@ -153,7 +157,7 @@ impl Limit {
         if cost == 0 {
             return Wait::None;
         }
-        if cost > self.quota && self.algorithm != Algorithm::Concurrency {
+        if cost > self.quota - self.spare && self.algorithm != Algorithm::Concurrency {
             return Wait::Forever;
         }
         let wait = match self.algorithm {

@@ -76,7 +76,7 @@ impl Log {
             |group: Option<&(u64, u64)>| group.map_or(0, |&(at, _)| at + limit.window - now);
         let mut missing = (self.used + cost).saturating_sub(limit.quota);
         let mut wait = 0;
-        if cost <= limit.quota {
+        if (1..=limit.quota).contains(&cost) {
             for group in &self.groups {
                 if missing == 0 {
                     break;

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use super::error::SessionError;
 use crate::store::{
     Key, Namespace,
-    operations::session::{Follower, Pointer, Via},
+    operations::session::{self, Follower, Pointer, Via},
 };
 
 /// Characters of an id.
@@ -80,7 +80,7 @@ impl fmt::Debug for SessionId {
 impl Place {
     pub(super) fn key(&self, names: &Namespace) -> Key {
         let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
-        names.session(slot, &self.id_hash)
+        session::key(names, slot, &self.id_hash)
     }
 
     pub(super) fn id_hash(&self) -> &str {

@@ -2,25 +2,23 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "redis")]
 use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::Memory,
-    namespace::{Key, Namespace},
-    operation::Operation,
+    key::{Key, Namespace},
+    memory::Table,
 };
 
 use super::{
     algorithm::{self, Algorithm, Kept, Level, Limit, Outcome, PerLimit, PlaceId, Standing, Wait},
     named::{NamedBan, NamedLimit},
+    state::LimitState,
     subject::Subject,
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static ACQUIRE_ONE: Script = Script::new(include_str!("acquire_one.lua"));
 
 /// Consumes `cost` of every limit for one subject, if all of them have so much left and the
@@ -93,16 +91,21 @@ impl Acquire {
         let subject = self.subject.text();
         let names = self.limits.iter().map(|named| &named.key_name);
         let names = names.chain(self.ban.iter().map(|ban| &ban.key_name));
-        names.map(move |name| self.names.rate_limit(subject.as_str(), name))
+        names.map(move |name| subject.key(&self.names, name))
     }
 }
 
 impl Operation for Acquire {
+    type Entry = LimitState;
     type Output = Acquired;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+    fn run(
+        &self,
+        rate_limits: &Table<LimitState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             // Under the lock, so that a thread that was held up before it does not turn the
             // clock back for what others have consumed meanwhile.
             let now = Timestamp::now().as_micros();
@@ -153,7 +156,6 @@ impl Operation for Acquire {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let keys: PerLimit<_> = self.keys().collect();
         if let Some(limit) = self.only_whole() {
@@ -203,7 +205,6 @@ impl Operation for Acquire {
         }
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         if self.only_whole().is_some() {
             let left = u64::try_from(reply.integer()?);
@@ -283,7 +284,6 @@ impl Default for Marks {
     }
 }
 
-#[cfg(feature = "redis")]
 impl Acquire {
     /// The limit, if it is one that `acquire_one.lua` is for.
     fn only_whole(&self) -> Option<Limit> {

@@ -3,19 +3,18 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "redis")]
 use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Namespace, operation::Operation,
+    batch::Operation, clock::Timestamp, error::StoreError, key::Namespace, memory::Table,
 };
 
 use super::{
     algorithm::{self, Kept, Level, Outcome, PerLimit, PlaceId, Wait},
     named::NamedLimit,
+    state::LimitState,
     subject::Subject,
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static ACQUIRE_BLOCK: Script = Script::new(include_str!("acquire_block.lua"));
 
 /// Consumes `cost` of every limit, and `block` units more if they leave each of them half. The
@@ -52,11 +51,12 @@ impl AcquireBlock {
 }
 
 impl Operation for AcquireBlock {
+    type Entry = LimitState;
     type Output = Leased;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Leased, StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+    fn run(&self, rate_limits: &Table<LimitState>, now: Timestamp) -> Result<Leased, StoreError> {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             let now = Timestamp::now().as_micros();
             let mut states = live.take().map(|live| live.value).unwrap_or_default();
             let levels: PerLimit<_> = (self.limits.iter())
@@ -86,10 +86,9 @@ impl Operation for AcquireBlock {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let subject = self.subject.text();
-        let key = |named: &NamedLimit| self.names.rate_limit(subject.as_str(), &named.key_name);
+        let key = |named: &NamedLimit| subject.key(&self.names, &named.key_name);
         let keys: PerLimit<_> = self.limits.iter().map(key).collect();
         let command = Command::script(&ACQUIRE_BLOCK, &keys).once();
         let command = command.arg(u64::from(self.block > 0));
@@ -104,7 +103,6 @@ impl Operation for AcquireBlock {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Leased, StoreError> {
         let mut numbers = reply.array()?;
         let has_block = numbers.next_unsigned()? == 1;

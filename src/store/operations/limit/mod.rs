@@ -10,21 +10,24 @@ mod settle;
 mod state;
 mod subject;
 
-#[cfg(feature = "redis")]
-pub(crate) use acquire::{ACQUIRE, ACQUIRE_ONE};
 pub(crate) use acquire::{Acquire, Acquired, Marks};
-#[cfg(feature = "redis")]
-pub(crate) use acquire_block::ACQUIRE_BLOCK;
 pub(crate) use acquire_block::AcquireBlock;
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{Ban, Level, Limit, Outcome, PerLimit, PlaceId, Wait};
 pub(crate) use named::{NamedBan, NamedLimit};
-#[cfg(feature = "redis")]
-pub(crate) use place::RENEW;
 pub(crate) use place::{Place, ReleasePlace, RenewPlace};
 pub(crate) use reset::Reset;
-#[cfg(feature = "redis")]
-pub(crate) use settle::SETTLE;
 pub(crate) use settle::Settle;
-pub(crate) use state::LimitState;
 pub(crate) use subject::Subject;
+
+use crate::store::redis::Script;
+
+pub(crate) use state::LimitState as Entry;
+pub(super) const NAMES: [&str; 1] = [subject::NAME];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &acquire::ACQUIRE,
+    &acquire::ACQUIRE_ONE,
+    &acquire_block::ACQUIRE_BLOCK,
+    &place::RENEW,
+    &settle::SETTLE,
+];

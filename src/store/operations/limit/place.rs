@@ -1,18 +1,17 @@
 //! The places that requests hold of concurrency limits: kept while a request lasts, and given back.
 
-#[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Namespace, operation::Operation,
+    batch::Operation, clock::Timestamp, error::StoreError, key::Namespace, memory::Table,
 };
 
 use super::{
     algorithm::{Kept, PlaceId},
     named::NamedLimit,
+    state::LimitState,
     subject::Subject,
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static RENEW: Script = Script::new(include_str!("renew.lua"));
 
 /// A place of one concurrency limit.
@@ -35,12 +34,12 @@ pub(crate) struct ReleasePlace(pub(crate) Place);
 impl Place {
     fn change<R: Default>(
         &self,
-        memory: &Memory,
+        rate_limits: &Table<LimitState>,
         now: Timestamp,
         f: impl FnOnce(&mut super::algorithm::Places, u64) -> R,
     ) -> Result<R, StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             let Some(mut states) = live.take().map(|live| live.value) else {
                 return R::default();
             };
@@ -56,27 +55,25 @@ impl Place {
         })
     }
 
-    #[cfg(feature = "redis")]
-    fn key(&self) -> crate::store::namespace::Key {
+    fn key(&self) -> crate::store::key::Key {
         let subject = self.subject.text();
-        self.names
-            .rate_limit(subject.as_str(), &self.limit.key_name)
+        subject.key(&self.names, &self.limit.key_name)
     }
 }
 
 impl Operation for RenewPlace {
     /// Whether it was still there.
+    type Entry = LimitState;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, rate_limits: &Table<LimitState>, now: Timestamp) -> Result<bool, StoreError> {
         let Self(place) = self;
         let window = place.limit.limit.window;
-        place.change(memory, now, |places, now| {
+        place.change(rate_limits, now, |places, now| {
             places.renew(place.id, now + window)
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let Self(place) = self;
         let command = Command::script(&RENEW, &[place.key()]);
@@ -84,28 +81,26 @@ impl Operation for RenewPlace {
         command.arg(place.limit.limit.window)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
     }
 }
 
 impl Operation for ReleasePlace {
+    type Entry = LimitState;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, rate_limits: &Table<LimitState>, now: Timestamp) -> Result<(), StoreError> {
         let Self(place) = self;
-        place.change(memory, now, |places, _| places.release(place.id))
+        place.change(rate_limits, now, |places, _| places.release(place.id))
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let Self(place) = self;
         let command = Command::new("ZREM").key(&place.key());
         command.arg(&place.id.0.to_be_bytes()[..])
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::{
     named::{NamedBan, NamedLimit},
+    state::LimitState,
     subject::Subject,
 };
-#[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Namespace, operation::Operation,
+    batch::Operation, clock::Timestamp, error::StoreError, key::Namespace, memory::Table,
 };
 
 /// Forgets what a subject has consumed of the limits, and its ban. One `UNLINK`. Places of
@@ -30,11 +30,12 @@ impl Reset {
 }
 
 impl Operation for Reset {
+    type Entry = LimitState;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+    fn run(&self, rate_limits: &Table<LimitState>, now: Timestamp) -> Result<(), StoreError> {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             if let Some(mut states) = live.take().map(|live| live.value) {
                 self.consumable().for_each(|named| states.remove(named));
                 if let Some(ban) = &self.ban {
@@ -45,21 +46,19 @@ impl Operation for Reset {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let subject = self.subject.text();
         let names = self.consumable().map(|named| &named.key_name);
         let names = names.chain(self.ban.iter().map(|ban| &ban.key_name));
-        let keys = names.map(|name| self.names.rate_limit(subject.as_str(), name));
+        let keys = names.map(|name| subject.key(&self.names, name));
         let mut keys = keys.peekable();
         // A command needs a key: with concurrency limits alone there is nothing to forget.
         match keys.peek() {
             Some(_) => keys.fold(Command::new("UNLINK"), |command, key| command.key(&key)),
-            None => Command::new("UNLINK").key(&self.names.rate_limit(subject.as_str(), "")),
+            None => Command::new("UNLINK").key(&subject.key(&self.names, "")),
         }
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

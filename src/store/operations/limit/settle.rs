@@ -2,16 +2,13 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "redis")]
 use super::algorithm::Algorithm;
-use super::{acquire::Marks, named::NamedLimit, subject::Subject};
-#[cfg(feature = "redis")]
+use super::{acquire::Marks, named::NamedLimit, state::LimitState, subject::Subject};
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Namespace, operation::Operation,
+    batch::Operation, clock::Timestamp, error::StoreError, key::Namespace, memory::Table,
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static SETTLE: Script = Script::new(include_str!("settle.lua"));
 
 /// Gives back `units` of a reservation to every limit that it was taken of: no more than is still
@@ -26,11 +23,12 @@ pub(crate) struct Settle {
 }
 
 impl Operation for Settle {
+    type Entry = LimitState;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+    fn run(&self, rate_limits: &Table<LimitState>, now: Timestamp) -> Result<(), StoreError> {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             let Some(mut states) = live.take().map(|live| live.value) else {
                 return;
             };
@@ -48,10 +46,9 @@ impl Operation for Settle {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let subject = self.subject.text();
-        let key = |named: &NamedLimit| self.names.rate_limit(subject.as_str(), &named.key_name);
+        let key = |named: &NamedLimit| subject.key(&self.names, &named.key_name);
         let keys: Vec<_> = self.limits.iter().map(key).collect();
         let command = Command::script(&SETTLE, &keys).once();
         let marks = self.marks.marks.iter().zip(&self.marks.began);
@@ -70,7 +67,6 @@ impl Operation for Settle {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

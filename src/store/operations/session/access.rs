@@ -10,12 +10,9 @@ use super::{
 };
 use crate::store::{
     clock::Timestamp,
-    memory::{Live, Memory},
-    namespace::Key,
-};
-#[cfg(feature = "redis")]
-use crate::store::{
     error::StoreError,
+    key::Key,
+    memory::{Live, Table},
     redis::{Command, Reply, Script},
 };
 
@@ -79,7 +76,7 @@ impl Access {
     /// no touch is due and the id stays, the timeouts were checked at the load.
     pub(super) fn reach<'a>(
         &'a self,
-        memory: &Memory,
+        sessions: &Table<SessionState>,
         live: &'a mut Option<Live<SessionState>>,
         now: Timestamp,
         renews: bool,
@@ -110,12 +107,11 @@ impl Access {
             remaining,
             rules: &self.rules,
             expires_at: &mut live.expires_at,
-            largest: memory.sessions.largest(),
+            largest: sessions.largest(),
         })
     }
 
     /// The command of `script` on this session and another key.
-    #[cfg(feature = "redis")]
     pub(super) fn command(&self, script: &'static Script, other: Option<&Key>) -> Command {
         let command = match other {
             Some(other) => Command::script(script, &[&self.key, other]),
@@ -134,7 +130,6 @@ impl Access {
     }
 
     /// As [`command`](Self::command), of a script that may make the session grow.
-    #[cfg(feature = "redis")]
     pub(super) fn growing(&self, script: &'static Script, other: Option<&Key>) -> Command {
         self.command(script, other)
             .arg(self.rules.max_bytes)
@@ -173,7 +168,6 @@ impl Alive<'_> {
 }
 
 /// The name of a piece of data in the hash, apart from the metadata's.
-#[cfg(feature = "redis")]
 pub(super) fn field(name: &str) -> String {
     let mut field = String::with_capacity(2 + name.len());
     field.push_str("d:");
@@ -181,20 +175,17 @@ pub(super) fn field(name: &str) -> String {
     field
 }
 
-#[cfg(feature = "redis")]
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A session script's own answer.
-#[cfg(feature = "redis")]
 pub(super) enum Answer {
     Number(i64),
     Text(bytes::Bytes),
 }
 
 /// Reads a session script's reply; `read` its own answer.
-#[cfg(feature = "redis")]
 pub(super) fn reached<T>(
     reply: Reply,
     read: impl FnOnce(Answer) -> Option<T>,
@@ -223,14 +214,12 @@ pub(super) fn reached<T>(
         .ok_or(StoreError::UnexpectedReply("no answer of a session script"))
 }
 
-#[cfg(feature = "redis")]
 pub(super) fn corrupt<T>() -> Reached<T> {
     tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
     Reached::Gone
 }
 
 /// `None` for what is not UTF-8, which this crate never writes.
-#[cfg(feature = "redis")]
 pub(super) fn utf8<T: for<'a> From<&'a str>>(bytes: &[u8]) -> Option<T> {
     std::str::from_utf8(bytes).ok().map(T::from)
 }

@@ -5,27 +5,21 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    access::{Access, Alive, Reached},
+    access::{Access, Alive, Answer, Reached, field, millis, reached},
     bounds::Size,
     pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
-};
-#[cfg(feature = "redis")]
-use super::{
-    access::{Answer, field, millis, reached},
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory, exact, replace},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Live, Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
 
 /// Applies changes to a session that still exists and, when asked, gives it a new id, all in one
@@ -142,12 +136,12 @@ impl Renewal {
 impl CommitSession {
     fn commit(
         &self,
-        memory: &Memory,
+        sessions: &Table<SessionState>,
         live: &mut Option<Live<SessionState>>,
         new: Option<&mut Option<Live<SessionState>>>,
         now: Timestamp,
     ) -> Reached<Committed> {
-        let reached = (self.access).reach(memory, live, now, self.renewal.is_some());
+        let reached = (self.access).reach(sessions, live, now, self.renewal.is_some());
         let applied = reached.and_then(|session| self.apply(session, now));
         let Reached::Here((plan, changed, remaining)) = applied else {
             return applied.and_then(|_| Reached::Gone);
@@ -213,19 +207,23 @@ impl CommitSession {
 }
 
 impl Operation for CommitSession {
+    type Entry = SessionState;
     type Output = Reached<Committed>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let (sessions, key) = (&memory.sessions, &self.access.key);
+    fn run(
+        &self,
+        sessions: &Table<SessionState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
+        let key = &self.access.key;
         match &self.renewal {
-            None => sessions.update(key, now, |live| self.commit(memory, live, None, now)),
+            None => sessions.update(key, now, |live| self.commit(sessions, live, None, now)),
             Some(renewal) => sessions.update_pair(key, &renewal.key, now, |live, new| {
-                self.commit(memory, live, Some(new), now)
+                self.commit(sessions, live, Some(new), now)
             }),
         }
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
@@ -250,7 +248,6 @@ impl Operation for CommitSession {
             .arg(millis(renewal.closed_life()))
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| match answer {
             Answer::Number(1) => Some(Committed::SameId),

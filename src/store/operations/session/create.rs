@@ -2,23 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "redis")]
-use super::access::{field, millis};
 use super::{
+    access::{field, millis},
     bounds::Size,
     record::{Fields, Record, SessionState},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::{Memory, exact, replace},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
 
 /// Stores a new session. Its key must come from a fresh random id, and its fields be within the
@@ -35,9 +32,10 @@ pub(crate) struct CreateSession {
 }
 
 impl Operation for CreateSession {
+    type Entry = SessionState;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, sessions: &Table<SessionState>, now: Timestamp) -> Result<(), StoreError> {
         let record = Record {
             lineage: self.lineage.clone(),
             user: self.user.clone(),
@@ -52,12 +50,11 @@ impl Operation for CreateSession {
                     .collect(),
             ),
         };
-        memory.sessions.update(&self.key, now, |live| {
+        sessions.update(&self.key, now, |live| {
             replace(live, SessionState::Live(record), now, self.ttl);
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = Command::script(&CREATE, &[&self.key])
             .arg(&*self.lineage)
@@ -69,7 +66,6 @@ impl Operation for CreateSession {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reply.integer().map(drop)
     }

@@ -63,7 +63,6 @@ mod create;
 mod destroy;
 mod increment;
 mod load;
-#[cfg(feature = "redis")]
 mod meta;
 mod pointer;
 mod record;
@@ -78,18 +77,33 @@ pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
 pub(crate) use load::{Age, LoadSession, LoadedSession};
 pub(crate) use pointer::{Follower, Pointer, Via};
-pub(crate) use record::{Fields, SessionState};
+pub(crate) use record::Fields;
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};
 
-#[cfg(feature = "redis")]
-pub(crate) use self::{
-    commit::COMMIT, create::CREATE, destroy::DESTROY, increment::INCREMENT, swap::SWAP,
-    touch::TOUCH,
+use crate::store::{
+    key::{Key, Namespace},
+    redis::Script,
 };
 
+pub(crate) use record::SessionState as Entry;
+pub(super) const NAMES: [&str; 1] = ["session"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &commit::COMMIT,
+    &create::CREATE,
+    &destroy::DESTROY,
+    &increment::INCREMENT,
+    &swap::SWAP,
+    &touch::TOUCH,
+];
+
+/// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that the move
+/// from the old id to the new one is atomic on a cluster too.
+pub(crate) fn key(names: &Namespace, slot: &str, id_hash: &str) -> Key {
+    names.key(NAMES[0], &["{", slot, "}:", id_hash])
+}
+
 /// A session script: what all of them share and, last, its own.
-#[cfg(feature = "redis")]
 macro_rules! session_script {
     ("resent", "bounds", $name:literal) => {
         $crate::store::redis::Script::new(concat!(
@@ -116,5 +130,4 @@ macro_rules! session_script {
         ))
     };
 }
-#[cfg(feature = "redis")]
 use session_script;

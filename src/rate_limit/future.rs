@@ -68,6 +68,10 @@ pub(super) struct Waiting {
     kind: WaitingFor,
 }
 
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 enum WaitingFor {
     Preparation(Preparation),
     Answer {
@@ -79,6 +83,10 @@ enum WaitingFor {
 }
 
 /// What is done with a request next.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 pub(super) enum Step {
     Call(Parts, Option<Admitted>),
     Refuse(Response<Bytes>),

@@ -49,6 +49,10 @@ enum Asking {
 }
 
 /// What comes of a question.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 pub(crate) enum Answer {
     Decided(Permit),
     /// The store failed, and requests pass without a limit.

@@ -30,7 +30,8 @@ fn both_halves_agree_on_blocks() {
     );
     let steps = proptest::collection::vec(step, 1..40);
     let halves = RefCell::new((Halves::new(), 0, 0));
-    let run = |(limits, steps): (Vec<(u64, u64)>, Vec<(f64, u64, f64, u64)>)| {
+    type Step = (f64, u64, f64, u64);
+    let run = |(limits, steps): (Vec<(u64, u64)>, Vec<Step>)| {
         let (halves, count, given) = &mut *halves.borrow_mut();
         *count += 1;
         let limits: Vec<_> = (limits.iter())
@@ -96,7 +97,9 @@ fn no_window_ever_sees_more_than_its_quota_whatever_processes_do() {
     let latencies = proptest::collection::vec(0..3_000_u64, 64);
     let requests = proptest::collection::vec(request, 400);
     let totals = RefCell::new((0_u64, 0_u64));
-    let run = |(quota, latencies, requests, pace): (u64, Vec<u64>, Vec<(usize, u64, u64)>, u64)| {
+    type Request = (usize, u64, u64);
+    type Case = (u64, Vec<u64>, Vec<Request>, u64);
+    let run = |(quota, latencies, requests, pace): Case| {
         let (window, share) = (10 * SECOND, 0.05);
         let spare = (quota as f64 * share).ceil() as u64;
         let largest = (quota as f64 * share).floor() as u64;

@@ -181,9 +181,10 @@ async fn a_lost_connection_is_the_same_error_for_every_operation() {
 
 #[tokio::test]
 async fn of_a_batch_whose_connection_is_lost_what_counts_twice_fails_and_the_rest_is_sent_again() {
-    let mut server = Server::start();
-    let store = server.store().await;
-    server.restart();
+    let server = Server::start();
+    let (store, other) = (server.store().await, server.store().await);
+    let kill = Raw(|| Command::new("CLIENT").arg("KILL").arg("TYPE").arg("normal"));
+    other.execute(kill).await.unwrap();
     let once = Raw(|| Command::new("ECHO").arg("hello").once());
     let replies = store.execute(vec![echo(), once, double()]).await;
     assert_eq!(*replies[0].as_ref().unwrap(), hello());

@@ -198,6 +198,16 @@ impl Store {
         }
     }
 
+    /// The name and version of the server that was connected to last, `redis 7.4.1` or `valkey
+    /// 9.0.0` for example. `None` for embedded memory, before the first connection, and of
+    /// servers that have no `HELLO`, which came with Redis 6.
+    pub fn server(&self) -> Option<Arc<str>> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Redis(redis) => redis.server(),
+        }
+    }
+
     /// A number that differs from an earlier one if the server may have lost what it had
     /// acknowledged by then: it counts connections, and a server that was restarted or replaced
     /// is reached by a new one. It changes before the first call on that connection. Always 0

@@ -110,7 +110,7 @@ pub(crate) use key::Key;
 pub(crate) use key::Namespace;
 pub use key::NamespaceError;
 #[cfg(feature = "cache")]
-pub(crate) use memory::{Holds, Table, Weigh, replace};
+pub(crate) use memory::{Holds, Table, Weigh, heap};
 pub use operations::MemoryLimits;
 pub use state::StoreState;
 
@@ -262,6 +262,15 @@ impl Store {
     ))]
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
+    }
+
+    /// Whether a command can name keys of one slot only.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        match &self.backend {
+            Backend::Memory(_) => false,
+            Backend::Redis(redis) => redis.is_split_by_slot(),
+        }
     }
 
     /// Executes a batch: in one go on memory, in one round trip on Redis.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     Holds, Memory, MemoryLimits, Store,
     memory::Weigh,
-    operations::{limit, response, session, value},
+    operations::{limit, response, session, tag, value},
 };
 
 /// Room for a few hundred small entries a kind, in bytes.
@@ -19,6 +19,7 @@ fn small() -> Store {
         sessions: BUDGET,
         responses: BUDGET,
         values: BUDGET,
+        tags: BUDGET,
     };
     Store::memory_within(&limits)
 }
@@ -118,9 +119,19 @@ async fn a_flood_of_values() {
         let set = value::Set {
             keys: value_of(&store, n),
             value: "a value".into(),
-            ttl: TTL,
+            ttl: Some(TTL),
         };
         store.execute(set).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_tags() {
+    let store = small();
+    bounded_and_swept::<tag::Entry>(&store, async |n| {
+        let key = tag::TagName::new(n).key(store.names());
+        store.execute(tag::KeepStamp::new(key, TTL)).await.unwrap();
     })
     .await;
 }
@@ -134,8 +145,8 @@ async fn a_flood_of_loads_that_find_nothing_leaves_nothing_behind() {
         let take = value::TakeLease {
             keys,
             token: token.clone(),
-            limit: TTL,
-            replace: false,
+            duration: TTL,
+            replace: None,
         };
         store.execute(take).await.unwrap();
         store

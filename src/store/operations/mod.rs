@@ -18,6 +18,8 @@ pub(crate) mod response;
 #[cfg(feature = "session")]
 pub(crate) mod session;
 #[cfg(feature = "key-value")]
+pub(crate) mod tag;
+#[cfg(feature = "key-value")]
 pub(crate) mod value;
 
 use super::{clock::Timestamp, memory::Reclaim, redis::Script};
@@ -119,4 +121,6 @@ kinds! {
     "cache" response ["cache"] => responses: 128 * MIB;
     /// Values of the key-value service. Default 64 MiB.
     "key-value" value ["lease"] => values: 64 * MIB;
+    /// Stamps of tags. Default 8 MiB, about 40,000 of them.
+    "key-value" tag ["tag"] => tags: 8 * MIB;
 }

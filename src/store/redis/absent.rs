@@ -34,6 +34,11 @@ impl Topology {
         match *self {}
     }
 
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn state(&self) -> StoreState {
         match *self {}
     }

@@ -44,6 +44,12 @@ impl Topology {
         }
     }
 
+    /// Whether a command can name keys of one slot only.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
     pub(crate) fn state(&self) -> StoreState {
         match self {
             Self::Server(server) => server.state(),

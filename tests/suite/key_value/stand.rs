@@ -33,7 +33,7 @@ pub(super) type Loaded = Result<User, LoadError<NoSuchUser>>;
 pub(super) struct Stand {
     pub(super) store: Store,
     pub(super) users: KeyValue,
-    server: Option<Backend>,
+    pub(super) server: Option<Backend>,
 }
 
 impl Stand {

@@ -3,7 +3,6 @@
 mod breaker;
 mod capabilities;
 mod connections;
-mod differential;
 mod keys;
 mod loading;
 mod log;

@@ -9,7 +9,7 @@ use hashbrown::{HashTable, hash_table::Entry};
 use super::{
     list::{NONE, Region, Slots},
     sketch::Sketch,
-    table::{Budget, Live},
+    table::{Budget, Live, Touch},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
@@ -71,26 +71,15 @@ impl<V: Weigh> Shard<V> {
     pub(super) fn update<R>(
         &mut self,
         (key, hash): (&Key, u64),
+        touch: Touch,
         now: Timestamp,
         budget: &Budget,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
     ) -> Result<R, StoreError> {
-        let index = self.find_to_use(key, hash);
-        let mut live = self.take_at(index, now);
-        let result = f(&mut live);
-        self.put_at(index, (key, hash), now, budget, live)
-            .map(|()| result)
-    }
-
-    /// As [`update`](Self::update), and not a use.
-    pub(super) fn complete<R>(
-        &mut self,
-        (key, hash): (&Key, u64),
-        now: Timestamp,
-        budget: &Budget,
-        f: impl FnOnce(&mut Option<Live<V>>) -> R,
-    ) -> Result<R, StoreError> {
-        let index = self.find(key, hash);
+        let index = match touch {
+            Touch::Use => self.find_to_use(key, hash),
+            Touch::Completion => self.find(key, hash),
+        };
         let mut live = self.take_at(index, now);
         let result = f(&mut live);
         self.put_at(index, (key, hash), now, budget, live)

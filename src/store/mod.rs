@@ -249,6 +249,12 @@ impl Store {
         }
     }
 
+    /// Whether the store is embedded memory, which answers without a round trip.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.backend, Backend::Memory(_))
+    }
+
     #[cfg(any(
         feature = "cache",
         feature = "key-value",

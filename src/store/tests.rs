@@ -50,7 +50,7 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_rate_limited_clients() {
-    use limit::{Acquire, Algorithm, Limit, NamedLimit, Subject};
+    use limit::{Acquire, Algorithm, Limit, NamedLimit, PlaceId, Subject};
 
     let store = small();
     let limit = Limit::new(Algorithm::Gcra, 10, 60_000_000);
@@ -60,7 +60,10 @@ async fn a_flood_of_rate_limited_clients() {
             names: store.names().clone(),
             subject: Subject::new(u128::from(n).to_be_bytes()),
             limits: limits.clone(),
+            ban: None,
             cost: 1,
+            place: PlaceId(0),
+            reserves: false,
         };
         store.execute(acquire).await.unwrap();
     })

@@ -351,7 +351,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
             let (level, _) = limit.level(stored, now);
             let left = limit.later(level, 0, 0).remaining;
             let cost = ((left as f64 * part) as u64).clamp(1, quota);
-            let outcome = super::halves::algorithm::acquire(&[(limit, level)], cost)[0];
+            let outcome = super::halves::algorithm::acquire(false, &[(limit, level)], cost)[0];
             prop_assert_eq!(outcome.wait == Wait::None, cost <= left);
             if outcome.wait == Wait::None {
                 stored = Some(limit.state(outcome.level, stored, now));
@@ -383,7 +383,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
             let (level, _) = limit.level(stored, now);
             let cost = limit.later(level, 0, 0).remaining;
             if cost > 0 {
-                let outcome = super::halves::algorithm::acquire(&[(limit, level)], cost)[0];
+                let outcome = super::halves::algorithm::acquire(false, &[(limit, level)], cost)[0];
                 prop_assert_eq!(outcome.wait, Wait::None);
                 stored = Some(limit.state(outcome.level, stored, now));
                 sum += u128::from(cost);

@@ -51,7 +51,8 @@ impl Measured {
     pub(crate) fn went_without_redis(&self) -> bool {
         let expected: f64 = self.commands.values().sum();
         let less = |sample: &Sample| sample.commands < expected * 0.99;
-        self.samples.iter().any(less)
+        // One that takes blocks of units asks when it has to.
+        expected >= 1.0 && self.samples.iter().any(less)
     }
 }
 

@@ -33,6 +33,7 @@ pub(crate) async fn router(name: &str, redis_url: &str) -> Result<Router, BoxErr
                 "three" => limit
                     .and_policy(policy("minute", 60)?)?
                     .and_policy(policy("hour", 3600)?)?,
+                "blocks" => limit.with_blocks(0.01)?,
                 _ => limit,
             })
         }

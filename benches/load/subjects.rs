@@ -78,7 +78,7 @@ const fn goal(server: &'static str, of: Of, to: To, bound: Bound) -> Goal {
 pub(crate) static SUBJECTS: [Subject; 6] = [
     Subject {
         name: "limit",
-        about: "one limit a client, or three, on Redis",
+        about: "one limit a client on Redis, or three, or one whose units are taken in blocks",
         path: PAGE,
         servers: &[
             "bare",
@@ -87,6 +87,7 @@ pub(crate) static SUBJECTS: [Subject; 6] = [
             "limit/tower-rate-limiter",
             "limit/redis",
             "limit/redis-three",
+            "limit/redis-blocks",
         ],
         base: "limit/by-hand-shared",
         goals: &[

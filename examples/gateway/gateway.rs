@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tower_keep::{PeerAddr, Store};
@@ -15,6 +15,7 @@ use crate::{
     health::health,
     hop_by_hop, max_forwards,
     problem::problem,
+    purge::Purge,
     target::{self, Refusal},
     tunnel,
 };
@@ -23,6 +24,8 @@ use crate::{
 pub struct Gateway {
     pub service: Service,
     pub store: Store,
+    /// `None` without a token.
+    pub purge: Option<Purge>,
     /// The site of requests that need not name one: the upstream server itself.
     pub default_site: HeaderValue,
     /// How many proxies in front are believed.
@@ -63,6 +66,12 @@ impl Gateway {
         let (method, path) = (request.method(), request.uri().path());
         if let Some(response) = health(&self.store, method, path).await {
             return Ok(response);
+        }
+        if Purge::is_asked_for(request.uri()) {
+            return Ok(match &self.purge {
+                Some(purge) => purge.respond(request, self.idle).await,
+                None => problem(StatusCode::NOT_FOUND, "purging is not enabled"),
+            });
         }
         if let Some(response) = max_forwards::count(&mut request) {
             return Ok(response);

@@ -161,4 +161,9 @@ fn memory_and_redis_give_the_same_answers() {
         })
     };
     TestRunner::new(config).run(&cases, run).unwrap();
+    // Of those that were to have one.
+    for key in redis.keys("keep:[lt]*") {
+        let ttl: i64 = redis.query(&["PTTL", &key]);
+        assert_ne!(ttl, -1, "{key}");
+    }
 }

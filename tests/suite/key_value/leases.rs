@@ -78,20 +78,6 @@ async fn two_hundred_loads_of_nothing_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_flood_of_ids_that_do_not_exist_is_kept_for_the_negative_ttl_and_no_longer() {
-    let mut stand = Stand::redis().await;
-    let users = stand.users.clone();
-    let users = users.with_negative_ttl(std::time::Duration::from_millis(1_500));
-    for n in 0..300 {
-        let id = format!("{n}{}", "x".repeat(1_000));
-        let nobody = || async { Ok::<_, NoSuchUser>(None::<User>) };
-        let found = users.entry(&id).or_load_optional(nobody).await;
-        assert_eq!(found.unwrap(), None);
-    }
-    nothing_is_left(&mut stand).await;
-}
-
-#[tokio::test]
 async fn a_load_that_panics_leaves_nothing_behind() {
     let mut stand = Stand::redis().await;
     for n in 0..20 {

@@ -8,7 +8,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::Poll,
-    time::Duration,
 };
 
 use tokio::{sync::Semaphore, task::JoinSet};
@@ -21,7 +20,6 @@ super::on_all_stores!(
     a_load_goes_on_when_its_first_caller_leaves,
     a_load_that_everybody_has_left_is_stored,
     wherever_the_first_caller_leaves_the_others_get_one_load,
-    wherever_a_call_with_all_settings_leaves_nothing_is_left_and_nobody_hangs,
     a_del_at_any_point_of_a_load_keeps_what_was_before_it_out,
 );
 
@@ -98,39 +96,6 @@ async fn wherever_the_first_caller_leaves_the_others_get_one_load(mut stand: Sta
             server.keys("keep:lease:*").is_empty()
         })
         .await;
-    }
-}
-
-async fn wherever_a_call_with_all_settings_leaves_nothing_is_left_and_nobody_hangs(
-    mut stand: Stand,
-) {
-    at_each_await(async |polls| {
-        let database = Database::open("Ada");
-        let id = polls.to_string();
-        let call = || {
-            let database = database.clone();
-            let entry = stand.users.entry(&id).tags(["one", "two"]);
-            let entry = entry.budget(Duration::from_secs(60));
-            let entry = entry.stale_while_revalidate(USER_DATA_TTL);
-            entry.or_load(|| async move { database.query().await })
-        };
-        let left = left_after(polls, call()).await;
-        // Stale at once, so that the next one refreshes it, if it is there already.
-        stand.users.expire(&id, USER_DATA_TTL / 2).await.unwrap();
-        left_after(polls, call()).await;
-        assert_eq!(call().await.unwrap(), user("Ada"));
-        stand.users.invalidate_tags(["two"]).await.unwrap();
-        assert_eq!(call().await.unwrap(), user("Ada"));
-        left
-    })
-    .await;
-    if stand.is_redis() {
-        let server = stand.server();
-        eventually("no lease is left", async || {
-            server.keys("keep:lease:*").is_empty()
-        })
-        .await;
-        server.assert_every_key_has_a_ttl();
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tower_keep::key_value::KeyValue;
 
 use crate::harness::{
@@ -93,12 +92,6 @@ impl Process {
     fn loads(&self, id: &str) -> usize {
         let loading = format!("loading {id}");
         self.said.iter().filter(|line| **line == loading).count()
-    }
-}
-
-impl Process {
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 }
 
@@ -201,41 +194,4 @@ async fn a_del_while_another_process_loads_lets_nothing_old_be_stored() {
     process.wait_for("done 1");
     assert_eq!(process.loads("1"), 2);
     assert!(values.exists(1).await.unwrap());
-}
-
-/// Fencing: what a process finds after its lease has passed to another is not stored.
-#[tokio::test]
-async fn a_process_that_was_frozen_while_it_loaded_stores_nothing_afterwards() {
-    let server = RedisServer::start();
-    let store = connected(&server.url(), PATIENT).await;
-    let values = KeyValue::new(store, "one_load").unwrap();
-    let mut frozen = Process::with_tasks(1, &server.url(), 100, None);
-    let mut other = Process::with_tasks(1, &server.url(), 100, None);
-    frozen.ask("1");
-    frozen.wait_for("loading 1");
-    frozen.signal(Signal::STOP);
-    // It waits until the lease expires.
-    other.ask("1");
-    other.wait_for("done 1");
-    assert_eq!((frozen.loads("1"), other.loads("1")), (1, 1));
-    assert!(values.del(1).await.unwrap());
-    frozen.signal(Signal::CONT);
-    frozen.wait_for("done 1");
-    assert!(!values.exists(1).await.unwrap());
-    server.assert_every_key_has_a_ttl();
-}
-
-#[tokio::test]
-async fn processes_that_wait_for_another_go_on_without_a_server_that_dies() {
-    let mut server = RedisServer::start();
-    let mut leader = Process::start(&server.url(), 60_000, None);
-    let mut other = Process::start(&server.url(), 10, None);
-    leader.ask("1");
-    leader.wait_for("loading 1");
-    other.ask("1");
-    std::thread::sleep(Duration::from_millis(200));
-    assert_eq!(other.loads("1"), 0);
-    server.kill();
-    other.wait_for("done 1");
-    assert_eq!(other.loads("1"), 1);
 }

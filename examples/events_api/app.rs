@@ -7,7 +7,7 @@ use tower_keep::{
     Store,
     cache::CacheLayer,
     key_value::KeyValue,
-    rate_limit::RateLimitLayer,
+    rate_limit::{RateLimitLayer, RateLimiter},
     session::{SessionConfigError, SessionLayer},
 };
 
@@ -21,6 +21,8 @@ pub struct App {
     pub repository: Arc<Repository>,
     /// Users out of the repository, kept in the store.
     pub users: KeyValue,
+    /// Logins by user name.
+    pub logins: RateLimiter,
 }
 
 /// The routes inside of their layers: the limit comes first, then the session, which costs
@@ -30,6 +32,7 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
     let app = App {
         repository: Arc::new(Repository::seeded(flags.db_delay_ms)),
         users: KeyValue::new(store.clone(), "user").map_err(|error| error.to_string())?,
+        logins: RateLimiter::new(store.clone(), flags.login_limit.clone()),
     };
     let login_limit = RateLimitLayer::new(store.clone(), flags.login_limit.clone());
     let routes = Router::new()

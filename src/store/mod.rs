@@ -105,7 +105,12 @@ pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
 pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
-#[cfg(any(feature = "cache", feature = "key-value", feature = "session"))]
+#[cfg(any(
+    feature = "cache",
+    feature = "key-value",
+    feature = "refresh-token",
+    feature = "session"
+))]
 pub(crate) use key::Key;
 pub(crate) use key::Namespace;
 pub use key::NamespaceError;
@@ -254,6 +259,7 @@ impl Store {
         feature = "cache",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     ))]
     pub(crate) fn names(&self) -> &Namespace {

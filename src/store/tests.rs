@@ -15,6 +15,7 @@ const TTL: Duration = Duration::from_secs(60);
 
 fn small() -> Store {
     let limits = MemoryLimits {
+        refresh_tokens: BUDGET,
         rate_limits: BUDGET,
         sessions: BUDGET,
         responses: BUDGET,

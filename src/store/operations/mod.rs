@@ -19,6 +19,8 @@ pub(crate) mod response;
 pub(crate) mod session;
 #[cfg(feature = "key-value")]
 pub(crate) mod tag;
+#[cfg(feature = "refresh-token")]
+pub(crate) mod token;
 #[cfg(feature = "key-value")]
 pub(crate) mod value;
 
@@ -123,4 +125,6 @@ kinds! {
     "key-value" value ["lease"] => values: 64 * MIB;
     /// Stamps of tags. Default 8 MiB, about 40,000 of them.
     "key-value" tag ["tag"] => tags: 8 * MIB;
+    /// Families of refresh tokens. Default 32 MiB, about 60,000 of them.
+    "refresh-token" token ["refresh_token"] => refresh_tokens: 32 * MIB;
 }

@@ -8,7 +8,7 @@ use tower_keep::{
     cache::CacheLayer,
     health::Health,
     key_value::KeyValue,
-    rate_limit::RateLimitLayer,
+    rate_limit::{RateLimitLayer, RateLimiter},
     refresh_token::RefreshTokens,
     session::{SessionConfigError, SessionLayer},
 };
@@ -25,6 +25,8 @@ pub struct App {
     pub users: KeyValue,
     /// What keeps clients logged in.
     pub tokens: RefreshTokens,
+    /// Logins by user name.
+    pub logins: RateLimiter,
 }
 
 /// The routes inside of their layers: the limit comes first, then the session, which costs
@@ -37,6 +39,7 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
         tokens: RefreshTokens::new(store.clone())
             .with_grace(flags.refresh_grace)
             .map_err(|error| error.to_string())?,
+        logins: RateLimiter::new(store.clone(), flags.login_limit.clone()),
     };
     let login_limit = RateLimitLayer::new(store.clone(), flags.login_limit.clone());
     let routes = Router::new()

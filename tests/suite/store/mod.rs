@@ -4,7 +4,6 @@ mod breaker;
 mod connections;
 mod keys;
 mod loading;
-mod log;
 mod memory;
 mod outages;
 mod permissions;

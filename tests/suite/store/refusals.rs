@@ -12,8 +12,8 @@ use tower_keep::{
     store::{RefusalKind, StoreState},
 };
 
-use super::{HOUR, PATIENT, answers_again, log::Log, store, users};
-use crate::harness::{eventually, redis::RedisServer};
+use super::{HOUR, PATIENT, answers_again, store, users};
+use crate::harness::{eventually, log::Log, redis::RedisServer};
 
 /// The kind with which setting a value is refused.
 async fn refused(values: &KeyValue) -> RefusalKind {

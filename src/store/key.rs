@@ -14,6 +14,14 @@ impl Key {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl Key {
+    /// A key by its whole name, the namespace included.
+    pub(crate) fn whole(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -62,6 +62,14 @@ impl fmt::Debug for Key {
     }
 }
 
+#[cfg(feature = "inspect")]
+impl Key {
+    /// A key by its whole name, the namespace included.
+    pub(crate) fn whole(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

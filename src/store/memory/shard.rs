@@ -45,6 +45,18 @@ impl<V: Weigh> Shard<V> {
         (self.slots.len(), weight)
     }
 
+    #[cfg(feature = "inspect")]
+    pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&Key)) {
+        let slots = self
+            .slots
+            .indices()
+            .filter_map(|index| self.slots.get(index));
+        let lives = |live: &Live<V>| live.expires_at > now;
+        for slot in slots.filter(|slot| slot.live.as_ref().is_some_and(lives)) {
+            f(&slot.key);
+        }
+    }
+
     fn find(&self, key: &Key, hash: u64) -> Option<u32> {
         let slots = &self.slots;
         let same = |index: &u32| {

@@ -117,6 +117,20 @@ impl<V: Weigh> Table<V> {
         shard.get(key, hash, now).map(f)
     }
 
+    /// Shows every key that has not expired to `f`, of one shard after another.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&Key)) {
+        for shard in &self.shards {
+            lock(shard).each_key(now, f);
+        }
+    }
+
+    /// The bytes that the entries take, and those that they may.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.budget.held.load(Ordering::Relaxed), self.budget.total)
+    }
+
     /// Lets `f` change the entry of `key`, atomically: it sees `None` for an absent or expired
     /// entry and leaves what is to be there.
     ///

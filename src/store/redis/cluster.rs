@@ -200,7 +200,7 @@ impl Cluster {
     }
 
     /// All shards by the map, which is read first, for as long as `patience`, if it never was.
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) async fn shards(self: &Arc<Self>, patience: Duration) -> Vec<Arc<Redis>> {
         if !self.map().is_known {
             let slots = tokio::time::timeout(patience, self.slots()).await;

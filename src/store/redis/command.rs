@@ -64,6 +64,14 @@ impl Command {
         self.arg(key.as_str())
     }
 
+    /// A key by its whole name, which need not be text.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn whole_key(mut self, name: &[u8]) -> Self {
+        let place = self.cmd.args_iter().len();
+        self.first_key.get_or_insert(place);
+        self.arg(name)
+    }
+
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.cmd.arg(arg);
         self
@@ -145,6 +153,16 @@ impl Reply {
         match self.0 {
             Value::Int(integer) => Ok(integer),
             other => Err(Self(other)),
+        }
+    }
+
+    /// A status, or any other text.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn text(self) -> Result<Box<str>, StoreError> {
+        match self.0 {
+            Value::SimpleString(text) | Value::VerbatimString { text, .. } => Ok(text.into()),
+            Value::BulkString(bytes) => Ok(String::from_utf8_lossy(&bytes).into()),
+            _ => Err(StoreError::UnexpectedReply("not a text")),
         }
     }
 

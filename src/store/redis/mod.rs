@@ -145,7 +145,7 @@ impl Redis {
     }
 
     /// Where it listens, if it is a shard of a cluster.
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) fn address(&self) -> Option<Box<str>> {
         let (host, port) = self.shard()?.master.as_ref()?;
         Some(format!("{host}:{port}").into())

@@ -80,7 +80,7 @@ impl Topology {
 
     /// Each server by itself, and where it listens if it is one of a cluster. That is asked for
     /// its map first, for as long as `patience`, if it was never known.
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) async fn servers(&self, patience: Duration) -> Vec<(Option<Box<str>>, Self)> {
         match self {
             Self::Server(_) => vec![(None, self.clone())],

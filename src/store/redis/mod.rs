@@ -114,6 +114,13 @@ impl Redis {
         self.lanes.epoch()
     }
 
+    /// Where it listens, if it is a shard of a cluster.
+    #[cfg(feature = "health")]
+    pub(crate) fn address(&self) -> Option<Box<str>> {
+        let (host, port) = self.shard()?.master.as_ref()?;
+        Some(format!("{host}:{port}").into())
+    }
+
     /// The shard of a cluster that it is.
     fn shard(&self) -> Option<&Shard> {
         match &self.source {

@@ -30,6 +30,7 @@ pub(super) struct Config {
     pub(super) commit_on_server_error: bool,
     pub(super) max_bytes: usize,
     pub(super) max_keys: usize,
+    pub(super) max_sessions_per_user: Option<usize>,
 }
 
 const HOUR: u64 = 3600;
@@ -47,6 +48,7 @@ impl Default for Config {
             commit_on_server_error: false,
             max_bytes: 64 << 10,
             max_keys: 128,
+            max_sessions_per_user: None,
         }
     }
 }

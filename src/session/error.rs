@@ -60,6 +60,10 @@ pub enum SessionError {
     #[error("a session's user is 1 to 256 bytes")]
     InvalidUser,
 
+    /// [`bind`](super::Session::bind) takes a device of at most 256 bytes.
+    #[error("a session's device is at most 256 bytes")]
+    InvalidDevice,
+
     /// The operating system gave no random bytes for a new id.
     #[error("the operating system gave no random bytes")]
     NoEntropy,
@@ -67,8 +71,8 @@ pub enum SessionError {
 
 impl SessionError {
     /// The status that says this to a client: 503 where it is about the store, 401 for a
-    /// session that has ended, 413 for one that would grow over its bounds, 422 for a user that
-    /// cannot log in, 500 for what only the application can mend.
+    /// session that has ended, 413 for one that would grow over its bounds, 422 for a user or a
+    /// device that is no such, 500 for what only the application can mend.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unavailable(_) | Self::Contended(_) | Self::NoEntropy => {
@@ -76,7 +80,7 @@ impl SessionError {
             }
             Self::Ended => StatusCode::UNAUTHORIZED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidUser => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidUser | Self::InvalidDevice => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

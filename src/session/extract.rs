@@ -43,6 +43,7 @@ impl IntoResponse for SessionError {
             Self::Ended => "The session has ended.",
             Self::TooLarge => super::error::TOO_LARGE,
             Self::InvalidUser => "The name of the user is empty or too long.",
+            Self::InvalidDevice => "The name of the device is too long.",
             Self::Contended(_) => "The session is changed by too many at once.",
             Self::NoEntropy => "No session can be made.",
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {

@@ -22,6 +22,7 @@ use crate::Store;
 /// | renewal of the id by age | off |
 /// | grace of a renewed id | 10 s |
 /// | data of a session | 64 KiB, 128 keys |
+/// | sessions of a user | 1000 |
 /// | store failure | 503 |
 /// | changes of a request that ends in a 5xx | dropped |
 ///
@@ -203,6 +204,21 @@ impl SessionLayer {
     pub fn with_max_keys(self, max_keys: usize) -> Result<Self, SessionConfigError> {
         let max_keys = bound("maximum of keys", max_keys, 1024, "1 to 1024")?;
         Ok(self.set(|config| config.max_keys = max_keys))
+    }
+
+    /// How many sessions a user may have at once. Default no cap. A login beyond it ends the oldest
+    /// of them (by their last login), at once and in every process; parallel logins leave exactly
+    /// so many. Without a cap the oldest end beyond 1000.
+    ///
+    /// A login at the cap takes four to seven round trips more than one below it.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than 1 or more than 1000.
+    pub fn with_max_sessions_per_user(self, max: usize) -> Result<Self, SessionConfigError> {
+        const MOST: usize = super::user_sessions::MOST;
+        let max = bound("maximum of sessions per user", max, MOST, "1 to 1000")?;
+        Ok(self.set(|config| config.max_sessions_per_user = Some(max)))
     }
 
     /// What a request gets when the store fails to load its session. Default 503.

@@ -104,6 +104,7 @@ mod layer;
 mod report;
 mod service;
 mod transport;
+mod user_sessions;
 
 pub use config::SessionOnStoreError;
 pub use error::{SessionConfigError, SessionError};
@@ -115,3 +116,4 @@ pub use head::SessionAccessed;
 pub use layer::SessionLayer;
 pub use service::SessionService;
 pub use transport::cookie::SameSite;
+pub use user_sessions::{SessionInfo, UserSessions};

@@ -69,6 +69,19 @@ impl Namespace {
         self.key(&["session:{", slot, "}:", id_hash])
     }
 
+    /// `{namespace}:session:place:{{slot}}:{lineage}`: under which id a user's session stands, in
+    /// the session's own slot.
+    #[cfg(feature = "session")]
+    pub(crate) fn session_place(&self, slot: &str, lineage: &str) -> Key {
+        self.key(&["session:place:{", slot, "}:", lineage])
+    }
+
+    /// `{namespace}:session:index:{{user}}`: the sessions of a user, whose digest `user` is.
+    #[cfg(feature = "session")]
+    pub(crate) fn session_index(&self, user: &str) -> Key {
+        self.key(&["session:index:{", user, "}"])
+    }
+
     /// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
     #[cfg(feature = "cache")]
     pub(crate) fn cache(&self, primary: &str) -> Key {

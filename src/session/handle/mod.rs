@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `data` | reading and changing values |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
+//! | `users` | the other sessions of its user |
 //! | `state` | what is known of the session and what the request has changed; no I/O |
 //! | `reach` | the way from an id to its session in the store |
 //! | `load` | the first read, and noting activity |
@@ -15,6 +16,7 @@ mod lifecycle;
 mod load;
 mod reach;
 mod state;
+mod users;
 
 use std::{
     fmt,

@@ -39,6 +39,8 @@ pub struct MemoryLimits {
     pub rate_limits: usize,
     /// Sessions. Default 64 MiB.
     pub sessions: usize,
+    /// Which sessions a user has. Default 32 MiB, about 80,000 sessions.
+    pub session_index: usize,
     /// Stored HTTP responses with their bodies. Default 128 MiB.
     pub responses: usize,
     /// Values of the key-value service. Default 64 MiB.
@@ -51,6 +53,7 @@ impl Default for MemoryLimits {
         Self {
             rate_limits: 32 * MIB,
             sessions: 64 * MIB,
+            session_index: 32 * MIB,
             responses: 128 * MIB,
             values: 64 * MIB,
         }
@@ -64,6 +67,8 @@ pub(crate) struct Memory {
     pub(crate) rate_limits: Table<operations::limit::LimitState>,
     #[cfg(feature = "session")]
     pub(crate) sessions: Table<operations::session::SessionState>,
+    #[cfg(feature = "session")]
+    pub(crate) session_index: Table<operations::session::IndexState>,
     #[cfg(feature = "cache")]
     pub(crate) responses: Table<operations::response::ResponseSet>,
     #[cfg(feature = "key-value")]
@@ -79,6 +84,8 @@ impl Memory {
             rate_limits: Table::with_budget(limits.rate_limits),
             #[cfg(feature = "session")]
             sessions: Table::with_budget(limits.sessions),
+            #[cfg(feature = "session")]
+            session_index: Table::with_budget(limits.session_index),
             #[cfg(feature = "cache")]
             responses: Table::with_budget(limits.responses),
             #[cfg(feature = "key-value")]
@@ -120,6 +127,8 @@ impl Memory {
         self.rate_limits.reclaim(now);
         #[cfg(feature = "session")]
         self.sessions.reclaim(now);
+        #[cfg(feature = "session")]
+        self.session_index.reclaim(now);
         #[cfg(feature = "cache")]
         self.responses.reclaim(now);
         #[cfg(feature = "key-value")]

@@ -48,6 +48,12 @@ pub(super) static ALL: &[&Script] = &[
     &crate::store::operations::session::SWAP,
     #[cfg(feature = "session")]
     &crate::store::operations::session::TOUCH,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::ENTER,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::CONDEMN,
+    #[cfg(feature = "session")]
+    &crate::store::operations::session::REVOKE,
     #[cfg(feature = "cache")]
     &crate::store::operations::response::BEGIN,
     #[cfg(feature = "cache")]

@@ -3,6 +3,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+#[cfg(feature = "redis")]
+use smallvec::SmallVec;
+
 use super::{
     bounds::Size,
     pointer::{Pointer, Via},
@@ -114,14 +117,15 @@ impl Access {
         })
     }
 
-    /// The command of `script` on this session and another key.
+    /// The command of `script` on this session and other keys.
     #[cfg(feature = "redis")]
-    pub(super) fn command(&self, script: &'static Script, other: Option<&Key>) -> Command {
-        let command = match other {
-            Some(other) => Command::script(script, &[&self.key, other]),
-            None => Command::script(script, &[&self.key]),
-        };
-        let command = command
+    pub(super) fn command<'a>(
+        &'a self,
+        script: &'static Script,
+        others: impl IntoIterator<Item = &'a Key>,
+    ) -> Command {
+        let keys: SmallVec<[&Key; 4]> = [&self.key].into_iter().chain(others).collect();
+        let command = Command::script(script, &keys)
             .arg(self.lineage.as_deref().unwrap_or_default())
             .arg(self.via.mark());
         let command = match self.touch {
@@ -135,8 +139,12 @@ impl Access {
 
     /// As [`command`](Self::command), of a script that may make the session grow.
     #[cfg(feature = "redis")]
-    pub(super) fn growing(&self, script: &'static Script, other: Option<&Key>) -> Command {
-        self.command(script, other)
+    pub(super) fn growing<'a>(
+        &'a self,
+        script: &'static Script,
+        others: impl IntoIterator<Item = &'a Key>,
+    ) -> Command {
+        self.command(script, others)
             .arg(self.rules.max_bytes)
             .arg(self.rules.max_keys)
     }

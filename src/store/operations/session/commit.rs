@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{
     access::{Access, Alive, Reached},
     bounds::Size,
+    index::{is_revoked, leave, note},
     pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
 };
@@ -57,6 +58,12 @@ pub(crate) struct Renewal {
     pub(crate) id_hash: Box<str>,
     /// For how long the old id leads to the session once the new one was used.
     pub(crate) grace: Duration,
+    /// The lineage that the session gets when it becomes another user's.
+    pub(crate) lineage: Arc<str>,
+    /// Where it is noted under which id the session stands, if it has a user then.
+    pub(crate) place: Option<Key>,
+    /// Where that was noted for the user before, when another one logs in.
+    pub(crate) old_place: Option<Key>,
 }
 
 /// How a commit went.
@@ -66,6 +73,8 @@ pub(crate) enum Committed {
     SameId,
     /// The new id leads to the session, which has this long until its absolute timeout.
     NewId(Duration),
+    /// Likewise, and it is the session of another login at the same time.
+    Joined(Duration),
 }
 
 /// What becomes of the new id of a commit.
@@ -126,6 +135,15 @@ impl Renewal {
         }
     }
 
+    /// The keys of the script beside the session's own. The place of the user before comes last
+    /// and only after the place.
+    #[cfg(feature = "redis")]
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        let places =
+            (self.place.iter()).flat_map(|place| [place].into_iter().chain(&self.old_place));
+        [&self.key].into_iter().chain(places)
+    }
+
     /// The pointer under the old id, and how long it stays at most.
     fn pointer(&self, changed: bool) -> (Pointer, Duration) {
         let (leads, life) = match (changed, self.grace.is_zero()) {
@@ -146,18 +164,29 @@ impl CommitSession {
         live: &mut Option<Live<SessionState>>,
         new: Option<&mut Option<Live<SessionState>>>,
         now: Timestamp,
-    ) -> Reached<Committed> {
+    ) -> Result<Reached<Committed>, StoreError> {
         let reached = (self.access).reach(memory, live, now, self.renewal.is_some());
-        let applied = reached.and_then(|session| self.apply(session, now));
+        let applied = reached.and_then(|session| self.apply(memory, session, now));
         let Reached::Here((plan, changed, remaining)) = applied else {
-            return applied.and_then(|_| Reached::Gone);
+            return Ok(applied.and_then(|_| Reached::Gone));
         };
         let (Some(renewal), Some(new)) = (&self.renewal, new) else {
-            return Reached::Here(Committed::SameId);
+            return Ok(Reached::Here(Committed::SameId));
         };
         match plan {
-            Plan::Keep => return Reached::Here(Committed::SameId),
+            Plan::Keep => {
+                if let Some(place) = &renewal.place {
+                    note(memory, place, &renewal.old_hash, now, remaining)?;
+                }
+                return Ok(Reached::Here(Committed::SameId));
+            }
             Plan::Renew => {
+                if let Some(place) = &renewal.place {
+                    note(memory, place, &renewal.id_hash, now, remaining)?;
+                }
+                if let (Some(old), true) = (&renewal.old_place, changed) {
+                    leave(memory, old, now)?;
+                }
                 let (pointer, life) = renewal.pointer(changed);
                 *new = live.take();
                 replace(live, SessionState::Moved(pointer), now, life.min(remaining));
@@ -168,14 +197,20 @@ impl CommitSession {
                     id_hash: renewal.old_hash.clone(),
                 };
                 replace(new, SessionState::Moved(pointer), now, remaining);
+                return Ok(Reached::Here(Committed::Joined(remaining)));
             }
         }
-        Reached::Here(Committed::NewId(remaining))
+        Ok(Reached::Here(Committed::NewId(remaining)))
     }
 
     /// Applies all but the change of keys. Answers also whether the user has changed, and the
     /// time until the absolute timeout.
-    fn apply(&self, mut session: Alive<'_>, now: Timestamp) -> Reached<(Plan, bool, Duration)> {
+    fn apply(
+        &self,
+        memory: &Memory,
+        mut session: Alive<'_>,
+        now: Timestamp,
+    ) -> Reached<(Plan, bool, Duration)> {
         let user = self
             .renewal
             .as_ref()
@@ -188,6 +223,10 @@ impl CommitSession {
             (Some(_), Via::Old) if !changed => Plan::Keep,
             (Some(_), Via::Old | Via::Presented) => Plan::Renew,
         };
+        let place = (self.renewal.as_ref()).and_then(|renewal| renewal.place.as_ref());
+        if changed && place.is_some_and(|place| is_revoked(memory, place, now)) {
+            return Reached::Gone;
+        }
         let mut changes = std::borrow::Cow::Borrowed(&*self.changes);
         if changed && session.record.user.is_some() && !changes.cleared {
             // What one user has left is not for the next.
@@ -205,8 +244,9 @@ impl CommitSession {
             session.record.issued = now;
             session.record.previous = open.then(|| renewal.old_hash.clone());
         }
-        if changed {
+        if let (true, Some(renewal)) = (changed, &self.renewal) {
             session.record.user = user.cloned();
+            session.record.lineage = renewal.lineage.clone();
         }
         Reached::Here((plan, changed, session.remaining))
     }
@@ -218,10 +258,10 @@ impl Operation for CommitSession {
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let (sessions, key) = (&memory.sessions, &self.access.key);
         match &self.renewal {
-            None => sessions.update(key, now, |live| self.commit(memory, live, None, now)),
+            None => sessions.update(key, now, |live| self.commit(memory, live, None, now))?,
             Some(renewal) => sessions.update_pair(key, &renewal.key, now, |live, new| {
                 self.commit(memory, live, Some(new), now)
-            }),
+            })?,
         }
     }
 
@@ -229,8 +269,8 @@ impl Operation for CommitSession {
     fn command(&self) -> Command {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let new_key = self.renewal.as_ref().map(|renewal| &renewal.key);
-        let mut command = (self.access.growing(&COMMIT, new_key))
+        let keys = self.renewal.iter().flat_map(Renewal::keys);
+        let mut command = (self.access.growing(&COMMIT, keys))
             .arg(if self.changes.cleared { "*" } else { "" })
             .arg(2 * sets().count());
         for (name, value) in sets() {
@@ -248,6 +288,7 @@ impl Operation for CommitSession {
             .arg(&*renewal.id_hash)
             .arg(millis(renewal.grace))
             .arg(millis(renewal.closed_life()))
+            .arg(&*renewal.lineage)
     }
 
     #[cfg(feature = "redis")]
@@ -256,8 +297,14 @@ impl Operation for CommitSession {
             Answer::Number(1) => Some(Committed::SameId),
             Answer::Number(_) => None,
             Answer::Text(text) => {
-                let left = std::str::from_utf8(text.strip_prefix(b"=")?).ok()?;
-                Some(Committed::NewId(Duration::from_millis(left.parse().ok()?)))
+                let (mark, left) = text.split_first()?;
+                let left = std::str::from_utf8(left).ok()?.parse().ok()?;
+                let left = Duration::from_millis(left);
+                match mark {
+                    b'=' => Some(Committed::NewId(left)),
+                    b'+' => Some(Committed::Joined(left)),
+                    _ => None,
+                }
             }
         })
     }

@@ -6,6 +6,7 @@ use std::{sync::Arc, time::Duration};
 use super::access::{field, millis};
 use super::{
     bounds::Size,
+    index::{is_revoked, note},
     record::{Fields, Record, SessionState},
 };
 #[cfg(feature = "redis")]
@@ -30,17 +31,27 @@ pub(crate) struct CreateSession {
     pub(crate) ttl: Duration,
     pub(crate) lineage: Arc<str>,
     /// Who is logged in.
-    pub(crate) user: Option<Arc<str>>,
+    pub(crate) user: Option<Bound>,
     pub(crate) fields: Fields,
 }
 
-impl Operation for CreateSession {
-    type Output = ();
+/// The user of a new session, and what its place holds.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) user: Arc<str>,
+    pub(crate) place: Key,
+    pub(crate) id_hash: Box<str>,
+    pub(crate) absolute: Duration,
+}
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+impl Operation for CreateSession {
+    /// Whether it is stored: not if it was revoked before.
+    type Output = bool;
+
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
         let record = Record {
             lineage: self.lineage.clone(),
-            user: self.user.clone(),
+            user: self.user.as_ref().map(|bound| bound.user.clone()),
             created: now,
             issued: now,
             touched: now,
@@ -53,17 +64,31 @@ impl Operation for CreateSession {
             ),
         };
         memory.sessions.update(&self.key, now, |live| {
+            if let Some(bound) = &self.user {
+                if is_revoked(memory, &bound.place, now) {
+                    return Ok(false);
+                }
+                note(memory, &bound.place, &bound.id_hash, now, bound.absolute)?;
+            }
             replace(live, SessionState::Live(record), now, self.ttl);
-        })
+            Ok(true)
+        })?
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        let command = Command::script(&CREATE, &[&self.key])
+        let bound = self.user.as_ref();
+        let command = match bound {
+            Some(bound) => Command::script(&CREATE, &[&self.key, &bound.place]),
+            None => Command::script(&CREATE, &[&self.key]),
+        };
+        let command = command
             .arg(&*self.lineage)
             .arg(millis(self.ttl))
             .arg(format!("{:x}", Size::of(&self.fields).bytes))
-            .arg(self.user.as_deref().unwrap_or_default());
+            .arg(bound.map_or("", |bound| &bound.user))
+            .arg(bound.map_or("", |bound| &bound.id_hash))
+            .arg(bound.map_or(0, |bound| millis(bound.absolute)));
         (self.fields.iter()).fold(command, |command, (name, value)| {
             command.arg(field(name)).arg(&**value)
         })
@@ -71,6 +96,6 @@ impl Operation for CreateSession {
 
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reply.integer().map(drop)
+        reply.integer().map(|stored| stored == 1)
     }
 }

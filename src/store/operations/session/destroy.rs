@@ -1,9 +1,11 @@
 //! Destroying a session.
 
+use std::sync::Arc;
+
 use super::access::{Access, Reached};
 #[cfg(feature = "redis")]
 use super::{
-    access::{Answer, reached},
+    access::{Answer, reached, utf8},
     session_script,
 };
 #[cfg(feature = "redis")]
@@ -23,20 +25,33 @@ pub(crate) struct DestroySession {
     pub(crate) presented: Option<Key>,
 }
 
+/// What a session was that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Destroyed {
+    pub(crate) lineage: Arc<str>,
+    /// Who was logged in.
+    pub(crate) user: Option<Arc<str>>,
+}
+
 impl Operation for DestroySession {
-    type Output = Reached<()>;
+    type Output = Reached<Destroyed>;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
         let Self { access, presented } = self;
         let destroyed = memory.sessions.update(&access.key, now, |live| {
             let reached = access.reach(memory, live, now, presented.is_some());
-            let reached = reached.and_then(|_| Reached::Here(()));
-            if matches!(reached, Reached::Here(())) {
+            let reached = reached.and_then(|session| {
+                Reached::Here(Destroyed {
+                    lineage: session.record.lineage.clone(),
+                    user: session.record.user.clone(),
+                })
+            });
+            if matches!(reached, Reached::Here(_)) {
                 *live = None;
             }
             reached
         })?;
-        if let (Reached::Here(()), Some(presented)) = (&destroyed, presented) {
+        if let (Reached::Here(_), Some(presented)) = (&destroyed, presented) {
             memory
                 .sessions
                 .update(presented, now, |live| *live = None)?;
@@ -52,7 +67,14 @@ impl Operation for DestroySession {
     #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| {
-            matches!(answer, Answer::Number(1)).then_some(())
+            let Answer::Text(text) = answer else {
+                return None;
+            };
+            let (lineage, user) = text.strip_prefix(b"=")?.split_at_checked(16)?;
+            Some(Destroyed {
+                lineage: utf8(lineage)?,
+                user: utf8(user).filter(|user: &Arc<str>| !user.is_empty()),
+            })
         })
     }
 }

@@ -62,6 +62,7 @@ mod commit;
 mod create;
 mod destroy;
 mod increment;
+pub(crate) mod index;
 mod load;
 #[cfg(feature = "redis")]
 mod meta;
@@ -73,9 +74,10 @@ mod touch;
 pub(crate) use access::{Access, Reached, Rules};
 pub(crate) use bounds::Size;
 pub(crate) use commit::{Changes, CommitSession, Committed, Renewal};
-pub(crate) use create::CreateSession;
-pub(crate) use destroy::DestroySession;
+pub(crate) use create::{Bound, CreateSession};
+pub(crate) use destroy::{DestroySession, Destroyed};
 pub(crate) use increment::IncrementSession;
+pub(crate) use index::IndexState;
 pub(crate) use load::{Age, LoadSession, LoadedSession};
 pub(crate) use pointer::{Follower, Pointer, Via};
 pub(crate) use record::{Fields, SessionState};
@@ -84,7 +86,12 @@ pub(crate) use touch::{FirstUse, TouchSession};
 
 #[cfg(feature = "redis")]
 pub(crate) use self::{
-    commit::COMMIT, create::CREATE, destroy::DESTROY, increment::INCREMENT, swap::SWAP,
+    commit::COMMIT,
+    create::CREATE,
+    destroy::DESTROY,
+    increment::INCREMENT,
+    index::{CONDEMN, ENTER, REVOKE},
+    swap::SWAP,
     touch::TOUCH,
 };
 

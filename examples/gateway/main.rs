@@ -10,6 +10,7 @@ mod body;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod connector;
 mod flags;
 mod forwarding;
 mod gateway;

@@ -12,7 +12,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::{body::Incoming, upgrade::OnUpgrade};
 use hyper_util::{
-    client::legacy::{self, Client, connect::HttpConnector},
+    client::legacy::{self, Client},
     rt::{TokioExecutor, TokioTimer},
 };
 use tokio::time::{Instant, timeout_at};
@@ -23,6 +23,7 @@ use crate::{
     Body, RequestBody,
     body::{Progress, UploadError},
     common::Error,
+    connector::{self, Connector},
     forwarding, hop_by_hop,
     idle::{Idle, IdleLimit},
     tunnel,
@@ -46,7 +47,7 @@ pub struct Patience {
 
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client<HttpConnector, RequestBody>,
+    client: Client<Connector, RequestBody>,
     origin: Uri,
     pseudonym: String,
     patience: Patience,
@@ -101,14 +102,11 @@ impl From<legacy::Error> for UpstreamError {
 impl Upstream {
     /// `origin` has a scheme and an authority. `tunnels` holds the websockets under way.
     pub fn new(origin: Uri, pseudonym: &str, patience: Patience, tunnels: TaskTracker) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(Duration::from_secs(5)));
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(POOL_IDLE)
             .pool_timer(TokioTimer::new())
             .http1_max_buf_size(BUFFER)
-            .build(connector);
+            .build(Connector::new());
         Self {
             client,
             origin,
@@ -122,6 +120,31 @@ impl Upstream {
         let mut parts = self.origin.clone().into_parts();
         parts.path_and_query = uri.path_and_query().cloned();
         Ok(Uri::from_parts(parts)?)
+    }
+
+    /// The head of the response. A request whose repetition is harmless (RFC 9110 §9.2.2), and
+    /// which has no body that would be gone, is sent once more when it met a connection that the
+    /// upstream server was closing.
+    async fn ask(
+        &self,
+        request: Request<RequestBody>,
+        may_repeat: bool,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let may_repeat =
+            may_repeat && request.method().is_idempotent() && request.body().is_end_stream();
+        let again = may_repeat.then(|| repetition(&request));
+        let progress = request.body().progress();
+        let asked = async {
+            match (self.client.request(request).await, again) {
+                (Err(error), Some(again)) if connector::closed_idle_connection(&error) => {
+                    self.client.request(again).await
+                }
+                (result, _) => result,
+            }
+        };
+        let response = within(self.patience.head, &progress, asked).await??;
+        connector::mark_used(&response);
+        Ok(response)
     }
 
     /// The response as it goes on. Its end is told in one way (RFC 9112 §6.3), so that what this
@@ -185,12 +208,20 @@ impl Service<Request<RequestBody>> for Upstream {
                     .headers_mut()
                     .insert(header::TRANSFER_ENCODING, chunked);
             }
-            let progress = request.body().progress();
-            let head = this.client.request(request);
-            let response = within(this.patience.head, &progress, head).await??;
+            let response = this.ask(request, !websocket).await?;
             this.received(response, client_side)
         })
     }
+}
+
+/// The same request, which has no body.
+fn repetition(request: &Request<RequestBody>) -> Request<RequestBody> {
+    let mut again = Request::new(RequestBody::default());
+    *again.method_mut() = request.method().clone();
+    *again.uri_mut() = request.uri().clone();
+    *again.version_mut() = request.version();
+    *again.headers_mut() = request.headers().clone();
+    again
 }
 
 /// Waits for the head of a response as long as `limit` after the last progress of the request.

@@ -23,13 +23,13 @@ struct Flight<O> {
     limit: Duration,
 }
 
-/// What a call becomes.
+/// The part that a call has in a flight.
 pub(crate) enum Claim<K: Eq + Hash, O> {
     Leader(Lead<K, O>),
     Follower(Follower<O>),
 }
 
-/// The leader's hold on its flight, which ends with it.
+/// The leader's handle of its flight. Dropping it ends the flight.
 pub(crate) struct Lead<K: Eq + Hash, O> {
     flights: Arc<Flights<K, O>>,
     key: K,
@@ -53,7 +53,7 @@ pub(crate) enum Lost {
     TimedOut(Duration),
 }
 
-/// Below this capacity the map is not worth shrinking.
+/// A map of this capacity or less is not shrunk.
 const SMALL: usize = 64;
 
 impl<K: Clone + Eq + Hash, O> Flights<K, O> {
@@ -89,7 +89,7 @@ impl<K: Clone + Eq + Hash, O> Flights<K, O> {
 }
 
 impl<K: Eq + Hash, O> Flights<K, O> {
-    /// Lets later calls not join a flight that is under way now: what it finds may be out of date.
+    /// Keeps later calls from joining the flight that is under way: what it finds may be out of date.
     pub(crate) fn forget(&self, key: &K) {
         remove(&mut self.lock(), key);
     }
@@ -100,7 +100,7 @@ impl<K: Eq + Hash, O> Flights<K, O> {
     }
 }
 
-/// A map that held many flights at once gives their room back.
+/// Removes a flight, and gives memory back when the map once held many more.
 fn remove<K: Eq + Hash, O>(flights: &mut HashMap<K, Flight<O>>, key: &K) {
     flights.remove(key);
     if flights.capacity() > SMALL && flights.len() < flights.capacity() / 8 {

@@ -40,7 +40,7 @@ pub(super) fn encode<T: Serialize + ?Sized>(
     };
     let json = serde_json::to_vec(&written)?;
     // A copy of the exact size, for embedded memory keeps these very bytes: to shrink the vector
-    // in place would leave holes between them that nothing else fits into.
+    // in keys would leave holes between them that nothing else fits into.
     Ok(Bytes::copy_from_slice(&json))
 }
 

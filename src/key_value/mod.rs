@@ -62,7 +62,6 @@
 
 mod envelope;
 mod error;
-mod lease;
 mod load;
 mod prefix;
 mod service;

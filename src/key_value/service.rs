@@ -18,7 +18,7 @@ use crate::{
     Store, StoreError,
     store::{
         Key,
-        operations::value::{self, Del, Exists, Get, Place, Set},
+        operations::value::{self, Del, Exists, Get, Set, ValueKeys},
     },
 };
 
@@ -99,10 +99,10 @@ impl KeyValue {
         ttl: Duration,
     ) -> Result<(), SetError> {
         let value = envelope::encode(self.schema, value).map_err(SetError::Serialize)?;
-        let place = self.place(id);
-        self.loads.forget(&place.value);
+        let keys = self.keys(id);
+        self.loads.forget(&keys.value);
         let ttl = at_least_a_millisecond(ttl);
-        Ok(self.store.execute(Set { place, value, ttl }).await?)
+        Ok(self.store.execute(Set { keys, value, ttl }).await?)
     }
 
     /// Deletes the value of `id`; whether there was one. One EVALSHA, one round trip.
@@ -111,9 +111,9 @@ impl KeyValue {
     ///
     /// When the store fails: the value may still be there.
     pub async fn del(&self, id: impl Display) -> Result<bool, StoreError> {
-        let place = self.place(id);
-        self.loads.forget(&place.value);
-        self.store.execute(Del(place)).await
+        let keys = self.keys(id);
+        self.loads.forget(&keys.value);
+        self.store.execute(Del(keys)).await
     }
 
     /// Whether `id` has a value, readable or not. One `EXISTS`, one round trip.
@@ -129,8 +129,8 @@ impl KeyValue {
         value::key(self.store.names(), &self.prefix, id)
     }
 
-    fn place(&self, id: impl Display) -> Place {
-        Place::new(self.store.names(), self.key(id))
+    fn keys(&self, id: impl Display) -> ValueKeys {
+        ValueKeys::new(self.store.names(), self.key(id))
     }
 
     pub(super) async fn read<T: DeserializeOwned>(

@@ -3,6 +3,8 @@
 
 #[cfg(any(feature = "cache", feature = "key-value"))]
 pub(crate) mod generation;
+#[cfg(feature = "key-value")]
+mod id;
 #[cfg(feature = "rate-limit")]
 pub(crate) mod limit;
 pub(crate) mod ping;

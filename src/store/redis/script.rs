@@ -65,7 +65,7 @@ pub(super) static ALL: &[&Script] = &[
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::DEL,
     #[cfg(feature = "key-value")]
-    &crate::store::operations::value::ANNOUNCE,
+    &crate::store::operations::value::TAKE_LEASE,
     #[cfg(feature = "key-value")]
     &crate::store::operations::value::FILL,
 ];

@@ -83,11 +83,21 @@ pub(crate) struct RawOrigin {
 
 impl RawOrigin {
     pub(crate) fn start(answer: impl Into<Vec<u8>>) -> Self {
+        Self::with(answer, Second::Unread)
+    }
+
+    /// Reads a second request of a connection too, and hangs up instead of answering it: what a
+    /// client sees whose request crosses the end of an idle connection.
+    pub(crate) fn hanging_up(answer: impl Into<Vec<u8>>) -> Self {
+        Self::with(answer, Second::HungUp)
+    }
+
+    fn with(answer: impl Into<Vec<u8>>, second: Second) -> Self {
         let listener = port::listen();
         let addr = listener.local_addr().expect("a listener has an address");
         let heads = Arc::<Mutex<Vec<String>>>::default();
         let background = Background::start();
-        background.spawn(serve(listener, answer.into(), Arc::clone(&heads)));
+        background.spawn(serve(listener, answer.into(), second, Arc::clone(&heads)));
         Self {
             addr,
             heads,
@@ -108,16 +118,33 @@ impl RawOrigin {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, answer: Vec<u8>, heads: Arc<Mutex<Vec<String>>>) {
+/// What becomes of a connection's second request.
+#[derive(Clone, Copy)]
+enum Second {
+    Unread,
+    HungUp,
+}
+
+async fn serve(
+    listener: std::net::TcpListener,
+    answer: Vec<u8>,
+    second: Second,
+    heads: Arc<Mutex<Vec<String>>>,
+) {
     let listener = TcpListener::from_std(listener).expect("the listener is non-blocking");
-    while let Ok((mut stream, _)) = listener.accept().await {
-        let head = head_of(&mut stream).await;
+    let note = |head| {
         heads
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(head);
+    };
+    while let Ok((mut stream, _)) = listener.accept().await {
+        note(head_of(&mut stream).await);
         // A client that has enough is what some tests are about.
         let _ = stream.write_all(&answer).await;
+        if matches!(second, Second::HungUp) {
+            note(head_of(&mut stream).await);
+        }
         let _ = stream.shutdown().await;
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Place;
+use super::ValueKeys;
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
@@ -20,7 +20,7 @@ pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 /// Sets a value for `ttl`. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Set {
-    pub(crate) place: Place,
+    pub(crate) keys: ValueKeys,
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
 }
@@ -29,7 +29,7 @@ impl Operation for Set {
     type Output = ();
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        let Place { value, lease } = &self.place;
+        let ValueKeys { value, lease } = &self.keys;
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             replace(live, exact(&self.value), now, self.ttl);
@@ -38,7 +38,7 @@ impl Operation for Set {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&SET, &[&self.place.value, &self.place.lease])
+        Command::script(&SET, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.value)
             .millis(self.ttl)
     }
@@ -51,13 +51,13 @@ impl Operation for Set {
 
 /// Deletes a value; whether there was one. One EVALSHA.
 #[derive(Debug)]
-pub(crate) struct Del(pub(crate) Place);
+pub(crate) struct Del(pub(crate) ValueKeys);
 
 impl Operation for Del {
     type Output = bool;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        let Place { value, lease } = &self.0;
+        let ValueKeys { value, lease } = &self.0;
         memory.values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             live.take().is_some()

@@ -7,6 +7,7 @@ mod flags;
 mod framing;
 mod h2_frames;
 mod idle;
+mod kept_connections;
 mod limits;
 mod outages;
 mod proxying;

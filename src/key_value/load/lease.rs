@@ -5,28 +5,28 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::service::at_least_a_millisecond;
+use super::super::service::at_least_a_millisecond;
 use crate::{
     Store, StoreError,
-    store::operations::value::{Abandon, Announce, Announced, Fill, Place, Token},
+    store::operations::value::{Fill, ReleaseLease, TakeLease, Taken, Token, ValueKeys},
 };
 
-/// A lease that is taken back when it is dropped: by a load that fails, panics, takes too long
-/// or goes down with its runtime. It lapses by itself if the store cannot be told.
+/// A lease that is released when it is dropped: by a load that fails, panics, takes too long or
+/// ends with its runtime. If the store cannot be reached then, it expires.
 pub(super) struct Lease {
     store: Store,
-    place: Place,
+    keys: ValueKeys,
     token: Token,
-    /// Nothing of it is in the store, or so the store has said.
+    /// The store has confirmed that the lease is gone.
     settled: bool,
 }
 
 impl Lease {
     /// One that is still to be announced.
-    pub(super) fn new(store: &Store, place: &Place) -> Self {
+    pub(super) fn new(store: &Store, keys: &ValueKeys) -> Self {
         Self {
             store: store.clone(),
-            place: place.clone(),
+            keys: keys.clone(),
             token: Token::random(),
             settled: false,
         }
@@ -37,9 +37,9 @@ impl Lease {
         &self,
         limit: Duration,
         replace: bool,
-    ) -> Result<Announced, StoreError> {
-        let announce = Announce {
-            place: self.place.clone(),
+    ) -> Result<Taken, StoreError> {
+        let announce = TakeLease {
+            keys: self.keys.clone(),
             token: self.token.clone(),
             limit,
             replace,
@@ -50,7 +50,7 @@ impl Lease {
     /// Stores the value, if nothing has changed since the announcement; whether it was stored.
     pub(super) async fn fill(mut self, value: Bytes, ttl: Duration) -> Result<bool, StoreError> {
         let fill = Fill {
-            place: self.place.clone(),
+            keys: self.keys.clone(),
             token: self.token.clone(),
             value,
             ttl: at_least_a_millisecond(ttl),
@@ -73,8 +73,8 @@ impl Drop for Lease {
         }
         // Embedded memory has done it when `execute` returns; Redis is told by a task of its
         // own, so that nobody waits for that.
-        let abandon = self.store.execute(Abandon {
-            lease: self.place.lease.clone(),
+        let abandon = self.store.execute(ReleaseLease {
+            lease: self.keys.lease.clone(),
             token: self.token.clone(),
         });
         if let Ok(runtime) = Handle::try_current() {

@@ -1,5 +1,7 @@
 //! Cache-aside: read, else load once and store.
 
+mod lease;
+
 use std::{any::Any, fmt::Display, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -7,12 +9,14 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 use tracing::Instrument as _;
 
-use super::{KeyValue, LoadError, envelope, lease::Lease};
+use super::{KeyValue, LoadError, envelope};
+use lease::Lease;
+
 use crate::{
     collapse::{CatchPanic, Claim, Flights, Lead, Lost},
     store::{
         Key,
-        operations::value::{Announced, Place},
+        operations::value::{Taken, ValueKeys},
     },
 };
 
@@ -24,12 +28,12 @@ pub(super) type Loads = Flights<Key, Outcome>;
 pub(super) enum Outcome {
     /// The value as it is stored.
     Loaded(Bytes),
-    /// A value that was not stored, for it was set or deleted since the load was announced:
-    /// whoever has joined later than that must not have it.
+    /// A value that was not stored, because the key was set or deleted since the load began. A
+    /// call that joined after that change must not get it.
     Overtaken(Bytes),
-    /// A value that cannot be written as JSON: only the caller whose loader it was has it.
+    /// A value that cannot be written as JSON: only the caller that loaded it has it.
     Unserializable,
-    /// The loader's error, whose type is known to the caller whose loader it was.
+    /// The loader's error. Followers with another error type load for themselves.
     Failed(Arc<dyn Any + Send + Sync>),
     Panicked,
     TimedOut(Duration),
@@ -103,7 +107,7 @@ impl KeyValue {
         };
         let load = Load {
             values: self.clone(),
-            place: Place::new(self.store.names(), key),
+            keys: ValueKeys::new(self.store.names(), key),
             ttl,
             reachable,
             lead,
@@ -137,10 +141,10 @@ impl KeyValue {
     }
 }
 
-/// A load as its task has it. Dropped at any point, it hangs nobody and leaves no lease behind.
+/// A load as its task has it. Dropping it at any point releases its followers and its lease.
 struct Load {
     values: KeyValue,
-    place: Place,
+    keys: ValueKeys,
     ttl: Duration,
     /// Whether the store answered a moment ago: else a second call would cost a second deadline.
     reachable: bool,
@@ -216,11 +220,11 @@ impl Load {
     async fn announce<T: DeserializeOwned>(&self) -> Start<T> {
         let mut replace = false;
         loop {
-            let lease = Lease::new(&self.values.store, &self.place);
+            let lease = Lease::new(&self.values.store, &self.keys);
             let announced = lease.announce(self.values.load_timeout, replace).await;
             match announced {
-                Ok(Announced::Load) => return Start::Load(Some(lease)),
-                Ok(Announced::Present(stored)) => {
+                Ok(Taken::Load) => return Start::Load(Some(lease)),
+                Ok(Taken::Present(stored)) => {
                     lease.settle();
                     match self.values.decode(&stored) {
                         Some(value) => return Start::Present(value, stored),

@@ -5,19 +5,19 @@ use std::fmt::{self, Display, Write as _};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
-/// The longest id that stands in a key as it is, in bytes.
+/// The longest id that is written into a key as it is, in bytes.
 const LONGEST: usize = 128;
 
 /// An id in the form that it has in a key, at most 384 bytes whatever its size.
 ///
-/// `:` separates a key's parts and braces make a hash tag, so both are percent-encoded, and `%`
-/// with them. In the place of an id of more than 128 bytes stands `%sha256=` and its digest,
-/// which no encoded id begins with.
+/// `:` separates a key's parts and braces make a hash tag, so both are percent-encoded, and so is
+/// `%`. An id of more than 128 bytes is replaced by `%sha256=` and its digest; no encoded id
+/// begins like that.
 pub(crate) struct Id(Text);
 
 enum Text {
     Whole(String),
-    /// Of what is too long only the digest is kept, however long it is.
+    /// Of an id that is too long only the digest is kept.
     Digest(Sha256),
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::{
-    Place,
-    lease::{self, Token},
+    ValueKeys,
+    tokens::{self, Token},
 };
 #[cfg(feature = "redis")]
 use crate::store::redis::{Command, Reply, Script};
@@ -16,14 +16,14 @@ use crate::store::{
 };
 
 #[cfg(feature = "redis")]
-pub(crate) static ANNOUNCE: Script = Script::new(include_str!("announce.lua"));
+pub(crate) static TAKE_LEASE: Script = Script::new(include_str!("take_lease.lua"));
 #[cfg(feature = "redis")]
 pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
 /// Announces a load, unless there is a value after all. One EVALSHA.
 #[derive(Debug)]
-pub(crate) struct Announce {
-    pub(crate) place: Place,
+pub(crate) struct TakeLease {
+    pub(crate) keys: ValueKeys,
     pub(crate) token: Token,
     /// How long the load may take.
     pub(crate) limit: Duration,
@@ -33,41 +33,41 @@ pub(crate) struct Announce {
 
 /// What to do about a missing value.
 #[derive(Debug)]
-pub(crate) enum Announced {
+pub(crate) enum Taken {
     /// Nothing: somebody else has stored it.
     Present(Bytes),
     /// Load it.
     Load,
 }
 
-impl Operation for Announce {
-    type Output = Announced;
+impl Operation for TakeLease {
+    type Output = Taken;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Announced, StoreError> {
-        let Place { value, lease } = &self.place;
+    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Taken, StoreError> {
+        let ValueKeys { value, lease } = &self.keys;
         memory.values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
                 && !self.replace
             {
-                return Announced::Present(live.value.clone());
+                return Taken::Present(live.value.clone());
             }
-            lease::add(lease, &self.token, now.saturating_add(self.limit));
-            Announced::Load
+            tokens::add(lease, &self.token, now.saturating_add(self.limit));
+            Taken::Load
         })
     }
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&ANNOUNCE, &[&self.place.value, &self.place.lease])
+        Command::script(&TAKE_LEASE, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
             .millis(self.limit)
             .arg(u8::from(self.replace))
     }
 
     #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<Announced, StoreError> {
+    fn reply(&self, reply: Reply) -> Result<Taken, StoreError> {
         let stored = reply.optional_bytes()?;
-        Ok(stored.map_or(Announced::Load, Announced::Present))
+        Ok(stored.map_or(Taken::Load, Taken::Present))
     }
 }
 
@@ -75,7 +75,7 @@ impl Operation for Announce {
 /// came in between; whether it was stored. Ends all loads that are under way. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Fill {
-    pub(crate) place: Place,
+    pub(crate) keys: ValueKeys,
     pub(crate) token: Token,
     pub(crate) value: Bytes,
     pub(crate) ttl: Duration,
@@ -85,9 +85,9 @@ impl Operation for Fill {
     type Output = bool;
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        let Place { value, lease } = &self.place;
+        let ValueKeys { value, lease } = &self.keys;
         memory.values.update_pair(value, lease, now, |live, lease| {
-            let stands = lease::has(lease, &self.token);
+            let stands = tokens::has(lease, &self.token);
             if stands {
                 *lease = None;
                 replace(live, exact(&self.value), now, self.ttl);
@@ -98,7 +98,7 @@ impl Operation for Fill {
 
     #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&FILL, &[&self.place.value, &self.place.lease])
+        Command::script(&FILL, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
             .arg(&*self.value)
             .millis(self.ttl)
@@ -112,16 +112,16 @@ impl Operation for Fill {
 
 /// Takes an announcement back: the load has found nothing to store. `SREM`.
 #[derive(Debug)]
-pub(crate) struct Abandon {
+pub(crate) struct ReleaseLease {
     pub(crate) lease: Key,
     pub(crate) token: Token,
 }
 
-impl Operation for Abandon {
+impl Operation for ReleaseLease {
     type Output = ();
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        (memory.values).update(&self.lease, now, |lease| lease::remove(lease, &self.token))
+        (memory.values).update(&self.lease, now, |lease| tokens::remove(lease, &self.token))
     }
 
     #[cfg(feature = "redis")]

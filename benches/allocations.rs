@@ -25,7 +25,7 @@ use tower::{BoxError, ServiceExt as _, layer::util::Identity};
 use tower_keep::{
     Store,
     cache::CacheLayer,
-    rate_limit::{HeaderDialect, Key, Policy, RateLimitLayer},
+    rate_limit::{HeaderDialect, Key, QuotaPolicy, RateLimitLayer},
     session::{Session, SessionLayer},
 };
 
@@ -69,7 +69,7 @@ async fn paths() -> Result<Vec<Path>, BoxError> {
         cookie: None,
     };
     let limit = |dialect| -> Result<_, BoxError> {
-        let policy: Policy = r#""load";q=1000000;w=1000"#.parse()?;
+        let policy: QuotaPolicy = r#""load";q=1000000;w=1000"#.parse()?;
         let layer = RateLimitLayer::new(Store::memory(), policy).with_key(Key::global());
         Ok(layer.with_headers(dialect))
     };

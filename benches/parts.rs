@@ -22,7 +22,7 @@ use tower::{BoxError, Layer as _, Service, ServiceExt as _, service_fn};
 use tower_keep::{
     Store,
     cache::CacheLayer,
-    rate_limit::{Key, Policy, RateLimitLayer},
+    rate_limit::{Key, QuotaPolicy, RateLimitLayer},
     session::{Session, SessionLayer},
 };
 
@@ -44,14 +44,15 @@ fn main() -> Result<(), BoxError> {
 
     let policies =
         r#""load";q=100000000;w=100 "minute";q=60000000;w=60 "hour";q=3600000000;w=3600"#;
-    let policies: Vec<Policy> = (policies.split(' ').map(str::parse)).collect::<Result<_, _>>()?;
+    let policies: Vec<QuotaPolicy> =
+        (policies.split(' ').map(str::parse)).collect::<Result<_, _>>()?;
     let layer =
         || RateLimitLayer::new(Store::memory(), policies[0].clone()).with_key(Key::global());
     let one = layer().layer(service_fn(page));
     bench(&mut criterion, &runtime, "limit", &one, StatusCode::OK, "");
     let three = layer()
-        .with_policy(policies[1].clone())?
-        .with_policy(policies[2].clone())?;
+        .and_policy(policies[1].clone())?
+        .and_policy(policies[2].clone())?;
     let three = three.layer(service_fn(page));
     bench(
         &mut criterion,

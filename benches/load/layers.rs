@@ -11,7 +11,7 @@ use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 use tower_keep::{
     Store,
     cache::{CacheLayer, ResponseCache},
-    rate_limit::{Key, Policy, Quota, RateLimit, RateLimitLayer},
+    rate_limit::{Key, Quota, QuotaPolicy, RateLimit, RateLimitLayer},
     session::{Session, SessionLayer, SessionService},
 };
 
@@ -50,7 +50,7 @@ impl Service<Request<RequestBody>> for Bare {
 }
 
 pub(crate) fn limit<S>(store: Store, inner: S) -> Result<RateLimit<S>, BoxError> {
-    let policy = Policy::gcra("load", Quota::new(QUOTA, WINDOW)?)?;
+    let policy = QuotaPolicy::gcra("load", Quota::new(QUOTA, WINDOW)?)?;
     let layer = RateLimitLayer::new(store, policy).with_key(Key::header(CLIENT));
     Ok(layer.layer(inner))
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Parser;
-use tower_keep::rate_limit::Policy;
+use tower_keep::rate_limit::QuotaPolicy;
 
 use crate::common::Common;
 
@@ -19,11 +19,11 @@ pub struct Flags {
         value_name = "POLICY",
         default_value = r#""burst";q=100;w=60"#
     )]
-    pub limits: Vec<Policy>,
+    pub limits: Vec<QuotaPolicy>,
 
     /// The limit of logins per address.
     #[arg(long, value_name = "POLICY", default_value = r#""login";q=5;w=60"#)]
-    pub login_limit: Policy,
+    pub login_limit: QuotaPolicy,
 
     /// Let cookies travel over plain http, for development.
     #[arg(long)]

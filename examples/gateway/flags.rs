@@ -7,7 +7,9 @@ use http::{HeaderName, Uri, uri::Authority};
 use tower_keep::{
     Store,
     cache::{CacheLayer, SetCookie},
-    rate_limit::{ForwardingField, Key, Policy, RateLimitLayer, StoreFailure, TrustedProxies},
+    rate_limit::{
+        ForwardingField, Key, QuotaPolicy, RateLimitLayer, RateLimitOnStoreError, TrustedProxies,
+    },
 };
 
 use crate::{body::RequestBody, common::Common, forwarding, limit::limit};
@@ -45,7 +47,7 @@ pub struct Flags {
 
     /// A limit, as in the RateLimit-Policy field, with `alg=gcra|fixed`; repeatable.
     #[arg(long = "limit", value_name = "POLICY")]
-    limits: Vec<Policy>,
+    limits: Vec<QuotaPolicy>,
 
     /// What requests are counted by: ip, global or header:NAME.
     #[arg(long, value_name = "KEY", default_value = "ip", value_parser = limit_key)]
@@ -171,15 +173,15 @@ impl Flags {
                     ForwardedField::XForwardedFor => ForwardingField::XForwardedFor,
                     ForwardedField::Forwarded => ForwardingField::Forwarded,
                 };
-                Key::client_ip(TrustedProxies::hops(self.trusted_hops).reading(field))
+                Key::client_ip(TrustedProxies::hops(self.trusted_hops).with_field(field))
             }
             LimitKey::Global => Key::global(),
             LimitKey::Header(name) => Key::header(name.clone()),
         };
         let on_store_error = match self.limit_on_store_error {
-            OnStoreError::Local => StoreFailure::default(),
-            OnStoreError::Allow => StoreFailure::Allow,
-            OnStoreError::Deny => StoreFailure::Deny,
+            OnStoreError::Local => RateLimitOnStoreError::default(),
+            OnStoreError::Allow => RateLimitOnStoreError::Allow,
+            OnStoreError::Deny => RateLimitOnStoreError::Deny,
         };
         let limit = limit(store, &self.limits)?;
         Ok(limit.map(|limit| limit.with_key(key).on_store_error(on_store_error)))

@@ -6,36 +6,36 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, request::Parts};
 
 use super::{
-    decision::RateLimitDecision,
     denial::{Denial, DenialReason, forbid_storing},
-    failure::{Fallback, StoreFailure},
-    headers::HeaderDialect,
+    fields::HeaderDialect,
+    key::subject::SubjectKey,
     key::{Key, MissingKey},
-    local_denials::{LocalDenials, RECHECK},
-    policy::Policy,
-    subject::SubjectKey,
+    limiter::decision::RateLimitDecision,
+    limiter::local_denials::{LocalDenials, RECHECK},
+    limiter::on_store_error::{Fallback, RateLimitOnStoreError},
+    policy::QuotaPolicy,
 };
 use crate::store::{Store, operations::limit::NamedLimit};
 
-type Cost = Arc<dyn Fn(&Parts) -> u64 + Send + Sync>;
-type Skip = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
-type Factory = Arc<dyn Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
+type CostFn = Arc<dyn Fn(&Parts) -> u64 + Send + Sync>;
+type SkipFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
+type ResponseFn = Arc<dyn Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 
 #[derive(Clone)]
 pub(super) struct Config {
     pub(super) store: Store,
-    pub(super) policies: Arc<[Policy]>,
+    pub(super) policies: Arc<[QuotaPolicy]>,
     /// The policies as the store counts them.
     pub(super) limits: Arc<[NamedLimit]>,
     pub(super) key: Key,
     pub(super) subject_key: SubjectKey,
     pub(super) missing_key: MissingKey,
-    pub(super) cost: Option<Cost>,
-    pub(super) skip: Option<Skip>,
-    pub(super) on_store_error: StoreFailure,
+    pub(super) cost: Option<CostFn>,
+    pub(super) skip: Option<SkipFn>,
+    pub(super) on_store_error: RateLimitOnStoreError,
     pub(super) dialect: HeaderDialect,
-    pub(super) factory: Option<Factory>,
-    /// Only there with [`StoreFailure::Local`].
+    pub(super) factory: Option<ResponseFn>,
+    /// Only there with [`RateLimitOnStoreError::Local`].
     pub(super) fallback: Option<Fallback>,
     pub(super) denial_recheck: Duration,
     pub(super) local_denials: Arc<LocalDenials>,
@@ -44,7 +44,7 @@ pub(super) struct Config {
 }
 
 impl Config {
-    pub(super) fn new(store: Store, policy: Policy) -> Self {
+    pub(super) fn new(store: Store, policy: QuotaPolicy) -> Self {
         let mut config = Self {
             subject_key: SubjectKey::of_namespace(store.namespace()),
             store,
@@ -54,7 +54,7 @@ impl Config {
             missing_key: MissingKey::default(),
             cost: None,
             skip: None,
-            on_store_error: StoreFailure::default(),
+            on_store_error: RateLimitOnStoreError::default(),
             dialect: HeaderDialect::default(),
             factory: None,
             fallback: None,
@@ -71,10 +71,10 @@ impl Config {
     /// denials nor the fallback's counts with the original, whose limits may be others.
     pub(super) fn derive(&mut self) {
         self.fallback = match self.on_store_error {
-            StoreFailure::Local { share } => Some(Fallback::new(&self.policies, share)),
-            StoreFailure::Allow | StoreFailure::Deny => None,
+            RateLimitOnStoreError::Local { share } => Some(Fallback::new(&self.policies, share)),
+            RateLimitOnStoreError::Allow | RateLimitOnStoreError::Deny => None,
         };
-        self.limits = self.policies.iter().map(Policy::limit).collect();
+        self.limits = self.policies.iter().map(QuotaPolicy::limit).collect();
         self.local_denials = Arc::new(LocalDenials::new(self.denial_recheck));
         self.policy_field = self.dialect.policy_field(&self.policies);
         let fallback = self.fallback.as_ref();

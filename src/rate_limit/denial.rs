@@ -10,7 +10,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::decision::{RateLimitDecision, ceil_seconds};
+use super::limiter::decision::{RateLimitDecision, ceil_seconds};
 use crate::problem::{Plain, Problem};
 
 /// A request that is not let through, for a
@@ -28,7 +28,7 @@ pub struct Denial<'a> {
 pub enum DenialReason {
     /// A policy has not enough left. By default 429.
     QuotaExceeded,
-    /// The store did not answer and [`StoreFailure::Deny`](super::StoreFailure::Deny) is set.
+    /// The store did not answer and [`RateLimitOnStoreError::Deny`](super::RateLimitOnStoreError::Deny) is set.
     /// By default 503.
     StoreUnavailable,
     /// The key could not be taken from the request and

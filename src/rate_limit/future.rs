@@ -15,9 +15,9 @@ use tower_service::Service;
 
 use super::{
     config::Config,
-    decision::RateLimitDecision,
     denial::DenialReason,
-    failure::{Fallback, StoreFailure},
+    limiter::decision::RateLimitDecision,
+    limiter::on_store_error::{Fallback, RateLimitOnStoreError},
 };
 use crate::{
     body::ResponseBody,
@@ -224,9 +224,11 @@ impl Question {
                             self.degraded = true;
                             continue;
                         }
-                        (_, StoreFailure::Allow) => return Poll::Ready(Answer::Admitted(None)),
+                        (_, RateLimitOnStoreError::Allow) => {
+                            return Poll::Ready(Answer::Admitted(None));
+                        }
                         // The fallback too has no room: nothing passes uncounted by accident.
-                        (_, StoreFailure::Deny | StoreFailure::Local { .. }) => {
+                        (_, RateLimitOnStoreError::Deny | RateLimitOnStoreError::Local { .. }) => {
                             let reason = DenialReason::StoreUnavailable;
                             return Poll::Ready(Answer::Denied(reason, None));
                         }

@@ -9,12 +9,12 @@ use tower_layer::Layer;
 use super::{
     config::Config,
     denial::Denial,
-    failure::StoreFailure,
-    headers::HeaderDialect,
+    fields::HeaderDialect,
+    key::subject::SubjectKey,
     key::{Key, MissingKey},
-    policy::{Policy, PolicyError},
+    limiter::on_store_error::RateLimitOnStoreError,
+    policy::{QuotaPolicy, QuotaPolicyError},
     service::RateLimit,
-    subject::SubjectKey,
 };
 use crate::store::Store;
 
@@ -38,7 +38,7 @@ pub struct RateLimitLayer(Arc<Config>);
 
 impl RateLimitLayer {
     /// Enforces `policy` for each peer address.
-    pub fn new(store: Store, policy: Policy) -> Self {
+    pub fn new(store: Store, policy: QuotaPolicy) -> Self {
         Self(Arc::new(Config::new(store, policy)))
     }
 
@@ -48,9 +48,9 @@ impl RateLimitLayer {
     /// # Errors
     ///
     /// When the layer has a policy of that name.
-    pub fn with_policy(self, policy: Policy) -> Result<Self, PolicyError> {
+    pub fn and_policy(self, policy: QuotaPolicy) -> Result<Self, QuotaPolicyError> {
         if self.0.policies.iter().any(|p| p.name() == policy.name()) {
-            return Err(PolicyError::Duplicate(policy.name().to_owned()));
+            return Err(QuotaPolicyError::Duplicate(policy.name().to_owned()));
         }
         Ok(self.set(|config| {
             config.policies = config.policies.iter().cloned().chain([policy]).collect();
@@ -85,7 +85,7 @@ impl RateLimitLayer {
 
     /// Decides what happens while the store does not answer, refuses or has no room.
     #[must_use]
-    pub fn on_store_error(self, failure: StoreFailure) -> Self {
+    pub fn on_store_error(self, failure: RateLimitOnStoreError) -> Self {
         self.set(|config| config.on_store_error = failure)
     }
 

@@ -10,7 +10,7 @@
 //!
 //! # fn example() -> Result<Router, Box<dyn std::error::Error>> {
 //! let limit = RateLimitLayer::new(Store::memory(), r#""burst";q=5;w=10"#.parse()?)
-//!     .with_policy(r#""hourly";q=1000;w=3600"#.parse()?)?
+//!     .and_policy(r#""hourly";q=1000;w=3600"#.parse()?)?
 //!     .with_key(Key::client_ip(TrustedProxies::hops(1)));
 //!
 //! let app: Router = Router::new().route("/", get(async || "hello")).layer(limit);
@@ -31,7 +31,7 @@
 //!    ([`with_denial_recheck`](RateLimitLayer::with_denial_recheck)) one request asks again.
 //! 4. The store checks all policies of the layer and takes the request's cost of all or of none,
 //!    in one step. A denied request has consumed nothing.
-//! 5. If the store does not answer within its deadline, refuses or has no room, [`StoreFailure`]
+//! 5. If the store does not answer within its deadline, refuses or has no room, [`RateLimitOnStoreError`]
 //!    decides what follows.
 //! 6. An admitted request goes to the inner service with the [`RateLimitDecision`] in its
 //!    extensions, and the response gets the fields and the decision.
@@ -51,7 +51,7 @@
 //! |---|---|---|---|---|
 //! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds | 8 |
 //! | it costs more than a whole quota | 429 | `quota-exceeded` | none | 8 |
-//! | the store failed, with [`StoreFailure::Deny`] | 503 | `temporary-reduced-capacity` | 1 | 14 |
+//! | the store failed, with [`RateLimitOnStoreError::Deny`] | 503 | `temporary-reduced-capacity` | 1 | 14 |
 //! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none | 3 |
 //!
 //! A gRPC call (`content-type: application/grpc…`) is answered by HTTP 200 and trailers alone,
@@ -69,32 +69,25 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod client_ip;
 mod config;
-mod decision;
 mod denial;
-mod failure;
-mod forwarded;
+mod fields;
 mod future;
-mod headers;
 mod key;
 mod layer;
-mod local_denials;
+mod limiter;
 mod policy;
-mod quota;
 mod service;
-mod subject;
 
 pub use crate::store::operations::limit::Algorithm;
-pub use client_ip::TrustedProxies;
-pub use decision::{PolicyDecision, RateLimitDecision};
 pub use denial::{Denial, DenialReason};
-pub use failure::StoreFailure;
-pub use forwarded::ForwardingField;
+pub use fields::HeaderDialect;
 pub use future::ResponseFuture;
-pub use headers::HeaderDialect;
-pub use key::{Key, KeyError, MissingKey};
+pub use key::{ForwardingField, Key, KeyError, MissingKey, TrustedProxies};
 pub use layer::RateLimitLayer;
-pub use policy::{Policy, PolicyError};
-pub use quota::{Quota, QuotaError};
+pub use limiter::{
+    decision::{PolicyDecision, RateLimitDecision},
+    on_store_error::RateLimitOnStoreError,
+};
+pub use policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError};
 pub use service::RateLimit;

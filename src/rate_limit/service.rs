@@ -12,11 +12,11 @@ use tower_service::Service;
 
 use super::{
     config::Config,
-    decision::RateLimitDecision,
     denial::DenialReason,
     future::{Next, Question, ResponseFuture},
     key::MissingKey,
-    local_denials::Known,
+    limiter::decision::RateLimitDecision,
+    limiter::local_denials::Known,
 };
 use crate::body::ResponseBody;
 

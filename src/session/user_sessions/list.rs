@@ -1,9 +1,6 @@
 //! Which sessions a user has.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use super::{SessionInfo, UserSessions};
 use crate::store::{

@@ -107,9 +107,9 @@ async fn a_request_that_can_never_fit_is_denied_without_asking_again() {
 async fn an_allowed_request_costs_one_command_whatever_the_number_of_policies() {
     let redis = RedisServer::start();
     let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=100;w=60"#))
-        .with_policy(policy(r#""b";q=1000;w=3600"#))
+        .and_policy(policy(r#""b";q=1000;w=3600"#))
         .unwrap()
-        .with_policy(policy(r#""c";q=10000;w=86400;alg=fixed"#))
+        .and_policy(policy(r#""c";q=10000;w=86400;alg=fixed"#))
         .unwrap();
     let service = limited(&layer);
     assert_eq!(statuses(&service, 1).await, [200]);

@@ -66,7 +66,7 @@ async fn embedded_memory_admits_exactly_the_quota() {
 async fn nothing_stays_in_redis_after_the_limits_have_replenished() {
     let redis = RedisServer::start();
     let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=10;w=1"#))
-        .with_policy(policy(r#""b";q=5;w=1;alg=fixed"#))
+        .and_policy(policy(r#""b";q=5;w=1;alg=fixed"#))
         .unwrap();
     let service = limited(&layer);
     statuses(&service, 20).await;
@@ -83,7 +83,7 @@ async fn nothing_stays_in_redis_after_the_limits_have_replenished() {
 async fn denied_requests_write_nothing() {
     let redis = RedisServer::start();
     let layer = RateLimitLayer::new(store(&redis), policy(r#""a";q=1;w=3600"#))
-        .with_policy(policy(r#""b";q=10;w=3600"#))
+        .and_policy(policy(r#""b";q=10;w=3600"#))
         .unwrap();
     assert_eq!(statuses(&limited(&layer), 1).await, [200]);
     let dump = |redis: &RedisServer| -> Vec<(String, Vec<String>)> {
@@ -111,7 +111,7 @@ async fn keys_in_redis_are_digests_of_one_hash_slot_a_subject() {
     let redis = RedisServer::start();
     let key = Key::header(HeaderName::from_static("x-api-key")).and(Key::peer_ip());
     let layer = RateLimitLayer::new(store(&redis), policy(r#""per {key}";q=5;w=60"#))
-        .with_policy(policy(r#""b";q=5;w=60"#))
+        .and_policy(policy(r#""b";q=5;w=60"#))
         .unwrap();
     let service = limited(&layer.with_key(key));
     let request = from("203.0.113.77").header("x-api-key", "s3cret");
@@ -150,7 +150,7 @@ async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
     let layer = |store| {
         let layer = RateLimitLayer::new(store, policy(r#""a";q=20;w=864000"#));
         let layer = layer
-            .with_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
+            .and_policy(policy(r#""b";q=30;w=864000;alg=fixed"#))
             .unwrap();
         let cost = |request: &http::request::Parts| {
             request.headers["cost"].to_str().unwrap().parse().unwrap()

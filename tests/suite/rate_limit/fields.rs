@@ -70,9 +70,7 @@ async fn t_is_the_time_until_more_of_the_quota_is_available() {
 #[tokio::test(start_paused = true)]
 async fn every_policy_is_listed_and_the_denied_request_has_consumed_of_none() {
     let layer = in_memory(r#""burst";q=3;w=10"#);
-    let layer = layer
-        .with_policy(policy(r#""hourly";q=10;w=3600"#))
-        .unwrap();
+    let layer = layer.and_policy(policy(r#""hourly";q=10;w=3600"#)).unwrap();
     let service = limited(&layer);
     assert_eq!(statuses(&service, 5).await, [200, 200, 200, 429, 429]);
     advance(Duration::from_millis(500)).await;
@@ -93,7 +91,7 @@ async fn every_policy_is_listed_and_the_denied_request_has_consumed_of_none() {
 async fn of_two_violated_policies_the_longer_wait_counts() {
     let layer = in_memory(r#""burst";q=3;w=10;alg=fixed"#);
     let layer = layer
-        .with_policy(policy(r#""hourly";q=3;w=3600;alg=fixed"#))
+        .and_policy(policy(r#""hourly";q=3;w=3600;alg=fixed"#))
         .unwrap();
     let service = limited(&layer);
     statuses(&service, 3).await;
@@ -184,7 +182,7 @@ async fn other_dialects_tell_the_tightest_policy() {
         let layer = in_memory(r#""burst";q=5;w=10"#).with_headers(dialect);
         limited(
             &layer
-                .with_policy(policy(r#""hourly";q=1000;w=3600"#))
+                .and_policy(policy(r#""hourly";q=1000;w=3600"#))
                 .unwrap(),
         )
     };
@@ -260,7 +258,7 @@ async fn a_factory_changes_or_replaces_the_denial_which_stays_unstorable() {
 #[test]
 fn two_policies_of_a_layer_need_two_names() {
     let layer = RateLimitLayer::new(Store::memory(), policy(r#""a";q=1;w=1"#));
-    let error = layer.with_policy(policy(r#""a";q=2;w=60"#)).unwrap_err();
+    let error = layer.and_policy(policy(r#""a";q=2;w=60"#)).unwrap_err();
     assert!(
         error.to_string().contains(r#"policy "a" is given twice"#),
         "{error}"

@@ -17,7 +17,7 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Status};
 use tower::{Service, service_fn};
 use tower_keep::Store;
-use tower_keep::rate_limit::{Key, MissingKey, RateLimitLayer, StoreFailure};
+use tower_keep::rate_limit::{Key, MissingKey, RateLimitLayer, RateLimitOnStoreError};
 
 use super::{from, in_memory, limited, policy, send, store};
 use crate::harness::redis::RedisServer;
@@ -151,7 +151,7 @@ async fn a_store_failure_is_unavailable_and_a_missing_key_an_invalid_argument() 
     let mut redis = RedisServer::start();
     redis.kill();
     let deny = RateLimitLayer::new(store(&redis), policy(r#""one";q=1;w=3600"#))
-        .on_store_error(StoreFailure::Deny);
+        .on_store_error(RateLimitOnStoreError::Deny);
     let denied = echo(&client(2, serve(deny).await).await).await.unwrap_err();
     assert_eq!(denied.code(), Code::Unavailable, "{denied:?}");
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::harness::redis::RedisServer;
 
 #[allow(dead_code, unreachable_pub, reason = "the crate uses all of it")]
-#[path = "../../../src/store/operations/limit/algorithm.rs"]
+#[path = "../../../src/store/operations/limit/algorithm/mod.rs"]
 pub(super) mod algorithm;
 
 use algorithm::{Algorithm, Level, Limit, Outcome, State, Wait};

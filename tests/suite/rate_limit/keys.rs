@@ -203,7 +203,7 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
             "{left}"
         );
     }
-    let proxies = TrustedProxies::hops(1).reading(ForwardingField::Forwarded);
+    let proxies = TrustedProxies::hops(1).with_field(ForwardingField::Forwarded);
     let forwarded = Key::client_ip(proxies);
     let plain = || from("10.0.0.1").header("forwarded", "for=198.51.100.1");
     for left in forged {

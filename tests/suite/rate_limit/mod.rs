@@ -22,7 +22,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::Value;
 use tower::util::BoxCloneSyncService;
 use tower::{Layer, Service, ServiceExt};
-use tower_keep::rate_limit::{Policy, RateLimitLayer};
+use tower_keep::rate_limit::{QuotaPolicy, RateLimitLayer};
 use tower_keep::{PeerAddr, ResponseBody, Store, StoreConfig};
 
 use crate::harness::redis::RedisServer;
@@ -32,7 +32,7 @@ type Body = Full<Bytes>;
 /// A service that answers every request with 200, behind a layer.
 type Limited = BoxCloneSyncService<Request<Body>, Response<ResponseBody<Body>>, Infallible>;
 
-fn policy(item: &str) -> Policy {
+fn policy(item: &str) -> QuotaPolicy {
     item.parse().unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tower_keep::Store;
-use tower_keep::rate_limit::{RateLimitDecision, RateLimitLayer, StoreFailure};
+use tower_keep::rate_limit::{RateLimitDecision, RateLimitLayer, RateLimitOnStoreError};
 use tower_keep::store::MemoryLimits;
 
 use super::{limited, policy, request, statuses, store};
@@ -44,7 +44,7 @@ async fn by_default_each_process_enforces_the_quota_by_itself() {
 async fn a_share_of_the_quota_is_between_one_unit_and_all_of_it() {
     let store = nowhere();
     for (share, admitted) in [(0.3, 3), (0.0, 1), (9.0, 10)] {
-        let local = layer(store.clone()).on_store_error(StoreFailure::Local { share });
+        let local = layer(store.clone()).on_store_error(RateLimitOnStoreError::Local { share });
         let service = limited(&local);
         let first = request(&service).await;
         let field = format!(r#""hourly";q={admitted};w=3600"#);
@@ -57,14 +57,14 @@ async fn a_share_of_the_quota_is_between_one_unit_and_all_of_it() {
 
 #[tokio::test]
 async fn allow_lets_all_requests_pass_and_tells_no_limit() {
-    let service = limited(&layer(nowhere()).on_store_error(StoreFailure::Allow));
+    let service = limited(&layer(nowhere()).on_store_error(RateLimitOnStoreError::Allow));
     assert_eq!(statuses(&service, 20).await, [200; 20]);
     assert!(request(&service).await.field("ratelimit").is_empty());
 }
 
 #[tokio::test]
 async fn deny_answers_503_with_a_time_to_come_again() {
-    let service = limited(&layer(nowhere()).on_store_error(StoreFailure::Deny));
+    let service = limited(&layer(nowhere()).on_store_error(RateLimitOnStoreError::Deny));
     let denied = request(&service).await;
     assert_eq!(
         (denied.status.as_u16(), denied.retry_after()),
@@ -139,9 +139,9 @@ async fn a_state_that_memory_has_no_room_for_is_a_failure_of_the_store() {
         statuses(&local, 10).await,
         [[200; 9].as_slice(), &[429]].concat()
     );
-    let allow = limited(&layer(cramped()).on_store_error(StoreFailure::Allow));
+    let allow = limited(&layer(cramped()).on_store_error(RateLimitOnStoreError::Allow));
     assert_eq!(statuses(&allow, 20).await, [200; 20]);
-    let deny = limited(&layer(cramped()).on_store_error(StoreFailure::Deny));
+    let deny = limited(&layer(cramped()).on_store_error(RateLimitOnStoreError::Deny));
     let denied = request(&deny).await;
     assert_eq!(
         (denied.status.as_u16(), denied.retry_after()),

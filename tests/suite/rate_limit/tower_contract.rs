@@ -11,7 +11,7 @@ use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt};
 use tower_keep::Store;
-use tower_keep::rate_limit::{MissingKey, RateLimitLayer, StoreFailure};
+use tower_keep::rate_limit::{MissingKey, RateLimitLayer, RateLimitOnStoreError};
 
 use super::{in_memory, policy, store};
 use crate::harness::redis::RedisServer;
@@ -88,9 +88,9 @@ async fn only_the_readied_service_is_called_on_every_path() {
         RateLimitLayer::new(store(&redis), item.clone())
     };
     assert_eq!(drive(&nowhere(), 4).await, denied_twice);
-    let allow = nowhere().on_store_error(StoreFailure::Allow);
+    let allow = nowhere().on_store_error(RateLimitOnStoreError::Allow);
     assert_eq!(drive(&allow, 4).await, passes);
-    let deny = nowhere().on_store_error(StoreFailure::Deny);
+    let deny = nowhere().on_store_error(RateLimitOnStoreError::Deny);
     assert_eq!(drive(&deny, 2).await, (vec![503, 503], 0));
 }
 

@@ -73,9 +73,14 @@ impl Stand {
         self.server.is_some()
     }
 
+    /// The keys of sessions and of the pointers to them, without the index and its places.
+    pub(crate) fn session_keys(&self) -> Vec<String> {
+        self.server().keys("*session:{*")
+    }
+
     /// The key of the only session.
     pub(crate) fn only_key(&self) -> String {
-        let keys = self.server().keys("*");
+        let keys = self.session_keys();
         assert_eq!(keys.len(), 1, "{keys:?}");
         keys[0].clone()
     }
@@ -88,10 +93,11 @@ impl Stand {
         };
         let by = u64::try_from(time.as_millis()).unwrap();
         for key in server.keys("*") {
-            let mut meta = server
-                .query::<Option<String>>(&["HGET", &key, "m"])
-                .unwrap();
-            if meta.starts_with(['=', '?']) {
+            let meta = match key.contains("session:{") {
+                true => server.query::<Option<String>>(&["HGET", &key, "m"]),
+                false => None,
+            };
+            if let Some(mut meta) = meta.filter(|meta| meta.starts_with(['=', '?'])) {
                 for from in [17, 28, 39] {
                     let then = u64::from_str_radix(&meta[from..from + 11], 16).unwrap() - by;
                     meta.replace_range(from..from + 11, &format!("{then:011x}"));

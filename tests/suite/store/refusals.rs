@@ -8,7 +8,7 @@ use tower_keep::{
     PeerAddr, Store, StoreError,
     cache::CacheLayer,
     key_value::{KeyValue, SetError},
-    rate_limit::{RateLimitLayer, StoreFailure},
+    rate_limit::{RateLimitLayer, RateLimitOnStoreError},
     store::{RefusalKind, StoreState},
 };
 
@@ -124,9 +124,9 @@ async fn what_may_not_be_read_does_not_count_as_absent() {
     for policies in [vec![whole], vec![parts], vec![fixed], vec![whole, fixed]] {
         let limit = RateLimitLayer::new(store.clone(), policies[0].parse().unwrap());
         let limit = (policies[1..].iter()).fold(limit, |limit, policy| {
-            limit.with_policy(policy.parse().unwrap()).unwrap()
+            limit.and_policy(policy.parse().unwrap()).unwrap()
         });
-        let limit = limit.on_store_error(StoreFailure::Deny);
+        let limit = limit.on_store_error(RateLimitOnStoreError::Deny);
         let service = limit.layer(service_fn(async |_: Request<String>| {
             Ok::<_, std::convert::Infallible>(Response::new(String::new()))
         }));

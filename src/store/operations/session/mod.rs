@@ -75,7 +75,7 @@ pub(crate) use access::{Access, Reached, Rules};
 pub(crate) use bounds::Size;
 pub(crate) use commit::{Changes, CommitSession, Committed, Renewal};
 pub(crate) use create::{Bound, CreateSession};
-pub(crate) use destroy::{DestroySession, Destroyed};
+pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
 pub(crate) use index::IndexState;
 pub(crate) use load::{Age, LoadSession, LoadedSession};

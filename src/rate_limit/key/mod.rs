@@ -1,13 +1,19 @@
 //! What a request is limited by.
 
+mod client_ip;
+mod forwarded;
+pub(crate) mod subject;
+
 use std::{borrow::Cow, fmt, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header::COOKIE, request::Parts};
 
-use super::{
-    client_ip::{TrustedProxies, network},
-    subject::{SubjectHasher, SubjectKey},
-};
+pub use client_ip::TrustedProxies;
+pub use forwarded::ForwardingField;
+
+use client_ip::network;
+use subject::{SubjectHasher, SubjectKey};
+
 use crate::{peer::peer_addr, store::operations::limit::Subject};
 
 /// What requests are counted by: each value of the key has its own budget.
@@ -53,11 +59,11 @@ enum Part {
     MatchedPath,
     Custom {
         name: Cow<'static, str>,
-        f: CustomKey,
+        f: KeyFn,
     },
 }
 
-type CustomKey = Arc<dyn Fn(&Parts, &mut dyn FnMut(Option<&[u8]>)) + Send + Sync>;
+type KeyFn = Arc<dyn Fn(&Parts, &mut dyn FnMut(Option<&[u8]>)) + Send + Sync>;
 
 /// What is done with a request from which the key cannot be taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -179,7 +185,7 @@ impl Key {
     }
 
     /// The request's subject, and whether the request has all parts of the key. One hash.
-    pub(super) fn subject(&self, key: &SubjectKey, request: &Parts) -> (Subject, bool) {
+    pub(crate) fn subject(&self, key: &SubjectKey, request: &Parts) -> (Subject, bool) {
         let mut hasher = SubjectHasher::new(key);
         for part in &*self.parts {
             part.hash(request, self.ipv6_prefix, &mut hasher);

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 use crate::store::operations::limit::{Level, NamedLimit, Outcome, PerLimit, Subject, Wait};
 
 /// How long denials are repeated without asking again, unless the layer is told otherwise.
-pub(super) const RECHECK: Duration = Duration::from_secs(5);
+pub(crate) const RECHECK: Duration = Duration::from_secs(5);
 
 /// Bytes that the denials of a layer may take.
 const CAPACITY: u64 = 4 << 20;
@@ -29,7 +29,7 @@ const OVERHEAD: usize = 192;
 /// question was sent, on the monotonic clock, that moment is never later here than at the store.
 /// Only a reset, a raised quota or a flush can end a denial earlier. To see these, one request
 /// asks the store again each time that the recheck interval has passed.
-pub(super) struct LocalDenials {
+pub(crate) struct LocalDenials {
     cache: Cache<Subject, Arc<Denial>, Weight>,
     recheck: Duration,
 }
@@ -46,7 +46,7 @@ struct Denial {
 
 /// What is known of a request before the store is asked.
 #[derive(Debug)]
-pub(super) enum Known {
+pub(crate) enum Known {
     /// It is sure to be denied so.
     Denied(PerLimit<Outcome>),
     /// Nothing: the store is to be asked.
@@ -65,7 +65,7 @@ impl Weighter<Subject, Arc<Denial>> for Weight {
 }
 
 impl LocalDenials {
-    pub(super) fn new(recheck: Duration) -> Self {
+    pub(crate) fn new(recheck: Duration) -> Self {
         Self {
             cache: Cache::with_weighter(CAPACITY as usize / OVERHEAD, CAPACITY, Weight),
             recheck,
@@ -73,7 +73,7 @@ impl LocalDenials {
     }
 
     /// What is known of a request of `cost`, with the times of a denial counted down to `now`.
-    pub(super) fn get(
+    pub(crate) fn get(
         &self,
         subject: Subject,
         cost: u64,
@@ -104,7 +104,7 @@ impl LocalDenials {
 
     /// Remembers the denial of a request that asked the store at `sent_at`. The answer to a
     /// recheck takes the place of what was known before.
-    pub(super) fn put(
+    pub(crate) fn put(
         &self,
         subject: Subject,
         cost: u64,
@@ -142,7 +142,7 @@ impl LocalDenials {
     }
 
     /// Forgets the denial of a subject: the store has admitted what it denied before.
-    pub(super) fn end(&self, subject: Subject) {
+    pub(crate) fn end(&self, subject: Subject) {
         self.cache.remove(&subject);
     }
 

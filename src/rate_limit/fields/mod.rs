@@ -5,8 +5,8 @@ use sfv::{DictSerializer, Dictionary, ListEntry, Parser};
 use smallvec::SmallVec;
 
 use super::{
-    decision::{PolicyDecision, RateLimitDecision, ceil_seconds},
-    policy::{Policy, integer, key},
+    limiter::decision::{PolicyDecision, RateLimitDecision, ceil_seconds},
+    policy::{QuotaPolicy, integer, key},
 };
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -38,8 +38,8 @@ pub enum HeaderDialect {
 
 impl HeaderDialect {
     /// The `RateLimit-Policy` field of a layer's policies, which is the same in every response.
-    pub(super) fn policy_field(self, policies: &[Policy]) -> Option<HeaderValue> {
-        let item = |policy: &Policy| match self {
+    pub(crate) fn policy_field(self, policies: &[QuotaPolicy]) -> Option<HeaderValue> {
+        let item = |policy: &QuotaPolicy| match self {
             Self::Draft10 => Some(policy.advertised()),
             Self::Draft07 => {
                 let quota = policy.quota();
@@ -52,7 +52,7 @@ impl HeaderDialect {
     }
 
     /// Adds the fields for a decision to a response's, overwriting no other layer's.
-    pub(super) fn write(
+    pub(crate) fn write(
         self,
         headers: &mut HeaderMap,
         policy_field: Option<&HeaderValue>,

@@ -5,16 +5,16 @@ use crate::store::operations::limit::Subject;
 /// What subjects are hashed under, so that a digest says nothing to those who do not have it:
 /// the whole of IPv4 is hashed in minutes.
 #[derive(Clone)]
-pub(super) struct SubjectKey([u8; 32]);
+pub(crate) struct SubjectKey([u8; 32]);
 
 impl SubjectKey {
     /// The key of a namespace: as secret as that is.
-    pub(super) fn of_namespace(namespace: &str) -> Self {
+    pub(crate) fn of_namespace(namespace: &str) -> Self {
         const CONTEXT: &str = "tower-keep 2026-11-24 rate limit subjects of a namespace";
         Self(blake3::derive_key(CONTEXT, namespace.as_bytes()))
     }
 
-    pub(super) fn of_secret(secret: &[u8]) -> Self {
+    pub(crate) fn of_secret(secret: &[u8]) -> Self {
         const CONTEXT: &str = "tower-keep 2026-11-24 rate limit subjects under a secret";
         Self(blake3::derive_key(CONTEXT, secret))
     }
@@ -22,13 +22,13 @@ impl SubjectKey {
 
 /// Collects the parts of a key, each with its kind and its length, so that no two lists of parts
 /// read the same.
-pub(super) struct SubjectHasher {
+pub(crate) struct SubjectHasher {
     hasher: blake3::Hasher,
     incomplete: bool,
 }
 
 impl SubjectHasher {
-    pub(super) fn new(key: &SubjectKey) -> Self {
+    pub(crate) fn new(key: &SubjectKey) -> Self {
         Self {
             hasher: blake3::Hasher::new_keyed(&key.0),
             incomplete: false,
@@ -36,7 +36,7 @@ impl SubjectHasher {
     }
 
     /// Adds the part `name` of a `kind`; `None` for one that the request does not have.
-    pub(super) fn part(&mut self, kind: &str, name: &str, value: Option<&[u8]>) {
+    pub(crate) fn part(&mut self, kind: &str, name: &str, value: Option<&[u8]>) {
         self.bytes(kind.as_bytes());
         self.bytes(name.as_bytes());
         match value {
@@ -57,7 +57,7 @@ impl SubjectHasher {
     }
 
     /// The subject, and whether the request had all the parts.
-    pub(super) fn finish(self) -> (Subject, bool) {
+    pub(crate) fn finish(self) -> (Subject, bool) {
         let mut digest = [0; 16];
         self.hasher.finalize_xof().fill(&mut digest);
         (Subject::new(digest), !self.incomplete)

@@ -17,7 +17,7 @@ use super::forwarded::ForwardingField;
 /// of the trusted entries is the client's own word and changes nothing. Where the entry in
 /// question is missing or is no address, the client is the connection's peer.
 ///
-/// One field is read, `X-Forwarded-For` unless [`reading`](Self::reading) says `Forwarded`; the
+/// One field is read, `X-Forwarded-For` unless [`with_field`](Self::with_field) says `Forwarded`; the
 /// other is ignored.
 ///
 /// # Security
@@ -32,7 +32,7 @@ use super::forwarded::ForwardingField;
 /// let one = TrustedProxies::hops(1);
 /// // Any number of proxies in these networks, which write Forwarded.
 /// let internal = TrustedProxies::networks(["10.0.0.0/8".parse()?, "fd00::/8".parse()?])
-///     .reading(ForwardingField::Forwarded);
+///     .with_field(ForwardingField::Forwarded);
 /// # Ok::<(), ipnet::AddrParseError>(())
 /// ```
 #[derive(Debug, Clone)]
@@ -71,12 +71,12 @@ impl TrustedProxies {
 
     /// Reads this field and no other. Default: [`XForwardedFor`](ForwardingField::XForwardedFor).
     #[must_use]
-    pub fn reading(self, field: ForwardingField) -> Self {
+    pub fn with_field(self, field: ForwardingField) -> Self {
         Self { field, ..self }
     }
 
     /// The client's address, or the peer's where nothing better is to be had.
-    pub(super) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
+    pub(crate) fn client(&self, peer: Option<IpAddr>, headers: &HeaderMap) -> Option<IpAddr> {
         let mut hops = self.field.hops_from_the_right(headers);
         let client = match &self.trust {
             Trust::Hops(count) => count.checked_sub(1).and_then(|index| hops.nth(index)?),
@@ -100,7 +100,7 @@ impl TrustedProxies {
 
 /// The bytes that stand for an address: all of IPv4, mapped into IPv6 or not, and the first
 /// `prefix` bits of IPv6 with their number.
-pub(super) fn network(address: IpAddr, prefix: u8) -> ([u8; 17], usize) {
+pub(crate) fn network(address: IpAddr, prefix: u8) -> ([u8; 17], usize) {
     let mut bytes = [0; 17];
     match address.to_canonical() {
         IpAddr::V4(v4) => {
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn one_field_is_read_and_the_other_is_ignored() {
         let one = TrustedProxies::hops(1);
-        let other = one.clone().reading(ForwardingField::Forwarded);
+        let other = one.clone().with_field(ForwardingField::Forwarded);
         let both = |forwarded| [(FORWARDED.as_str(), forwarded), (XFF, "192.0.2.2")];
         for forwarded in ["for=192.0.2.1", "for=unknown", "for=\"192.0.2.1", ""] {
             assert_eq!(client(&one, "10.0.0.1", &both(forwarded)), "192.0.2.2");

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use super::policy::Policy;
-use crate::store::{Store, operations::limit::NamedLimit};
+use crate::{
+    rate_limit::policy::QuotaPolicy,
+    store::{Store, operations::limit::NamedLimit},
+};
 
 /// What happens to requests while the store does not keep count of them: it does not answer
 /// within its deadline, it refuses, or embedded memory has no room for the state.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[non_exhaustive]
-pub enum StoreFailure {
+pub enum RateLimitOnStoreError {
     /// A limiter in this process takes over, with a share of each quota: of `q` units at least
     /// one and at most all. With `n` processes a share of `1 / n` keeps the quota as a whole; a
     /// share of 1 never refuses what the store would have admitted. The response's fields tell
@@ -25,26 +27,26 @@ pub enum StoreFailure {
 }
 
 /// The whole quota in each process: no request is refused that should not be.
-impl Default for StoreFailure {
+impl Default for RateLimitOnStoreError {
     fn default() -> Self {
         Self::Local { share: 1.0 }
     }
 }
 
-/// The limiter of [`StoreFailure::Local`]: the same policies, scaled, on memory of its own.
+/// The limiter of [`RateLimitOnStoreError::Local`]: the same policies, scaled, on memory of its own.
 #[derive(Debug, Clone)]
-pub(super) struct Fallback {
-    pub(super) store: Store,
-    pub(super) policies: Arc<[Policy]>,
-    pub(super) limits: Arc<[NamedLimit]>,
+pub(crate) struct Fallback {
+    pub(crate) store: Store,
+    pub(crate) policies: Arc<[QuotaPolicy]>,
+    pub(crate) limits: Arc<[NamedLimit]>,
 }
 
 impl Fallback {
-    pub(super) fn new(policies: &[Policy], share: f64) -> Self {
+    pub(crate) fn new(policies: &[QuotaPolicy], share: f64) -> Self {
         let policies: Arc<[_]> = policies.iter().map(|policy| policy.share(share)).collect();
         Self {
             store: Store::memory(),
-            limits: policies.iter().map(Policy::limit).collect(),
+            limits: policies.iter().map(QuotaPolicy::limit).collect(),
             policies,
         }
     }

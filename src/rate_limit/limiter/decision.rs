@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use super::policy::Policy;
-use crate::store::operations::limit::{Outcome, PerLimit, Wait};
+use crate::{
+    rate_limit::policy::QuotaPolicy,
+    store::operations::limit::{Outcome, PerLimit, Wait},
+};
 
 /// What every policy said to a request.
 ///
@@ -30,13 +32,13 @@ pub struct RateLimitDecision {
 /// What one policy said to a request.
 #[derive(Debug, Clone)]
 pub struct PolicyDecision {
-    policy: Policy,
+    policy: QuotaPolicy,
     outcome: Outcome,
 }
 
 impl RateLimitDecision {
-    pub(super) fn new(policies: &[Policy], outcomes: &[Outcome], degraded: bool) -> Self {
-        let decision = |(policy, outcome): (&Policy, &Outcome)| PolicyDecision {
+    pub(crate) fn new(policies: &[QuotaPolicy], outcomes: &[Outcome], degraded: bool) -> Self {
+        let decision = |(policy, outcome): (&QuotaPolicy, &Outcome)| PolicyDecision {
             policy: policy.clone(),
             outcome: *outcome,
         };
@@ -47,7 +49,7 @@ impl RateLimitDecision {
     }
 
     /// Adds what this decision says to the one of another layer that stands there already.
-    pub(super) fn put_into(&self, extensions: &mut http::Extensions) {
+    pub(crate) fn put_into(&self, extensions: &mut http::Extensions) {
         let both = match extensions.get::<Self>() {
             Some(other) => Self {
                 policies: other.iter().chain(self.iter()).cloned().collect(),
@@ -104,7 +106,7 @@ impl<'a> IntoIterator for &'a RateLimitDecision {
 
 impl PolicyDecision {
     /// The policy.
-    pub fn policy(&self) -> &Policy {
+    pub fn policy(&self) -> &QuotaPolicy {
         &self.policy
     }
 
@@ -146,6 +148,6 @@ impl PolicyDecision {
 }
 
 /// Whole seconds, rounded up: a client that waits so long is never early.
-pub(super) fn ceil_seconds(duration: Duration) -> u64 {
+pub(crate) fn ceil_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -103,7 +103,7 @@ impl Quota {
     }
 
     /// A share of the quota, at least one unit and at most all.
-    pub(super) fn share(&self, share: f64) -> Self {
+    pub(crate) fn share(&self, share: f64) -> Self {
         // A cast from a float saturates, and makes 0 of what is no number.
         let limit = (self.limit as f64 * share).ceil() as u64;
         Self {
@@ -113,7 +113,7 @@ impl Quota {
     }
 
     /// The quota as `algorithm` counts it.
-    pub(super) fn under(&self, algorithm: Algorithm) -> Limit {
+    pub(crate) fn under(&self, algorithm: Algorithm) -> Limit {
         Limit::new(algorithm, self.limit, self.window.as_secs() * 1_000_000)
     }
 }

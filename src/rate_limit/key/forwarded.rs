@@ -24,7 +24,7 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 impl ForwardingField {
     /// The entries of all lines of the field as one list, the last one first. An entry that does
     /// not parse is `None`, and so are `unknown`, obfuscated identifiers and an absent `for`.
-    pub(super) fn hops_from_the_right(
+    pub(crate) fn hops_from_the_right(
         self,
         headers: &HeaderMap,
     ) -> impl Iterator<Item = Option<IpAddr>> {

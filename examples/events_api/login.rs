@@ -14,8 +14,7 @@ use crate::{
     app::App,
 };
 
-/// The keys of the session that are the application's own.
-const DEVICE: &str = "device";
+/// A key of the session that is the application's own.
 const VISITS: &str = "visits";
 
 pub fn routes(limit: RateLimitLayer) -> Router<App> {
@@ -39,8 +38,7 @@ struct Welcome {
 /// This is where a password would be checked.
 async fn login(session: Session, Json(login): Json<Login>) -> Result<Json<Welcome>, Error> {
     // A new id, which nobody can have planted. What another user has left behind goes.
-    session.login(&login.user)?;
-    session.insert(DEVICE, &login.device)?;
+    session.bind(&login.user, login.device.as_deref().unwrap_or_default())?;
     Ok(Json(Welcome { user: login.user }))
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{error::SessionConfigError, transport::cookie::CookieSettings};
+use super::{error::SessionConfigError, transport::Transports};
 use crate::store::operations::session::Rules;
 
 /// What a request gets when the store fails to load its session.
@@ -20,7 +20,9 @@ pub enum SessionOnStoreError {
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
-    pub(super) cookie: CookieSettings,
+    pub(super) transports: Transports,
+    #[cfg(feature = "session-encryption")]
+    pub(super) data_keys: Option<super::keys::SessionKeys>,
     pub(super) idle: Duration,
     pub(super) absolute: Duration,
     pub(super) touch_fraction: f64,
@@ -38,7 +40,9 @@ const HOUR: u64 = 3600;
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cookie: CookieSettings::default(),
+            transports: Transports::default(),
+            #[cfg(feature = "session-encryption")]
+            data_keys: None,
             idle: Duration::from_secs(24 * HOUR),
             absolute: Duration::from_secs(7 * 24 * HOUR),
             touch_fraction: 0.1,

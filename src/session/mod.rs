@@ -100,6 +100,8 @@ mod future;
 mod handle;
 mod head;
 mod id;
+#[cfg(feature = "session-encryption")]
+mod keys;
 mod layer;
 mod report;
 mod service;
@@ -113,6 +115,9 @@ pub use extract::MissingSessionLayer;
 pub use future::ResponseFuture;
 pub use handle::Session;
 pub use head::SessionAccessed;
+#[cfg(feature = "session-encryption")]
+#[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
+pub use keys::SessionKeys;
 pub use layer::SessionLayer;
 pub use service::SessionService;
 pub use transport::cookie::SameSite;

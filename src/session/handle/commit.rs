@@ -200,9 +200,11 @@ impl Session {
             }
         }
         Ok(found?.map(|committed| match committed {
-            Committed::NewId(remaining) | Committed::Joined(remaining) => {
-                CookieChange::Issue(new_id, remaining)
-            }
+            Committed::NewId(remaining) | Committed::Joined(remaining) => CookieChange::Issue {
+                id: new_id,
+                remaining,
+                persistent: false,
+            },
             Committed::SameId => CookieChange::Keep,
         }))
     }
@@ -240,7 +242,11 @@ impl Session {
             fields: Arc::new(fields),
         };
         match self.0.store.execute(create).await {
-            Ok(true) => Ok(CookieChange::Issue(id, rules.absolute)),
+            Ok(true) => Ok(CookieChange::Issue {
+                id,
+                remaining: rules.absolute,
+                persistent: false,
+            }),
             Ok(false) => {
                 report_dropped(&lineage);
                 Ok(CookieChange::Keep)

@@ -27,7 +27,7 @@ use self::state::State;
 use super::{
     config::Config,
     id::{LogId, SessionId},
-    transport::cookie::CookieSettings,
+    transport::{Carrier, Transports, cookie::CookieSettings},
 };
 use crate::{Store, store::operations::session::Rules};
 
@@ -54,6 +54,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) config: Arc<Config>,
     pub(super) presented: Option<SessionId>,
+    carrier: Carrier,
     outer: Option<Session>,
     state: Mutex<State>,
     /// Held by the one call of this request that talks to the store.
@@ -65,6 +66,7 @@ impl Session {
         store: &Store,
         config: &Arc<Config>,
         presented: Option<SessionId>,
+        carrier: Carrier,
         outer: Option<Self>,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -72,6 +74,7 @@ impl Session {
             config: config.clone(),
             state: Mutex::new(State::new(presented.is_some())),
             presented,
+            carrier,
             outer,
             turn: tokio::sync::Mutex::default(),
         }))
@@ -89,8 +92,13 @@ impl Session {
         self.state().accessed
     }
 
-    pub(super) fn cookie(&self) -> &CookieSettings {
-        &self.0.config.cookie
+    /// How the id of this request's session travels.
+    pub(super) fn transport(&self) -> (&Transports, Carrier) {
+        (&self.0.config.transports, self.0.carrier)
+    }
+
+    fn cookie(&self) -> &CookieSettings {
+        &self.0.config.transports.cookie
     }
 
     fn rules(&self) -> Rules {

@@ -12,6 +12,7 @@ fn small() -> Store {
     let limits = MemoryLimits {
         rate_limits: BUDGET,
         sessions: BUDGET,
+        session_index: BUDGET,
         responses: BUDGET,
         values: BUDGET,
     };

@@ -20,5 +20,7 @@ mod races;
 mod renewal;
 mod stand;
 mod timeouts;
+mod user_sessions;
+mod user_sessions_redis;
 
 use crate::harness::on_both_stores;

@@ -9,6 +9,7 @@ mod outages;
 mod renewal;
 mod session_bounds;
 mod session_data;
+mod sessions;
 mod stand;
 mod users;
 

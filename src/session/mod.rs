@@ -105,7 +105,10 @@ mod keys;
 mod layer;
 mod report;
 mod service;
+#[cfg(feature = "tower-sessions")]
+mod tower_sessions;
 mod transport;
+mod typed;
 mod user_sessions;
 
 pub use config::SessionOnStoreError;
@@ -113,12 +116,16 @@ pub use error::{SessionConfigError, SessionError};
 #[cfg(feature = "axum")]
 pub use extract::MissingSessionLayer;
 pub use future::ResponseFuture;
-pub use handle::Session;
+pub use handle::{Flash, Session};
 pub use head::SessionAccessed;
 #[cfg(feature = "session-encryption")]
 #[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
 pub use keys::SessionKeys;
 pub use layer::SessionLayer;
 pub use service::SessionService;
+#[cfg(feature = "tower-sessions")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower-sessions")))]
+pub use tower_sessions::TowerSessionsStore;
 pub use transport::cookie::SameSite;
+pub use typed::TypedSession;
 pub use user_sessions::{SessionInfo, UserSessions};

@@ -108,7 +108,7 @@ impl Session {
         // A handler that has read the session does not want to log in to another one.
         let seen = (plan.target.as_ref()).is_some_and(|target| target.lineage.is_some());
         if plan.renews && !seen && plan.target.is_some() {
-            self.load().await?;
+            self.fetch().await?;
             let state = self.state();
             plan.target = self.target(&state.stored);
             plan.user = state.live().and_then(|live| live.user.clone());

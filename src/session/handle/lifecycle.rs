@@ -7,7 +7,7 @@ use super::{
         error::SessionError,
         id::{self, Place},
     },
-    Session,
+    Session, csrf,
     reach::Found,
     state::Login,
 };
@@ -96,12 +96,32 @@ impl Session {
         if device.len() > MOST {
             return Err(SessionError::InvalidDevice);
         }
+        // What a form was given before is not good for the user who logs in.
+        let secret = state.changes.fields.entry(csrf::KEY.into());
+        secret.or_insert(None);
         state.login = Some(Login {
             user: user.into(),
             device: device.into(),
         });
         state.renew = true;
         Ok(())
+    }
+
+    /// Who is logged in, where somebody has to be. One round trip if nothing was loaded yet.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn whoami(session: Session) -> Result<String, SessionError> {
+    ///     Ok(session.require_user().await?.to_string())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unauthenticated`], a 401, or to a gRPC call `UNAUTHENTICATED`; those of
+    /// [`get`](Self::get).
+    pub async fn require_user(&self) -> Result<Arc<str>, SessionError> {
+        self.user().await?.ok_or(SessionError::Unauthenticated)
     }
 
     /// Gives the session a new id at the commit, in one step with the other changes, for instance

@@ -28,12 +28,21 @@ impl Session {
                 turn
             }
         };
+        match self.fetch().await {
+            // The state has the failure by now; the policy decides whether it is an error.
+            Err(_) => self.state().readable(on_error).map(drop),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    /// Asks the store for the session. The caller has the turn, or is the commit.
+    pub(super) async fn fetch(&self) -> Result<(), SessionError> {
         let Some(target) = self.target(&Stored::Unknown) else {
             return Ok(());
         };
         let load = |access, _: &Place| LoadSession(access);
-        match self.reach(target, Follower::Request, load).await {
-            Ok(Found::Here(place, session)) => {
+        match self.reach(target, Follower::Request, load).await? {
+            Found::Here(place, session) => {
                 let touched = self.touch(&place, &session).await;
                 let mut state = self.state();
                 state.loaded(place, session);
@@ -41,11 +50,7 @@ impl Session {
                     state.touched();
                 }
             }
-            Ok(Found::Another | Found::Nowhere) => self.state().stored = Stored::Absent,
-            // The state has the failure by now; the policy decides whether it is an error.
-            Err(_) => {
-                self.state().readable(on_error)?;
-            }
+            Found::Another | Found::Nowhere => self.state().stored = Stored::Absent,
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! | File | What it has |
 //! |---|---|
 //! | `data` | reading and changing values |
+//! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
 //! | `users` | the other sessions of its user |
 //! | `state` | what is known of the session and what the request has changed; no I/O |
@@ -11,7 +12,9 @@
 //! | `commit` | the end of a request |
 
 pub(super) mod commit;
+mod csrf;
 mod data;
+mod flash;
 mod lifecycle;
 mod load;
 mod reach;
@@ -23,6 +26,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use self::flash::Flash;
 use self::state::State;
 use super::{
     config::Config,

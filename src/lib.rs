@@ -61,6 +61,8 @@
 //!
 //! # Inside
 //!
+//! [`guide`]: what each call of a hand-written Redis service becomes.
+//!
 //! The [`architecture`] page has the rooms, the store's operations with their commands and keys,
 //! and the reasons.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -93,6 +95,10 @@ pub mod target;
 #[doc = include_str!("ARCHITECTURE.md")]
 pub mod architecture {}
 
+#[cfg(all(doc, feature = "key-value"))]
+#[doc = include_str!("replace_redis_service.md")]
+pub mod guide {}
+
 /// Keeps the README's example compiling.
 #[cfg(all(
     doctest,
@@ -114,6 +120,8 @@ mod collapse;
 mod peer;
 #[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
 mod problem;
+#[cfg(feature = "key-value")]
+mod random;
 #[cfg(feature = "session")]
 mod throttle;
 

@@ -11,10 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use pin_project_lite::pin_project;
 
-use super::reader::Reader;
-
-/// The error of a body: the inner one's own, or that a shared response broke off.
-pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use super::{error::BoxError, fill::Reader};
 
 pin_project! {
     /// The inner service's own body, a stored one, or one that is being stored while it arrives.
@@ -48,7 +45,7 @@ impl<B> CacheBody<B> {
         }
     }
 
-    /// A body as it arrives.
+    /// A body while it arrives.
     pub(super) fn arriving(reader: Reader) -> Self {
         Self {
             kind: Kind::Arriving { reader },
@@ -97,7 +94,7 @@ where
 }
 
 impl<B> fmt::Debug for CacheBody<B> {
-    /// Which kind of body it is, without its bytes.
+    /// The kind of body, without its bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut body = f.debug_struct("CacheBody");
         match &self.kind {

@@ -1,10 +1,8 @@
-//! The future of the service: named, and unboxed where the cache only passes a request on.
+//! The future of the service. It is not boxed where the cache only passes a request on.
 
 use std::{
     fmt,
-    future::poll_fn,
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 
@@ -13,18 +11,9 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    body::CacheBody, cache_status::CacheStatus, policy::Forward, state::State,
-    unsafe_call::UnsafeCall,
+    body::CacheBody,
+    forward::{Pass, UnsafeCall},
 };
-
-/// Readies the inner service and calls it: the very clone that was readied.
-pub(super) async fn ready_and_call<S: Service<R>, R>(
-    mut inner: S,
-    request: R,
-) -> Result<S::Response, S::Error> {
-    poll_fn(|cx| inner.poll_ready(cx)).await?;
-    inner.call(request).await
-}
 
 pub(super) type Boxed<B, E> =
     Pin<Box<dyn Future<Output = Result<Response<CacheBody<B>>, E>> + Send>>;
@@ -44,23 +33,17 @@ pin_project! {
 pin_project! {
     #[project = CourseProjection]
     enum Course<S, ReqBody, ResBody, F, E> {
-        /// A stored response has answered.
+        /// A stored response answers, without waiting.
         Answered { response: Option<Response<CacheBody<ResBody>>> },
-        /// A stored response may answer: the way is longer, and boxed.
+        /// A stored response may answer, after a lookup. Boxed, since this future is large.
         Serve { future: Boxed<ResBody, E> },
         /// Past the cache: waiting for the inner service to be ready.
         Ready { inner: S, request: Option<Request<ReqBody>>, pass: Option<Pass> },
         /// Past the cache: waiting for its response.
         Call { #[pin] future: F, pass: Option<Pass> },
-        /// Past the cache, and what it makes out of date has to go from there.
+        /// Past the cache, with an unsafe method: it may invalidate what is stored.
         Unsafe { call: UnsafeCall<ResBody, E> },
     }
-}
-
-/// What to do with the response to a request that goes past the cache.
-pub(super) struct Pass {
-    pub(super) state: Arc<State>,
-    pub(super) forward: Forward,
 }
 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, ResBody> {
@@ -98,7 +81,7 @@ impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> ResponseFuture<S, ReqBody, 
 impl<S: Service<Request<ReqBody>>, ReqBody, ResBody> fmt::Debug
     for ResponseFuture<S, ReqBody, ResBody>
 {
-    /// Where it is, without the request and the response.
+    /// The state it is in, without the request and the response.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let course = match &self.course {
             Course::Answered { .. } => "answered",
@@ -148,17 +131,5 @@ where
             };
             this.course.set(next);
         }
-    }
-}
-
-impl Pass {
-    /// The response as it is to be sent.
-    pub(super) fn finish<B>(self, mut response: Response<CacheBody<B>>) -> Response<CacheBody<B>> {
-        let status = CacheStatus {
-            forward_status: Some(response.status()),
-            ..CacheStatus::forward(self.forward)
-        };
-        status.append_to(response.headers_mut(), &self.state.options.name);
-        response
     }
 }

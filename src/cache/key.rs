@@ -1,4 +1,4 @@
-//! The primary cache key (RFC 9111 §2): what of a request names a resource.
+//! The primary cache key (RFC 9111 §2): it names the resource that a request is for.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use crate::target;
 
 /// 128 bits of the SHA-256 of scheme, authority, path, query and partition, in hexadecimal.
 ///
-/// A digest, because a URL can hold credentials; one that cannot be collided on purpose,
-/// because clients choose the URLs.
+/// It is a digest, because a URL can hold credentials. The digest is collision-resistant, because
+/// clients choose the URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PrimaryKey([u8; 32]);
 
@@ -18,8 +18,8 @@ impl PrimaryKey {
     /// The key of `target`, or of the request's own, on the site that the request is for.
     /// `partition` keeps tenants or users apart.
     ///
-    /// `None` if that site is not certain: there is no name to file anything under. A request
-    /// that names no site at all is certain, and so is its inner service.
+    /// `None` if it is not certain which site that is. A request that names no site at all is
+    /// certain: it is for the one site that the inner service serves.
     pub(crate) fn new(
         uri: &Uri,
         headers: &HeaderMap,

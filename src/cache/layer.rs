@@ -8,16 +8,15 @@ use tower_layer::Layer;
 
 use super::{
     cache_status::CacheName,
-    decoded::DecodedHeads,
-    in_flight::InFlight,
-    invalidations::Invalidations,
-    lookup::VaryMemory,
+    error::CacheNameError,
+    fill::{InFlight, Uncacheable},
+    invalidation::Invalidations,
+    lookup::StoredResponses,
     options::Options,
     policy::{CachePolicy, SetCookie},
     request_body::RequestBodies,
     service::ResponseCache,
     state::State,
-    uncacheable::Uncacheable,
 };
 use crate::store::Store;
 
@@ -26,33 +25,24 @@ use crate::store::Store;
 /// See the [module](super) for what it stores and when it reuses.
 #[derive(Debug, Clone)]
 pub struct CacheLayer {
-    store: Store,
     options: Options,
     // One for all services that the layer makes: a router makes one for each route.
+    responses: Arc<StoredResponses>,
     in_flight: Arc<InFlight>,
-    vary: Arc<VaryMemory>,
-    decoded: Arc<DecodedHeads>,
     uncacheable: Arc<Uncacheable>,
     invalidations: Arc<Invalidations>,
 }
 
-/// A name that `Cache-Status` cannot carry.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-#[error("cache name {0:?} cannot be written in Cache-Status: use visible ASCII")]
-pub struct CacheNameError(String);
-
 impl CacheLayer {
     /// A cache in `store`, with the default [`CachePolicy`].
     pub fn new(store: Store) -> Self {
+        let invalidations = Invalidations::new(store.clone());
         Self {
-            invalidations: Invalidations::new(store.clone()),
-            store,
             options: Options::default(),
+            responses: Arc::new(StoredResponses::new(store, invalidations.clone())),
             in_flight: Arc::default(),
-            vary: Arc::default(),
-            decoded: Arc::default(),
             uncacheable: Arc::default(),
+            invalidations,
         }
     }
 
@@ -99,20 +89,20 @@ impl CacheLayer {
         self
     }
 
-    /// Sets how long nothing may come of a body that is being stored. After that it is an error
-    /// to all who read it, and nothing is stored. Default 30 seconds. A body that is not stored
-    /// may pause for as long as it likes.
+    /// Sets how long a body that is being stored may pause. A longer pause is an error to all who
+    /// read it, and nothing is stored. Default 30 seconds. A body that is not stored may pause for
+    /// any time.
     #[must_use]
     pub fn with_body_idle(mut self, idle: Duration) -> Self {
         self.options.body_idle = idle;
         self
     }
 
-    /// Says how an empty body of a request is made, for the one case in which the cache makes a
-    /// request of its own: when a 304 or a 206 does not fit the response that it is about, the
-    /// inner service is asked again. Without it the client gets a 502 then, and what was stored
-    /// goes. It also lets the cache see whether a GET has content where HTTP/2 does not say so in
-    /// its fields; such a request is not answered from the cache.
+    /// Sets how an empty request body is made. The cache needs one in a single case: when a 304 or
+    /// a 206 does not fit the response that it is about, it asks the inner service again. Without
+    /// an empty body the client gets a 502 then, and what was stored is removed. With it the cache
+    /// also sees whether a GET has content that no field declares, as HTTP/2 allows; such a request
+    /// is not answered from the cache.
     ///
     /// axum's `Body`, `http_body_util`'s `Empty<Bytes>` and `Full<Bytes>`, and `String` are known
     /// without this. Of several calls the last one counts.
@@ -125,7 +115,8 @@ impl CacheLayer {
         self
     }
 
-    /// Keeps what is stored apart by what `partition` answers: a tenant or a user, say.
+    /// Keeps stored responses apart by what `partition` returns, for example by tenant or user:
+    /// only requests with the same answer share them. Default: all requests share.
     #[must_use]
     pub fn with_partition(
         mut self,
@@ -135,8 +126,8 @@ impl CacheLayer {
         self
     }
 
-    /// Lets requests for which `bypass` is true go past the cache: not answered from it and
-    /// not stored.
+    /// Lets requests for which `bypass` is true go past the cache: they are not answered from it and
+    /// not stored. Default: none do.
     #[must_use]
     pub fn with_bypass(
         mut self,
@@ -152,11 +143,9 @@ impl<S> Layer<S> for CacheLayer {
 
     fn layer(&self, inner: S) -> ResponseCache<S> {
         let state = State {
-            store: self.store.clone(),
-            options: self.options.clone(),
+            options: Arc::new(self.options.clone()),
+            responses: self.responses.clone(),
             in_flight: self.in_flight.clone(),
-            vary: self.vary.clone(),
-            decoded: self.decoded.clone(),
             uncacheable: self.uncacheable.clone(),
             invalidations: self.invalidations.clone(),
         };

@@ -181,36 +181,28 @@
 //!   stored, not what is in flight.
 
 mod body;
-mod buffer;
 mod cache_status;
-mod decoded;
-mod exchange;
-mod failure;
+mod client_request;
+mod clock;
+mod error;
 mod fill;
+mod forward;
 mod future;
-mod in_flight;
-mod invalidations;
-mod join;
+mod invalidation;
 mod key;
 mod layer;
 mod lookup;
 mod options;
 mod policy;
-mod pump;
-mod reader;
-mod refusal;
 mod request_body;
-mod room;
+mod respond;
 mod serve;
 mod service;
 mod state;
-mod storing;
-mod uncacheable;
-mod unsafe_call;
-mod verdict;
 
 pub use body::CacheBody;
+pub use error::CacheNameError;
 pub use future::ResponseFuture;
-pub use layer::{CacheLayer, CacheNameError};
+pub use layer::CacheLayer;
 pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

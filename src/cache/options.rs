@@ -1,4 +1,4 @@
-//! What the deployer sets, beside the [`CachePolicy`].
+//! The settings of a layer.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use http::request;
 
 use super::{cache_status::CacheName, policy::CachePolicy, request_body::RequestBodies};
 
-/// Keeps what is stored for different tenants or users apart; the same bytes share.
+/// Tells tenants or users apart: requests for which it returns the same bytes share what is stored.
 pub(super) type Partition = Arc<dyn Fn(&request::Parts) -> Option<Vec<u8>> + Send + Sync>;
 /// Whether a request goes past the cache, neither answered from it nor stored.
 pub(super) type Bypass = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
@@ -21,7 +21,7 @@ pub(super) struct Options {
     pub(super) bypass: Option<Bypass>,
     /// How long a fill may take before its announcement lapses and it is not stored.
     pub(super) fill_lease: Duration,
-    /// How long nothing of a body that is stored may come.
+    /// How long a body that is being stored may pause.
     pub(super) body_idle: Duration,
     pub(super) request_bodies: RequestBodies,
 }

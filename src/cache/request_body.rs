@@ -1,6 +1,7 @@
-//! What the cache does with bodies of requests, of which it knows nothing: it hands each to one
-//! call of the inner service. Only whether there is one, and an empty one for a second call, take
-//! more.
+//! Bodies of requests, which are of any type: each goes to one call of the inner service.
+//!
+//! Two questions need to know the type: whether a request has content, and how to make the empty
+//! body of a second call.
 
 use std::{any::Any, fmt, sync::Arc};
 
@@ -9,13 +10,13 @@ use http::{HeaderMap, header};
 use http_body::Body;
 use http_body_util::{Empty, Full};
 
-/// How an empty body is made and recognised.
+/// How an empty body of one type is made and recognised.
 struct Kind<B> {
     empty: Box<dyn Fn() -> B + Send + Sync>,
     is_empty: fn(&B) -> bool,
 }
 
-/// The kind of body that the deployer named, if any; some are known by themselves.
+/// The types of body that are known: some by themselves, and one that the user named.
 #[derive(Clone, Default)]
 pub(super) struct RequestBodies {
     named: Option<Arc<dyn Any + Send + Sync>>,

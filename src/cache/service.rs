@@ -11,12 +11,14 @@ use http_body::Body;
 use tower_service::Service;
 
 use super::{
-    body::{BoxError, CacheBody},
-    future::{Pass, ResponseFuture},
+    body::CacheBody,
+    client_request::ClientRequest,
+    error::BoxError,
+    forward::{Pass, UnsafeCall},
+    future::ResponseFuture,
     policy::{Admission, Forward, RequestHead},
     serve::Serve,
-    state::{Client, State},
-    unsafe_call::UnsafeCall,
+    state::State,
 };
 
 /// Answers from stored responses and stores those of the inner service.
@@ -59,7 +61,7 @@ where
             }
             Admission::Lookup => match state.primary_key(&parts, None) {
                 Some(primary) => {
-                    let client = Client { parts, primary };
+                    let client = ClientRequest { parts, primary };
                     if let Some(response) = state.hit_at_once(&client) {
                         return ResponseFuture::answered(response);
                     }
@@ -71,7 +73,7 @@ where
                     };
                     return ResponseFuture::serve(Box::pin(serve.run()));
                 }
-                // It is not certain which site it is for.
+                // It is not certain for which site the request is.
                 None => Forward::Bypass,
             },
         };
@@ -89,8 +91,8 @@ where
     }
 }
 
-/// Whether the cache has nothing to do with a request, whatever its method.
+/// Whether the cache does not handle a request, whatever its method.
 fn is_beyond(parts: &request::Parts, has_content: bool) -> bool {
-    // Content would have to be part of the key; an upgrade is no representation.
+    // Content would have to be part of the key, and an upgrade has no representation to store.
     has_content || parts.headers.contains_key(UPGRADE)
 }

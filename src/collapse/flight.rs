@@ -121,18 +121,23 @@ impl<K: Eq + Hash, O> Lead<K, O> {
     }
 }
 
+impl<K: Eq + Hash, O> Lead<K, O> {
+    /// Lets nobody join any more; those who have joined go on waiting.
+    pub(crate) fn close(&self) {
+        let mut flights = self.flights.lock();
+        let own = self.sender.subscribe();
+        let flight = flights.get(&self.key);
+        // It may have been forgotten, and another one begun since.
+        if flight.is_some_and(|flight| flight.outcome.same_channel(&own)) {
+            remove(&mut flights, &self.key);
+        }
+    }
+}
+
 impl<K: Eq + Hash, O> Drop for Lead<K, O> {
     fn drop(&mut self) {
-        {
-            let mut flights = self.flights.lock();
-            let own = self.sender.subscribe();
-            let flight = flights.get(&self.key);
-            // It may have been forgotten, and another one begun since.
-            if flight.is_some_and(|flight| flight.outcome.same_channel(&own)) {
-                remove(&mut flights, &self.key);
-            }
-        }
-        // Followers wake after the flight is gone, so that one who looks again does not find it.
+        // First, so that a follower that looks again does not find the flight that has ended.
+        self.close();
         if let Some(outcome) = self.outcome.take() {
             self.sender.send_replace(Some(outcome));
         }
@@ -234,6 +239,23 @@ mod tests {
         old.finish("old");
         assert_eq!(before.outcome().await, Ok("old"));
         new.finish("new");
+        assert_eq!(after.outcome().await, Ok("new"));
+        assert!(flights.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_was_closed_is_not_joined_and_has_an_outcome_for_those_who_were_there() {
+        let flights = flights();
+        let old = leader(flights.claim(&1, LIMIT));
+        let before = follower(flights.claim(&1, LIMIT));
+        old.close();
+        let new = leader(flights.claim(&1, LIMIT));
+        // Only its own flight.
+        old.close();
+        let after = follower(flights.claim(&1, LIMIT));
+        new.finish("new");
+        old.finish("old");
+        assert_eq!(before.outcome().await, Ok("old"));
         assert_eq!(after.outcome().await, Ok("new"));
         assert!(flights.lock().is_empty());
     }

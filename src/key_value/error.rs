@@ -2,15 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::CodecError;
 use crate::StoreError;
 
 /// Why a value was not set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SetError {
-    /// It cannot be written as JSON: a map whose keys are no strings, or a failing `Serialize`.
-    #[error("the value cannot be serialized: {0}")]
-    Serialize(#[source] serde_json::Error),
+    /// The codec cannot write it. JSON cannot write a map whose keys are no strings, for example.
+    #[error("the value cannot be encoded: {0}")]
+    Encode(#[source] CodecError),
     /// The store failed, or has [no room](StoreError::NoRoom) for so large a value.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -23,7 +24,8 @@ pub enum LoadError<E> {
     /// The loader's own error.
     #[error("{0}")]
     Loader(Arc<E>),
-    /// The load took longer than [its time](super::KeyValue::with_load_timeout), which this is.
+    /// The load took longer than [its time](super::KeyValue::with_load_timeout), or the call
+    /// longer than [its budget](super::KeyValue::with_budget), which this is.
     #[error("the load took longer than {0:?}")]
     TimedOut(Duration),
     /// The loader panicked. The panic hook has reported how.

@@ -16,7 +16,7 @@
 //! // Keys are `keep:user:42` and so on.
 //! let users = KeyValue::new(Store::memory(), "user")?;
 //!
-//! // Cache-aside: concurrent calls for one user share one query.
+//! // Cache-aside: concurrent calls for one user share one query, over all processes.
 //! let query = || async { Ok::<_, Infallible>(User { name: "Ada".to_owned() }) };
 //! let user = users.get_or_load(42, USER_DATA_TTL, query).await?;
 //! assert_eq!(user.name, "Ada");
@@ -27,21 +27,28 @@
 //! # Ok(()) }
 //! ```
 //!
+//! An [`entry`](KeyValue::entry) has settings of its own: tags, a budget, windows in which a stale
+//! value is better than none. The [guide](crate::guide) shows what each call of a hand-written Redis
+//! service becomes.
+//!
 //! # Rules
 //!
-//! 1. **Every value expires.** [`USER_DATA_TTL`] and [`LIST_TTL`] are the times to take where
-//!    nothing speaks for others.
-//! 2. **Unreadable is absent.** A value of another [schema](KeyValue::with_schema), or one that
-//!    does not read as the type asked for, is a miss and is overwritten; it is never an error.
-//! 3. **One load per process.** Concurrent [`get_or_load`](KeyValue::get_or_load) calls for one
-//!    key on clones of one [`KeyValue`] call one loader, in a task of its own. It goes on when
-//!    its callers leave, and nobody waits for it longer than the
-//!    [load timeout](KeyValue::with_load_timeout). Its error, and its panic as an error, reach
-//!    all who wait and are not stored.
-//! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set) or [`del`](KeyValue::del)
-//!    while a load runs, in whichever process, ends it: its callers get what it found, the store
-//!    does not.
-//! 5. **A store that fails** is an error of `get`, `set`, `del` and `exists`. `get_or_load` goes
+//! 1. **Every value expires**, but for those of [`set_without_ttl`](KeyValue::set_without_ttl).
+//!    [`USER_DATA_TTL`] and [`LIST_TTL`] are good defaults.
+//! 2. **What cannot be read is missing.** A value of another [schema](KeyValue::with_schema) or
+//!    [codec](KeyValue::with_codec), or one that does not read as the type asked for, is a miss and
+//!    is overwritten; it is never an error.
+//! 3. **One load over all processes.** Concurrent [`get_or_load`](KeyValue::get_or_load) calls for
+//!    one key on clones of one [`KeyValue`] share one load, in a task of its own. Processes share it
+//!    by a lease in the store. It goes on when its callers leave, and nobody waits for it longer
+//!    than the [load timeout](KeyValue::with_load_timeout). Its error, and its panic as an error,
+//!    reach all who wait in its process, and are not stored. A process that dies is replaced
+//!    within five seconds.
+//! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set), a [`del`](KeyValue::del) or
+//!    an [`invalidate_tags`](KeyValue::invalidate_tags) while a load runs, in whichever process,
+//!    is not undone by it: its callers get what it found, the store does not keep it. The lease's
+//!    token, which the storing script checks, is the fence.
+//! 5. **A store that fails** is an error of `get`, `set`, `del` and the others. `get_or_load` goes
 //!    to the loader once one of its calls has failed, which takes at most the store's deadline,
 //!    and asks the store no more.
 //!
@@ -50,24 +57,38 @@
 //!
 //! # Keys
 //!
-//! `{namespace}:{prefix}:{id}`, and while a value is being loaded
-//! `{namespace}:lease:{…}` beside it, for at most the load timeout. Any text is an id, of any
-//! length: `%`, `:`, `{` and `}` are percent-encoded, and an id of more than 128 bytes stands in
-//! the key as `%sha256=` and its SHA-256. Other ids are visible in the store: one that is a
-//! secret has to be hashed before. The prefixes of the crate's other data are
+//! | Key | What it is | How long it lives |
+//! |---|---|---|
+//! | `{namespace}:{prefix}:{id}` | a value: a line of JSON with its schema, then the value | its TTL, and the longest of its windows |
+//! | `{namespace}:lease:{…}` | the token of the load that may store it, in its slot | 5 seconds, renewed while the load runs |
+//! | `{namespace}:tag:{tag}` | a random stamp, which the values of the tag hold | as long as they |
+//!
+//! Any text is an id or a tag, of any length: `%`, `:`, `{` and `}` are percent-encoded, and one of
+//! more than 128 bytes is replaced by `%sha256=` and its SHA-256. Shorter ones are visible in the
+//! store: one that is a secret has to be hashed before. The prefixes of the crate's other data are
 //! [refused](PrefixError::Reserved).
 //!
 //! Who can make a server load can make it load for up to the load timeout, without staying: a
-//! loader whose source is slow, or an id that anybody may invent, wants a rate limit in front.
+//! loader whose source is slow, or an id that anybody may invent, wants a rate limit in front. Ids that
+//! do not exist leave nothing behind, or for the [negative TTL](KeyValue::with_negative_ttl) a key
+//! each if they are loaded by [`or_load_optional`](Entry::or_load_optional).
 
+mod codec;
+mod entry;
 mod envelope;
 mod error;
 mod load;
+mod policy;
 mod prefix;
+mod read;
 mod service;
+mod write;
 
 use std::time::Duration;
 
+pub use crate::store::operations::value::Expiry;
+pub use codec::{Codec, CodecError, Json};
+pub use entry::Entry;
 pub use error::{LoadError, SetError};
 pub use prefix::PrefixError;
 pub use service::KeyValue;

@@ -1,7 +1,13 @@
 //! The first part of an application's keys.
 
+use crate::store::operations::RESERVED_NAMES;
+
 /// The first parts of the names of the crate's own data.
-const RESERVED: [&str; 5] = ["cache", "lease", "rate_limit", "refresh_token", "session"];
+fn reserved() -> impl Iterator<Item = &'static str> {
+    let names = RESERVED_NAMES.iter().copied().flatten().copied();
+    names.chain(["refresh_token"])
+}
+
 /// The longest prefix.
 const LONGEST: usize = 64;
 
@@ -17,8 +23,8 @@ pub enum PrefixError {
     Invalid(String),
     /// It is that of the sessions, say.
     #[error(
-        "key prefix {0:?} is reserved: expected another first part than cache, lease, \
-         rate_limit, refresh_token and session, as in \"user\""
+        "key prefix {0:?} is reserved: expected another first part than {list}, as in \"user\"",
+        list = reserved().collect::<Vec<_>>().join(", ")
     )]
     Reserved(String),
 }
@@ -33,7 +39,7 @@ pub(super) fn check(prefix: &str) -> Result<(), PrefixError> {
         return Err(PrefixError::Invalid(prefix.chars().take(80).collect()));
     }
     let first = prefix.split(':').next().unwrap_or_default();
-    if RESERVED.contains(&first) {
+    if reserved().any(|name| name == first) {
         return Err(PrefixError::Reserved(prefix.to_owned()));
     }
     Ok(())
@@ -45,13 +51,13 @@ mod tests {
 
     #[test]
     fn a_prefix_of_the_crates_own_data_is_refused_by_name() {
-        for reserved in RESERVED {
+        for reserved in reserved() {
             for prefix in [reserved.to_owned(), format!("{reserved}:mine")] {
                 let error = check(&prefix).unwrap_err();
                 assert_eq!(error, PrefixError::Reserved(prefix.clone()));
                 assert!(error.to_string().contains(&prefix), "{error}");
                 assert!(
-                    RESERVED.iter().all(|name| error.to_string().contains(name)),
+                    self::reserved().all(|name| error.to_string().contains(name)),
                     "{error}"
                 );
             }

@@ -1,4 +1,4 @@
-//! The handle: read, write, delete.
+//! The handle and its settings.
 
 use std::{
     fmt::{self, Display},
@@ -6,19 +6,14 @@ use std::{
     time::Duration,
 };
 
-use serde::{Serialize, de::DeserializeOwned};
-
 use super::{
-    PrefixError, SetError,
-    envelope::{self, Unreadable},
-    load::Loads,
-    prefix,
+    Codec, Entry, Json, PrefixError, USER_DATA_TTL, load::Loads, policy::LoadPolicy, prefix,
 };
 use crate::{
     Store, StoreError,
     store::{
         Key,
-        operations::value::{self, Del, Exists, Get, Set, ValueKeys},
+        operations::value::{self, ValueKeys},
     },
 };
 
@@ -26,11 +21,12 @@ use crate::{
 ///
 /// See the [module](super) for the rules.
 #[derive(Clone)]
-pub struct KeyValue {
+pub struct KeyValue<C = Json> {
     pub(super) store: Store,
-    prefix: Arc<str>,
+    pub(super) prefix: Arc<str>,
     pub(super) schema: u32,
-    pub(super) load_timeout: Duration,
+    pub(super) codec: C,
+    pub(super) policy: LoadPolicy,
     pub(super) loads: Arc<Loads>,
 }
 
@@ -39,7 +35,12 @@ impl KeyValue {
     /// otherwise: a minute.
     pub const DEFAULT_LOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
-    /// Values whose keys start with `prefix`, `user` for example, in `store`. The schema is 1.
+    /// How long it is kept that there is no value, unless
+    /// [`with_negative_ttl`](Self::with_negative_ttl) says otherwise: a minute.
+    pub const DEFAULT_NEGATIVE_TTL: Duration = Duration::from_secs(60);
+
+    /// Values whose keys start with `prefix`, `user` for example, in `store`. The schema is 1, the
+    /// form JSON.
     ///
     /// # Errors
     ///
@@ -51,9 +52,34 @@ impl KeyValue {
             store,
             prefix: prefix.into(),
             schema: 1,
-            load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
+            codec: Json,
+            policy: LoadPolicy {
+                ttl: USER_DATA_TTL,
+                negative_ttl: Self::DEFAULT_NEGATIVE_TTL,
+                jitter: 0.0,
+                early_refresh: 0.0,
+                stale_while_revalidate: Duration::ZERO,
+                stale_on_error: Duration::ZERO,
+                load_timeout: Self::DEFAULT_LOAD_TIMEOUT,
+                budget: None,
+            },
             loads: Arc::default(),
         })
+    }
+}
+
+impl<C: Codec> KeyValue<C> {
+    /// Sets the form in which values are stored. Values of another codec are misses from then on.
+    #[must_use]
+    pub fn with_codec<D: Codec>(self, codec: D) -> KeyValue<D> {
+        KeyValue {
+            store: self.store,
+            prefix: self.prefix,
+            schema: self.schema,
+            codec,
+            policy: self.policy,
+            loads: self.loads,
+        }
     }
 
     /// Sets the version of the values' form. Raise it when a change of the type would make old
@@ -63,97 +89,99 @@ impl KeyValue {
         Self { schema, ..self }
     }
 
-    /// Sets how long [`get_or_load`](Self::get_or_load) may take to load a value, from calling
-    /// the loader to its end: then the loader is dropped, and all calls that wait for it get
-    /// [`LoadError::TimedOut`](super::LoadError::TimedOut). A minute by default.
+    /// Sets how long an [`entry`](Self::entry) is kept unless it says so itself: an hour by default.
+    #[must_use]
+    pub fn with_ttl(self, ttl: Duration) -> Self {
+        self.with(|policy| policy.ttl = ttl)
+    }
+
+    /// Sets how long it is kept that there is no value, which
+    /// [`or_load_optional`](Entry::or_load_optional) finds: a minute by default.
+    #[must_use]
+    pub fn with_negative_ttl(self, ttl: Duration) -> Self {
+        self.with(|policy| policy.negative_ttl = ttl)
+    }
+
+    /// Lets what is loaded expire earlier by up to `part` of its time to live, 0 to 1, at random,
+    /// so that values that were loaded together do not expire together. 0 by default.
+    #[must_use]
+    pub fn with_jitter(self, part: f64) -> Self {
+        self.with(|policy| policy.jitter = part)
+    }
+
+    /// Lets a value that is about to expire be loaded anew by a call that finds it, which does not
+    /// wait for that. The closer the expiry and the longer the load took, the likelier: it is due
+    /// when `now - cost * beta * ln(random)` is past the expiry (XFetch). 1 is a good `beta`;
+    /// more is earlier; 0, the default, is never.
+    #[must_use]
+    pub fn with_early_refresh(self, beta: f64) -> Self {
+        self.with(|policy| policy.early_refresh = beta)
+    }
+
+    /// Lets a loaded value be served for `window` after its time to live, while one of the calls
+    /// that find it loads a new one in the background. Nothing by default.
+    #[must_use]
+    pub fn with_stale_while_revalidate(self, window: Duration) -> Self {
+        self.with(|policy| policy.stale_while_revalidate = window)
+    }
+
+    /// Lets a loaded value be served for `window` after its time to live when a new one cannot be
+    /// loaded: the loader fails, panics or takes longer than the call's budget. Nothing by default.
+    #[must_use]
+    pub fn with_stale_on_error(self, window: Duration) -> Self {
+        self.with(|policy| policy.stale_on_error = window)
+    }
+
+    /// Sets how long a load may take, from calling the loader to its end: then the loader is
+    /// dropped, and all calls that wait for it get
+    /// [`LoadError::TimedOut`](super::LoadError::TimedOut). No call waits for longer, be it for a
+    /// load of its own, of another call or of another process. A minute by default.
     #[must_use]
     pub fn with_load_timeout(self, load_timeout: Duration) -> Self {
-        Self {
-            load_timeout,
-            ..self
-        }
+        self.with(|policy| policy.load_timeout = load_timeout)
     }
 
-    /// The value of `id`, if there is one that reads as a `T`. One `MGET` of one key, one round
-    /// trip.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn get<T: DeserializeOwned>(
-        &self,
-        id: impl Display,
-    ) -> Result<Option<T>, StoreError> {
-        self.read(&self.key(id)).await
+    /// Sets how long a single call may take. Then it gets a stale value, if it
+    /// [may](Self::with_stale_on_error), or [`LoadError::TimedOut`](super::LoadError::TimedOut);
+    /// the load goes on without it. No limit beside the load timeout by default.
+    #[must_use]
+    pub fn with_budget(self, budget: Duration) -> Self {
+        self.with(|policy| policy.budget = Some(budget))
     }
 
-    /// Sets the value of `id` for `ttl`, at least a millisecond. One EVALSHA, one round trip.
-    ///
-    /// # Errors
-    ///
-    /// When the value cannot be written as JSON, or the store fails or has no room for it.
-    pub async fn set<T: Serialize + ?Sized>(
-        &self,
-        id: impl Display,
-        value: &T,
-        ttl: Duration,
-    ) -> Result<(), SetError> {
-        let value = envelope::encode(self.schema, value).map_err(SetError::Serialize)?;
-        let keys = self.keys(id);
-        self.loads.forget(&keys.value);
-        let ttl = at_least_a_millisecond(ttl);
-        Ok(self.store.execute(Set { keys, value, ttl }).await?)
+    fn with(mut self, set: impl FnOnce(&mut LoadPolicy)) -> Self {
+        set(&mut self.policy);
+        self
     }
 
-    /// Deletes the value of `id`; whether there was one. One EVALSHA, one round trip.
+    /// One value with settings of its own, to be read, set or loaded.
     ///
-    /// # Errors
-    ///
-    /// When the store fails: the value may still be there.
-    pub async fn del(&self, id: impl Display) -> Result<bool, StoreError> {
-        let keys = self.keys(id);
-        self.loads.forget(&keys.value);
-        self.store.execute(Del(keys)).await
-    }
-
-    /// Whether `id` has a value, readable or not. One `EXISTS`, one round trip.
-    ///
-    /// # Errors
-    ///
-    /// When the store fails.
-    pub async fn exists(&self, id: impl Display) -> Result<bool, StoreError> {
-        self.store.execute(Exists(self.key(id))).await
+    /// ```
+    /// # use std::{convert::Infallible, time::Duration};
+    /// # use tower_keep::{Store, key_value::KeyValue};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let names = KeyValue::new(Store::memory(), "name")?;
+    /// let query = || async { Ok::<_, Infallible>("Ada".to_owned()) };
+    /// let name = names
+    ///     .entry(42)
+    ///     .ttl(Duration::from_secs(300))
+    ///     .tags(["team:7"])
+    ///     .or_load(query)
+    ///     .await?;
+    /// assert_eq!(name, "Ada");
+    /// # Ok(()) }
+    /// ```
+    pub fn entry(&self, id: impl Display) -> Entry<'_, C> {
+        Entry::new(self, self.key(id))
     }
 
     pub(super) fn key(&self, id: impl Display) -> Key {
         value::key(self.store.names(), &self.prefix, id)
     }
 
-    fn keys(&self, id: impl Display) -> ValueKeys {
+    pub(super) fn keys(&self, id: impl Display) -> ValueKeys {
         ValueKeys::new(self.store.names(), self.key(id))
-    }
-
-    pub(super) async fn read<T: DeserializeOwned>(
-        &self,
-        key: &Key,
-    ) -> Result<Option<T>, StoreError> {
-        let stored = self.store.execute(Get(key.clone())).await?;
-        Ok(stored.and_then(|bytes| self.decode(&bytes)))
-    }
-
-    pub(super) fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Option<T> {
-        // Neither the key, which may name a person, nor serde's message, which may quote the value.
-        let report = |why: &Unreadable| match why {
-            Unreadable::Schema(version) => {
-                tracing::debug!(target: "tower_keep::key_value", prefix = &*self.prefix, version, "a value of another schema counts as absent");
-            }
-            Unreadable::Corrupt => {
-                tracing::warn!(target: "tower_keep::key_value", prefix = &*self.prefix, "a value does not read as its type and counts as absent");
-            }
-        };
-        envelope::decode(self.schema, bytes)
-            .inspect_err(report)
-            .ok()
     }
 
     pub(super) fn report(&self, error: &StoreError, consequence: &'static str) {
@@ -161,18 +189,13 @@ impl KeyValue {
     }
 }
 
-/// What Redis can keep a value for.
-pub(super) fn at_least_a_millisecond(ttl: Duration) -> Duration {
-    ttl.max(Duration::from_millis(1))
-}
-
-impl fmt::Debug for KeyValue {
+impl<C> fmt::Debug for KeyValue<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyValue")
             .field("store", &self.store)
             .field("prefix", &self.prefix)
             .field("schema", &self.schema)
-            .field("load_timeout", &self.load_timeout)
+            .field("policy", &self.policy)
             .finish_non_exhaustive()
     }
 }

@@ -11,7 +11,10 @@ use sha2::{Digest, Sha256};
 use super::error::SessionError;
 use crate::store::{
     Key, Namespace,
-    operations::session::{Follower, Pointer, Via, index::Member},
+    operations::{
+        session::{self, Follower, Pointer, Via},
+        session_index::{self, Member},
+    },
 };
 
 /// Characters of an id.
@@ -83,7 +86,7 @@ impl fmt::Debug for SessionId {
 impl Place {
     pub(super) fn key(&self, names: &Namespace) -> Key {
         let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
-        names.session(slot, &self.id_hash)
+        session::key(names, slot, &self.id_hash)
     }
 
     pub(super) fn id_hash(&self) -> &str {
@@ -99,7 +102,7 @@ impl Place {
     /// Where the place of the session of this `lineage` is noted.
     pub(super) fn noted(&self, names: &Namespace, lineage: &str) -> Key {
         let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
-        names.session_place(slot, lineage)
+        session_index::place_key(names, slot, lineage)
     }
 
     /// Where `pointer` leads.

@@ -58,6 +58,7 @@ impl Timestamp {
     }
 
     /// Milliseconds since the epoch, rounded down.
+    #[cfg(feature = "cache")]
     pub(crate) const fn as_millis(self) -> u64 {
         self.0 / 1_000
     }

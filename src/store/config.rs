@@ -13,8 +13,6 @@ use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo};
 
 use super::{MemoryLimits, NamespaceError, Store};
 
-/// Connections that all calls share.
-pub(super) const DEFAULT_LANES: usize = 2;
 /// Enough for the lanes and their replacements; the rest is the application's.
 const DEFAULT_POOL_SIZE: usize = 8;
 #[cfg(feature = "redis")]
@@ -44,6 +42,7 @@ pub struct StoreConfig {
     target: Target,
     namespace: Option<String>,
     deadline: Duration,
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "there is no pool"))]
     pool_size: usize,
     #[cfg(feature = "redis-tls")]
     root_certificates: Option<Vec<u8>>,

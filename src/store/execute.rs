@@ -3,36 +3,53 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
-use super::operation::Batch;
-#[cfg(feature = "redis")]
-use super::{error::StoreError, redis::Results};
+use super::{
+    batch::Batch,
+    operations::Memory,
+    redis::{Call, Topology, all_failed},
+};
 
 /// The results of a batch: at once from embedded memory, after one round trip from Redis.
 ///
-/// Named and unboxed for memory; a call to Redis is boxed once, here, for all layers.
-pub(crate) struct Execute<B: Batch>(State<B>);
+/// Named and unboxed for memory; a call to Redis is boxed once, for all layers.
+pub(crate) struct Execute<B: Batch<Memory>>(State<B>);
 
-enum State<B: Batch> {
+enum State<B: Batch<Memory>> {
     Done(Option<B::Output>),
-    #[cfg(feature = "redis")]
-    Redis {
+    Call {
         batch: B,
         commands: usize,
         call: Call,
     },
 }
 
-#[cfg(feature = "redis")]
-pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Results, StoreError>> + Send>>;
-
 // Nothing in it is pinned: the call is on the heap.
-impl<B: Batch> Unpin for Execute<B> {}
+impl<B: Batch<Memory>> Unpin for Execute<B> {}
 
-impl<B: Batch> Execute<B> {
+impl<B: Batch<Memory>> Execute<B> {
     pub(super) fn done(output: B::Output) -> Self {
         Self(State::Done(Some(output)))
+    }
+
+    /// Sends the batch's commands. One of none sends nothing.
+    pub(super) fn on(redis: &Topology, batch: B, deadline: Duration) -> Self {
+        let mut list = Vec::new();
+        batch.commands(&mut list);
+        let commands = list.len();
+        if commands == 0 {
+            return Self::done(batch.replies(&mut Vec::new().into_iter()));
+        }
+        match redis.call(list, deadline) {
+            Ok(call) => Self(State::Call {
+                batch,
+                commands,
+                call,
+            }),
+            Err(error) => Self::done(batch.replies(&mut all_failed(&error, commands).into_iter())),
+        }
     }
 
     /// Whether the results are there already, as those of embedded memory are.
@@ -49,24 +66,9 @@ impl<B: Batch> Execute<B> {
             state => Err(Self(state)),
         }
     }
-
-    #[cfg(feature = "redis")]
-    pub(super) fn redis(batch: B, commands: usize, call: Call) -> Self {
-        Self(State::Redis {
-            batch,
-            commands,
-            call,
-        })
-    }
 }
 
-/// Gives every command of a call that failed as a whole the same error.
-#[cfg(feature = "redis")]
-pub(super) fn all_failed(error: &StoreError, commands: usize) -> Results {
-    (0..commands).map(|_| Err(error.clone())).collect()
-}
-
-impl<B: Batch> Future for Execute<B> {
+impl<B: Batch<Memory>> Future for Execute<B> {
     type Output = B::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -76,8 +78,7 @@ impl<B: Batch> Future for Execute<B> {
                     .take()
                     .expect("a future is not polled after it is done"),
             ),
-            #[cfg(feature = "redis")]
-            State::Redis {
+            State::Call {
                 batch,
                 commands,
                 call,

@@ -50,48 +50,73 @@
 //! Every key that is written has one. The defaults: session 24 h, user data 1 h, lists 5 min,
 //! rate limit states until the limit has replenished.
 
-#![cfg_attr(
+mod batch;
+mod clock;
+mod config;
+#[cfg(feature = "redis")]
+mod connect;
+mod error;
+mod execute;
+mod key;
+#[cfg_attr(
     not(all(
         feature = "cache",
         feature = "key-value",
         feature = "rate-limit",
-        feature = "redis",
         feature = "session"
     )),
     allow(
-        clippy::needless_pass_by_value,
         dead_code,
         unused_imports,
-        unused_variables,
-        reason = "a tool box that only all features together use up"
+        reason = "a kind of data uses a part of an engine"
     )
 )]
-
-mod clock;
-mod config;
-mod error;
-mod execute;
 mod memory;
-mod namespace;
-mod operation;
 pub(crate) mod operations;
-#[cfg(feature = "redis")]
+#[cfg_attr(not(feature = "redis"), path = "redis/absent.rs")]
+#[cfg_attr(
+    not(all(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    )),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "a kind of data uses a part of an engine"
+    )
+)]
 mod redis;
+mod state;
+#[cfg(all(
+    test,
+    feature = "cache",
+    feature = "key-value",
+    feature = "rate-limit",
+    feature = "session"
+))]
+mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
 
+pub(crate) use batch::Batch;
 pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
 pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
-pub use memory::MemoryLimits;
-pub use namespace::NamespaceError;
-pub(crate) use namespace::{Key, Namespace};
-pub(crate) use operation::{Batch, Operation};
-
-use memory::Memory;
+#[cfg(any(feature = "cache", feature = "key-value", feature = "session"))]
+pub(crate) use key::Key;
+pub(crate) use key::Namespace;
+pub use key::NamespaceError;
 #[cfg(feature = "cache")]
-pub(crate) use memory::{Table, Weigh, replace};
+pub(crate) use memory::{Holds, Table, Weigh, heap};
+pub use operations::MemoryLimits;
+pub use state::StoreState;
+
+use memory::Swept;
+use operations::Memory;
+use redis::Topology;
 
 /// A handle on embedded memory or Redis. Cloning is cheap and shares everything.
 #[derive(Clone)]
@@ -103,28 +128,9 @@ pub struct Store {
 
 #[derive(Clone)]
 enum Backend {
-    Memory(Arc<Memory>),
-    #[cfg(feature = "redis")]
-    Redis(Arc<redis::Redis>),
-    #[cfg(feature = "redis")]
-    Cluster(Arc<redis::Cluster>),
-}
-
-/// What the store knows of its server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum StoreState {
-    /// The last calls were answered. Embedded memory is always ready.
-    Ready,
-    /// The server answers and refuses some commands, as at its `maxmemory` or for want of a
-    /// permission; [`Store::refusals`] says which. It ends when such a command succeeds again,
-    /// or 30 seconds after the last refusal.
-    Degraded,
-    /// No call was made yet, or the connection was lost a moment ago; calls wait for it
-    /// within their deadline.
-    Connecting,
-    /// The circuit breaker is open: calls fail at once until a background probe gets an answer.
-    Unavailable,
+    Memory(Arc<Swept<Memory>>),
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "nothing connects"))]
+    Redis(Topology),
 }
 
 impl Store {
@@ -138,55 +144,7 @@ impl Store {
 
     /// Embedded memory within `limits`.
     pub fn memory_within(limits: &MemoryLimits) -> Self {
-        Self::new(Backend::Memory(Memory::new(limits)))
-    }
-
-    /// A single Redis server over the application's pool, on two connections of it.
-    ///
-    /// Nothing is sent before the first call, so an unreachable server is no error here. While
-    /// all connections of the pool are in use there are none for the store to take: it is
-    /// unavailable until one comes back. On a user that may not `SCRIPT`, scripts go by source.
-    /// The pool's own response timeout does not apply to the store's connections.
-    #[cfg(feature = "redis")]
-    pub fn redis(pool: deadpool_redis::Pool) -> Self {
-        Self::redis_with_lanes(pool, config::DEFAULT_LANES)
-    }
-
-    /// As [`redis`](Self::redis), on `lanes` connections, at least one. More lanes help when
-    /// large cached bodies hold up small replies.
-    #[cfg(feature = "redis")]
-    pub fn redis_with_lanes(pool: deadpool_redis::Pool, lanes: usize) -> Self {
-        let source = redis::Source::Single(pool);
-        Self::new(Backend::Redis(redis::Redis::new(source, lanes)))
-    }
-
-    /// The master that Redis Sentinel names, over the application's pool, on two connections of it.
-    ///
-    /// As [`redis`](Self::redis). When a master dies or stops, the store is connected to the one
-    /// that takes over within a second of its promotion. One that is alive when its sentinels order
-    /// a failover takes writes until they tell it to be a replica, ten seconds later as a rule; what
-    /// it executed until then is lost, as is what a dead one had not replicated. It is left when it
-    /// refuses a write or breaks its connections.
-    #[cfg(feature = "redis")]
-    pub fn sentinel(pool: deadpool_redis::sentinel::Pool) -> Self {
-        let source = redis::Source::Sentinel(pool);
-        Self::new(Backend::Redis(redis::Redis::new(
-            source,
-            config::DEFAULT_LANES,
-        )))
-    }
-
-    /// A Redis Cluster over the application's pool, on one connection of it for each shard.
-    ///
-    /// The deadline and the circuit breaker are each shard's own: one that is frozen or fails over
-    /// costs the others nothing, and [`state`](Self::state) says `Degraded` meanwhile. Keys that
-    /// belong together share a slot, so no operation spans two.
-    ///
-    /// Connections to a cluster send a command again by themselves when they lose a node, so that
-    /// one whose reply was lost may count twice there, which the store's own never do.
-    #[cfg(feature = "redis")]
-    pub fn cluster(pool: deadpool_redis::cluster::Pool) -> Self {
-        Self::new(Backend::Cluster(redis::Cluster::new(pool, 1)))
+        Self::new(Backend::Memory(Swept::new(Memory::within(limits))))
     }
 
     fn new(backend: Backend) -> Self {
@@ -227,10 +185,7 @@ impl Store {
     pub fn state(&self) -> StoreState {
         match &self.backend {
             Backend::Memory(_) => StoreState::Ready,
-            #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.state(),
-            #[cfg(feature = "redis")]
-            Backend::Cluster(cluster) => cluster.state(),
         }
     }
 
@@ -239,10 +194,7 @@ impl Store {
     pub fn refusals(&self) -> Vec<RefusalKind> {
         match &self.backend {
             Backend::Memory(_) => Vec::new(),
-            #[cfg(feature = "redis")]
-            Backend::Redis(redis) => redis.refusals().collect(),
-            #[cfg(feature = "redis")]
-            Backend::Cluster(cluster) => cluster.refusals(),
+            Backend::Redis(redis) => redis.refusals(),
         }
     }
 
@@ -250,13 +202,11 @@ impl Store {
     /// acknowledged by then: it counts connections, and a server that was restarted or replaced
     /// is reached by a new one. It changes before the first call on that connection. Always 0
     /// for embedded memory. One atomic load.
+    #[cfg(any(test, feature = "cache"))]
     pub(crate) fn connections_epoch(&self) -> u64 {
         match &self.backend {
             Backend::Memory(_) => 0,
-            #[cfg(feature = "redis")]
             Backend::Redis(redis) => redis.connections_epoch(),
-            #[cfg(feature = "redis")]
-            Backend::Cluster(cluster) => cluster.connections_epoch(),
         }
     }
 
@@ -269,60 +219,59 @@ impl Store {
         self.execute(operations::ping::Ping).await
     }
 
-    /// The longest response, head and body, that the store can keep.
+    /// The heaviest value that a key of this kind of data can hold.
     #[cfg(feature = "cache")]
-    pub(crate) fn largest_response(&self) -> u64 {
+    pub(crate) fn largest<E: Weigh>(&self) -> u64
+    where
+        Memory: Holds<E>,
+    {
         match &self.backend {
-            Backend::Memory(memory) => memory.responses.largest() as u64,
-            // A string of Redis holds 512 MiB.
-            #[cfg(feature = "redis")]
-            Backend::Redis(_) | Backend::Cluster(_) => 512 << 20,
+            Backend::Memory(memory) => memory.tables().table().largest() as u64,
+            Backend::Redis(_) => Topology::LARGEST_VALUE,
         }
     }
 
-    /// Embedded memory, if the store is that: it can be read without a batch, and so without
-    /// waiting.
+    /// The table of a kind of data, if the store is embedded memory: that can be read without a
+    /// batch, and so without waiting.
     #[cfg(feature = "cache")]
-    pub(in crate::store) fn embedded(&self) -> Option<&Memory> {
+    pub(crate) fn table<E>(&self) -> Option<&Table<E>>
+    where
+        Memory: Holds<E>,
+    {
         match &self.backend {
-            Backend::Memory(memory) => Some(memory),
-            #[cfg(feature = "redis")]
-            Backend::Redis(_) | Backend::Cluster(_) => None,
+            Backend::Memory(memory) => Some(memory.tables().table()),
+            Backend::Redis(_) => None,
         }
     }
 
+    #[cfg(any(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    ))]
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
     }
 
+    /// Whether a command can name keys of one slot only.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        match &self.backend {
+            Backend::Memory(_) => false,
+            Backend::Redis(redis) => redis.is_split_by_slot(),
+        }
+    }
+
     /// Executes a batch: in one go on memory, in one round trip on Redis.
-    pub(crate) fn execute<B: Batch>(&self, batch: B) -> Execute<B> {
+    pub(crate) fn execute<B: Batch<Memory>>(&self, batch: B) -> Execute<B> {
         match &self.backend {
             Backend::Memory(memory) => {
                 let now = Timestamp::now();
                 memory.keep_swept(now);
-                Execute::done(batch.run(memory, now))
+                Execute::done(batch.run(memory.tables(), now))
             }
-            #[cfg(feature = "redis")]
-            Backend::Redis(redis) => {
-                let mut commands = Vec::new();
-                batch.commands(&mut commands);
-                let count = commands.len();
-                if count == 0 || redis.is_unavailable() {
-                    let failed = execute::all_failed(&StoreError::Unavailable, count);
-                    return Execute::done(batch.replies(&mut failed.into_iter()));
-                }
-                let call = redis.clone().call(commands, self.deadline);
-                Execute::redis(batch, count, Box::pin(call))
-            }
-            #[cfg(feature = "redis")]
-            Backend::Cluster(cluster) => {
-                let mut commands = Vec::new();
-                batch.commands(&mut commands);
-                let count = commands.len();
-                let call = cluster.clone().call(commands, self.deadline);
-                Execute::redis(batch, count, Box::pin(call))
-            }
+            Backend::Redis(redis) => Execute::on(redis, batch, self.deadline),
         }
     }
 }
@@ -331,10 +280,7 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let backend = match &self.backend {
             Backend::Memory(_) => "memory",
-            #[cfg(feature = "redis")]
-            Backend::Redis(_) => "redis",
-            #[cfg(feature = "redis")]
-            Backend::Cluster(_) => "redis cluster",
+            Backend::Redis(redis) => redis.name(),
         };
         f.debug_struct("Store")
             .field("backend", &backend)

@@ -28,7 +28,7 @@ pub(crate) enum Content {
     Slice(Range<u64>),
 }
 
-/// What a 304 leaves out: it describes a representation that is not sent (RFC 9110 §15.4.5).
+/// Fields that describe a representation; a 304 sends none (RFC 9110 §15.4.5).
 const REPRESENTATION: [HeaderName; 9] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LANGUAGE,
@@ -45,10 +45,10 @@ impl StoredHead {
     /// The answer to `request` from this response, whose stored body has `length` bytes: it applies
     /// the client's own conditions (304) and range (206, 416), HEAD, and `Age`.
     ///
-    /// That it may answer is for [`super::CachePolicy::reuse`] to say, or for a validation.
+    /// Whether it may answer is decided before, by [`super::CachePolicy::reuse`] or a validation.
     pub(crate) fn answer(&self, request: &RequestHead<'_>, length: u64, now: u64) -> Answer {
         let mut headers = HeaderMap::clone(&self.headers);
-        // For Age, Cache-Status and a length, at once.
+        // Room for Age, Cache-Status and a length, in one allocation.
         headers.reserve(3);
         let mut age = itoa::Buffer::new();
         if let Ok(age) = HeaderValue::from_str(age.format(self.age(now))) {
@@ -88,7 +88,7 @@ fn unmodified(mut headers: HeaderMap) -> Answer {
     for name in &REPRESENTATION {
         headers.remove(name);
     }
-    // The tag is the better validator; the date only helps where there is none.
+    // The entity tag is the better validator; the date is needed only if there is none.
     if headers.contains_key(header::ETAG) {
         headers.remove(header::LAST_MODIFIED);
     }
@@ -114,7 +114,7 @@ fn ranged(
         (Selection::Unsatisfiable(complete), _) => {
             return Some(unsatisfiable(headers, complete));
         }
-        // A part is never sent for the whole: it is what it is.
+        // A stored part is never sent as a 200.
         (Selection::Whole | Selection::NotStored, Some(part)) => (0..length, part),
         (Selection::Whole | Selection::NotStored, None) => return None,
     };
@@ -134,7 +134,7 @@ fn ranged(
     })
 }
 
-/// The stored fields describe a representation that a 416 does not carry.
+/// A 416, without the fields of the representation that it does not carry.
 fn unsatisfiable(headers: &mut HeaderMap, complete: u64) -> Answer {
     let mut headers = std::mem::take(headers);
     for name in &REPRESENTATION {

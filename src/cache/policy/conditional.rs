@@ -5,16 +5,16 @@ use http::{HeaderMap, header};
 use super::entity_tag::is_listed;
 use super::{RequestHead, StoredHead, date};
 
-/// Whether the request's `If-None-Match`, or else its `If-Modified-Since`, finds a response with
-/// these fields unmodified, so that the answer is 304. `now` is in Unix milliseconds.
+/// Whether the answer is 304: by the request's `If-None-Match`, or else its `If-Modified-Since`, a
+/// response with these fields is unmodified. `now` is in Unix milliseconds.
 ///
-/// `If-Modified-Since` says something only about a response with `Last-Modified` (RFC 9110
-/// §13.1.3), and only if it is a date: one in the future is none that a response ever had.
+/// `If-Modified-Since` counts only for a response with `Last-Modified` (RFC 9110 §13.1.3), and only
+/// if it is a valid date that is not in the future.
 pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, now: u64) -> bool {
     if request.headers.contains_key(header::IF_NONE_MATCH) {
         return is_listed(request.headers, response);
     }
-    // What the request says first: it mostly says nothing.
+    // The request's fields first, since most requests have no condition.
     let Some(since) = since(request, now) else {
         return false;
     };
@@ -27,8 +27,8 @@ pub(crate) fn not_modified(request: &RequestHead<'_>, response: &HeaderMap, now:
 impl StoredHead {
     /// Whether the client's own condition finds this response unmodified.
     ///
-    /// Without `Last-Modified` its `Date` stands in for it (RFC 9111 §4.3.2): what the client has
-    /// from a later time is at least as new as this.
+    /// Without `Last-Modified`, `Date` is compared (RFC 9111 §4.3.2): a copy that the client got
+    /// later is at least as new as this one.
     pub(super) fn is_not_modified(&self, request: &RequestHead<'_>, now: u64) -> bool {
         if not_modified(request, &self.headers, now) {
             return true;

@@ -1,4 +1,4 @@
-//! What the deployer decides about caching, beside what the origin says.
+//! The settings of the policy.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct CachePolicy {
     pub(super) stale_if_disconnected: Duration,
     pub(super) keep_for_validation: Duration,
     pub(super) stale_beside_s_maxage: bool,
-    /// Set on the layer, which keeps it when the rest is exchanged.
+    /// Set on the layer, which keeps it when the policy is replaced.
     pub(super) set_cookie: SetCookie,
 }
 

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue, header};
 
 const MONTHS: [&str; 12] = [
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
@@ -146,6 +146,14 @@ fn timestamp(year: i64, month: i64, day: i64, time_of_day: i64) -> Option<i64> {
     let days_before_epoch = 719_468;
     let days = year * 365 + leap_days + (153 * month + 2) / 5 + day - 1 - days_before_epoch;
     Some(days * 86_400 + time_of_day)
+}
+
+/// `date_value`: the time of receipt stands in for a missing or invalid `Date` (RFC 9110 §6.6.1).
+pub(super) fn value_of(headers: &HeaderMap, received: u64) -> i64 {
+    headers
+        .get(header::DATE)
+        .and_then(|value| parse(value, received))
+        .unwrap_or_else(|| i64::try_from(received / 1000).unwrap_or(i64::MAX))
 }
 
 #[cfg(test)]

@@ -44,7 +44,7 @@ impl ResponseDirectives {
             unfinished |= !rest.is_empty();
         }
         if unfinished {
-            // It outweighs `no-store` only in a field that can be read to its end.
+            // It overrides `no-store` only if the whole field is well formed.
             directives.no_store |= directives.must_understand;
             directives.must_understand = false;
         }
@@ -82,8 +82,8 @@ impl ResponseDirectives {
         }
     }
 
-    /// Takes a member that stands behind an unfinished quoted string. It may be meant or not: what
-    /// it forbids is forbidden, what it permits is not permitted, and a lifetime is none.
+    /// Reads a member after an unfinished quoted string, which may or may not be meant as a
+    /// directive. What it forbids is forbidden; what it permits, and its lifetimes, do not count.
     fn restrict(&mut self, member: &[u8]) {
         let (name, _) = directive(member);
         if name.eq_ignore_ascii_case(b"max-age") || name.eq_ignore_ascii_case(b"s-maxage") {
@@ -100,7 +100,7 @@ impl ResponseDirectives {
         } else if name.eq_ignore_ascii_case(b"must-revalidate")
             || name.eq_ignore_ascii_case(b"proxy-revalidate")
         {
-            // `must-revalidate` would also permit sharing what `Authorization` protects (§3.5).
+            // `must-revalidate` itself would also permit sharing a response to `Authorization` (§3.5).
             self.proxy_revalidate = true;
         }
     }
@@ -111,8 +111,8 @@ impl ResponseDirectives {
         self.no_cache || self.must_revalidate || self.proxy_revalidate || self.s_maxage.is_some()
     }
 
-    /// Beside an explicit permission to serve stale, `s-maxage` keeps its lifetime and lets the
-    /// response be shared, but forbids nothing.
+    /// Lets an explicit permission to serve stale count beside `s-maxage`, which then only sets the
+    /// lifetime and permits sharing.
     pub(super) fn let_stale_beside_s_maxage(&mut self) {
         let permitted = self
             .stale_while_revalidate
@@ -124,8 +124,8 @@ impl ResponseDirectives {
         }
     }
 
-    /// Takes the field names of a qualified `no-cache` or `private`. False when there are none,
-    /// so that the directive is about the whole response.
+    /// Reads the field names of a qualified `no-cache` or `private`. Returns false if there are none:
+    /// then the directive is about the whole response.
     pub(super) fn withhold(&mut self, argument: Option<&[u8]>) -> bool {
         let before = self.withheld.len();
         let mut valid = true;
@@ -167,7 +167,7 @@ impl RequestDirectives {
             split_members(well_formed).for_each(|member| directives.take(member));
             let permitted = (directives.max_stale, directives.stale_if_error);
             unquoted_members(rest).for_each(|member| directives.take(member));
-            // Behind an unfinished quoted string the client limits, but permits nothing.
+            // After an unfinished quoted string, limits count and permissions do not.
             (directives.max_stale, directives.stale_if_error) = permitted;
         }
         directives
@@ -177,7 +177,7 @@ impl RequestDirectives {
         let (name, argument) = directive(member);
         let span = || argument.and_then(delta_seconds);
         if name.eq_ignore_ascii_case(b"max-age") {
-            // What the client limits is limited, even if it is unclear how much.
+            // An invalid limit counts as the strictest one.
             self.max_age = shortest(self.max_age, Some(span().unwrap_or(0)));
         } else if name.eq_ignore_ascii_case(b"max-stale") {
             let accepted = argument.map_or(Some(DELTA_MAX), delta_seconds);

@@ -23,7 +23,7 @@ impl<'a> EntityTag<'a> {
         }
     }
 
-    /// The `ETag` of a response; lines that disagree are no tag.
+    /// The `ETag` of a response. `None` if several lines disagree.
     pub(super) fn of(response: &'a HeaderMap) -> Option<Self> {
         let value = single(response, &header::ETAG)??;
         (!value.is_empty()).then(|| Self::new(value.as_bytes().trim_ascii()))
@@ -33,12 +33,12 @@ impl<'a> EntityTag<'a> {
         self.weak
     }
 
-    /// Both are strong and the same.
+    /// Whether they are the same and both strong.
     pub(super) fn strong_eq(&self, other: &EntityTag<'_>) -> bool {
         !self.weak && !other.weak && self.opaque == other.opaque
     }
 
-    /// The same but for weakness.
+    /// Whether they are the same, strong or weak.
     pub(super) fn weak_eq(&self, other: &EntityTag<'_>) -> bool {
         self.opaque == other.opaque
     }

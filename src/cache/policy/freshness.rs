@@ -1,75 +1,11 @@
-//! Freshness lifetime and age (RFC 9111 §4.2).
+//! The freshness lifetime of a response, and how old a stored one is (RFC 9111 §4.2).
 
 use http::{HeaderMap, header};
-use serde::{Deserialize, Serialize};
 
-use super::directives::{DELTA_MAX, delta_seconds};
-use super::headers::{members, single};
+use super::directives::DELTA_MAX;
+use super::headers::single;
 use super::status::is_heuristically_cacheable;
-use super::{CachePolicy, ResponseDirectives, ResponseHead, StoredHead, date, targeted};
-
-/// On what terms a response may be stored and reused. The deployer's own rules may change them
-/// before the engine decides: see [`CachePolicy::storable`].
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Terms {
-    /// The directives of the targeted field, or of `Cache-Control`.
-    pub(crate) directives: ResponseDirectives,
-    /// The freshness lifetime in seconds, if the response gives one or a heuristic applies.
-    pub(crate) lifetime: Option<u32>,
-    /// Whether `lifetime` is heuristic.
-    pub(crate) heuristic: bool,
-}
-
-/// What is kept of the terms, and what the age is counted from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Validity {
-    /// `corrected_initial_age` (§4.2.3) in milliseconds.
-    pub(super) initial_age: u64,
-    /// Unix milliseconds.
-    pub(super) response_time: u64,
-    /// Seconds; without one it is stale from the start.
-    pub(super) lifetime: Option<u32>,
-    pub(super) stale_while_revalidate: Option<u32>,
-    pub(super) stale_if_error: Option<u32>,
-    pub(super) no_cache: bool,
-    pub(super) forbid_stale: bool,
-    pub(super) immutable: bool,
-}
-
-impl Validity {
-    pub(super) fn new(terms: &Terms, response: &ResponseHead<'_>) -> Self {
-        Self {
-            initial_age: initial_age(response),
-            response_time: response.response_time,
-            lifetime: terms.lifetime,
-            stale_while_revalidate: terms.directives.stale_while_revalidate,
-            stale_if_error: terms.directives.stale_if_error,
-            no_cache: terms.directives.no_cache,
-            forbid_stale: terms.directives.forbid_stale(),
-            immutable: terms.directives.immutable,
-        }
-    }
-
-    /// `current_age` in milliseconds.
-    pub(super) fn age(&self, now: u64) -> u64 {
-        let resident = now.saturating_sub(self.response_time);
-        self.initial_age.saturating_add(resident)
-    }
-
-    pub(super) fn is_fresh(&self, now: u64) -> bool {
-        self.age(now) < self.lifetime()
-    }
-
-    /// For how many milliseconds it has been stale.
-    pub(super) fn staleness(&self, now: u64) -> u64 {
-        self.age(now).saturating_sub(self.lifetime())
-    }
-
-    /// In milliseconds.
-    pub(super) fn lifetime(&self) -> u64 {
-        seconds(self.lifetime.unwrap_or(0))
-    }
-}
+use super::{CachePolicy, ResponseDirectives, ResponseHead, StoredHead, Terms, date, targeted};
 
 impl StoredHead {
     /// `current_age` (§4.2.3) in whole seconds: the `Age` field.
@@ -101,7 +37,7 @@ impl StoredHead {
     /// for as long as they differ by.
     pub(crate) fn recency(&self) -> (u64, u64) {
         let received = self.validity.response_time;
-        let date = u64::try_from(date_value(&self.headers, received)).unwrap_or(0);
+        let date = u64::try_from(date::value_of(&self.headers, received)).unwrap_or(0);
         (date.min(received / 1000), received)
     }
 }
@@ -139,7 +75,7 @@ impl CachePolicy {
         }
         let modified = response.headers.get(header::LAST_MODIFIED)?;
         let modified = date::parse(modified, response.response_time)?;
-        let unmodified = date_value(response.headers, response.response_time) - modified;
+        let unmodified = date::value_of(response.headers, response.response_time) - modified;
         let share = u64::try_from(unmodified).ok()? * u64::from(self.heuristic_percent) / 100;
         let lifetime = share.min(self.heuristic_max.as_secs());
         (lifetime > 0).then(|| capped(lifetime))
@@ -151,41 +87,8 @@ fn expiration(headers: &HeaderMap, received: u64) -> Option<u32> {
     let expires = single(headers, &header::EXPIRES)?;
     let lifetime = expires
         .and_then(|expires| date::parse(expires, received))
-        .map_or(0, |expires| expires - date_value(headers, received));
+        .map_or(0, |expires| expires - date::value_of(headers, received));
     Some(u64::try_from(lifetime).map_or(0, capped))
-}
-
-/// `date_value`: the time of receipt stands in for a missing or invalid `Date` (RFC 9110 §6.6.1).
-fn date_value(headers: &HeaderMap, received: u64) -> i64 {
-    headers
-        .get(header::DATE)
-        .and_then(|value| date::parse(value, received))
-        .unwrap_or_else(|| i64::try_from(received / 1000).unwrap_or(i64::MAX))
-}
-
-/// `corrected_initial_age` in milliseconds (§4.2.3).
-fn initial_age(response: &ResponseHead<'_>) -> u64 {
-    let received = response.response_time;
-    let date = date_value(response.headers, received);
-    // `Date` has whole seconds, so the fraction of the time of receipt is no age.
-    let apparent = i64::try_from(received / 1000).unwrap_or(i64::MAX) - date;
-    let apparent = u64::try_from(apparent).unwrap_or(0).saturating_mul(1000);
-    let delay = received.saturating_sub(response.request_time);
-    let corrected = seconds(age_value(response.headers)).saturating_add(delay);
-    apparent.max(corrected)
-}
-
-/// The first member of `Age`; an invalid one is ignored (§5.1).
-fn age_value(headers: &HeaderMap) -> u32 {
-    members(headers, &header::AGE)
-        .next()
-        .filter(|age| age.first().is_some_and(u8::is_ascii_digit))
-        .and_then(delta_seconds)
-        .unwrap_or(0)
-}
-
-pub(super) fn seconds(seconds: u32) -> u64 {
-    u64::from(seconds) * 1000
 }
 
 fn capped(seconds: u64) -> u32 {

@@ -1,18 +1,19 @@
-//! Selecting fields in a normal form: values of equal meaning become equal bytes (RFC 9111 §4.1).
+//! Normal forms of selecting fields: values with the same meaning become the same bytes (RFC 9111
+//! §4.1).
 
 use http::{HeaderMap, HeaderName, header};
 
 use super::headers::members;
 use super::quoted;
 
-/// The field in normal form, over all its lines; `None` when it is absent, which is another thing
-/// than empty.
+/// The field in normal form, over all its lines. `None` if it is absent, which is not the same as
+/// empty.
 pub(super) fn normalised(headers: &HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     headers.contains_key(name).then(|| {
         if is_negotiation(name) {
             preferences(headers, name)
         } else if name == header::COOKIE || name == header::AUTHORIZATION {
-            // No lists: only the lines are put together (RFC 9113 §8.2.3).
+            // Not a list: only the lines are joined (RFC 9113 §8.2.3).
             joined(
                 headers.get_all(name).iter().map(|line| line.as_bytes()),
                 b"; ",

@@ -1,4 +1,4 @@
-//! Stored parts of a representation made whole (RFC 9111 §3.3, §3.4).
+//! Completing stored parts of a representation (RFC 9111 §3.3, §3.4).
 
 use std::ops::Range;
 
@@ -10,13 +10,13 @@ use super::update::Updated;
 use super::validation::make_unconditional;
 use super::{CachePolicy, Part, RequestHead, ResponseHead, StoredHead, Terms};
 
-/// A stored part and a new one as one stored response: whole (200) once nothing is missing.
+/// A stored part and a new one, combined: a larger part, or a 200 once nothing is missing.
 #[derive(Debug, Clone)]
 pub(crate) struct Combined {
     pub(crate) head: StoredHead,
-    /// What the new part brought for its client alone.
+    /// The fields of the new part that are for its own client only.
     pub(crate) own: OwnFields,
-    /// The body, in order.
+    /// The pieces of the body, in order.
     pub(crate) body: Vec<Piece>,
 }
 
@@ -29,12 +29,12 @@ pub(crate) enum Piece {
     New(Range<u64>),
 }
 
-/// Makes `headers` ask for what the stored part, a body of `length` bytes, lacks: `Range`, and
-/// `If-Range` if it has a strong validator. False, and nothing changed, when one range does not
-/// complete it.
+/// Makes `headers` ask for the missing bytes of a stored part with a body of `length` bytes: `Range`,
+/// and `If-Range` if it has a strong validator. Returns false and changes nothing if one range
+/// cannot complete it.
 ///
 /// A 206 may be combined with it only by a strong validator. Without one, an origin that honours
-/// the range has to be asked again for the whole; one that ignores it answers with the whole.
+/// the range has to be asked again for everything; an origin that ignores it sends everything.
 pub(crate) fn completion_request(
     stored: &StoredHead,
     length: u64,
@@ -54,7 +54,7 @@ pub(crate) fn completion_request(
     true
 }
 
-/// The one range that a stored part lacks.
+/// The one range that is missing from a stored part.
 pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
     let part = stored.part.filter(|part| part.length() == length)?;
     let range = if part.first == 0 && !part.reaches_end() {
@@ -69,8 +69,8 @@ pub(super) fn missing(stored: &StoredHead, length: u64) -> Option<HeaderValue> {
 
 impl CachePolicy {
     /// Combines the stored part, a body of `length` bytes, with the 206 `response`, a body of
-    /// `new_length` bytes. `None` when they must not be combined or would not be one part: then
-    /// the new response stands alone, and a client that wants the whole needs a new request.
+    /// `new_length` bytes. `None` if they must not be combined or would not form one part: then
+    /// a client that asked for everything needs another request.
     pub(crate) fn combine(
         &self,
         request: &RequestHead<'_>,
@@ -118,7 +118,7 @@ impl CachePolicy {
     }
 }
 
-/// The new bytes, and of the stored ones what lies before and after them.
+/// The new bytes, with the stored bytes before and after them.
 fn pieces(old: Part, new: Part) -> Vec<Piece> {
     let before = new.first.saturating_sub(old.first);
     let after = (new.last + 1).saturating_sub(old.first).min(old.length());

@@ -1,11 +1,11 @@
-//! Lines of lists in which quoted strings may stand (RFC 9110 §5.6.4).
+//! Lists whose members may be or contain quoted strings (RFC 9110 §5.6.4).
 //!
-//! A quotation mark that opens no quoted string (there is no end to it, it stands in the middle of
-//! a token, or something else follows its end) must not hide what comes after it. From there on
+//! A quotation mark may be malformed: it is never closed, it is in the middle of a token, or
+//! something else follows the closing one. It must not hide what comes after it, so from there on
 //! nothing counts as quoted.
 
 /// The part of a line whose quoted strings are well formed, and the rest, which begins with a
-/// quotation mark that opens none.
+/// malformed quotation mark.
 pub(super) fn well_formed(line: &[u8]) -> (&[u8], &[u8]) {
     let mut at = 0;
     while let Some(&byte) = line.get(at) {
@@ -42,8 +42,8 @@ pub(super) fn split(line: &[u8], separator: u8) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Whether a quoted string may follow: at the beginning of a member or parameter, as an argument,
-/// and as a weak entity tag.
+/// Whether a quoted string may begin here: at the beginning of a member or parameter, after `=`,
+/// and in a weak entity tag.
 fn may_open(before: &[u8]) -> bool {
     let before = before.trim_ascii_end();
     matches!(before.last(), None | Some(b',' | b';' | b'=')) || before.ends_with(b"W/")

@@ -1,4 +1,4 @@
-//! Byte ranges (RFC 9110 §14): what a request wants, and where it lies in a stored body.
+//! Byte ranges (RFC 9110 §14): what a request asks for, and where that is in a stored body.
 
 use std::ops::Range;
 
@@ -17,23 +17,22 @@ pub(super) enum ByteRange {
     Suffix(u64),
 }
 
-/// What of a stored body answers a request.
+/// The part of a stored body that answers a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Selection {
     /// All of it, as a 200.
     Whole,
     /// These bytes of the stored body, which are that part of the representation, as a 206.
     Slice(Range<u64>, Part),
-    /// Nothing: the representation of this length does not reach so far, 416.
+    /// None, as a 416: the representation has this length, and the range begins after its end.
     Unsatisfiable(u64),
     /// The request needs bytes that are not stored.
     NotStored,
 }
 
 impl ByteRange {
-    /// The range that a response with these fields has to answer. `Range` may always be ignored
-    /// (§14.2), and is for what this cache does not serve: other methods than GET, other units,
-    /// several ranges.
+    /// The range to answer with, from a response with these fields. `Range` may always be ignored
+    /// (§14.2); it is for other methods than GET, other units and several ranges.
     pub(super) fn requested(request: &RequestHead<'_>, response: &HeaderMap) -> Option<Self> {
         if request.method != Method::GET {
             return None;
@@ -199,7 +198,7 @@ fn if_range_holds(request: &HeaderMap, response: &HeaderMap) -> bool {
     modified == Some(condition) && matches!(times, (Some(modified), Some(date)) if date > modified)
 }
 
-/// `1*DIGIT`; what overflows lies beyond every representation.
+/// `1*DIGIT`. A number that overflows is beyond the end of every representation.
 fn position(digits: &str) -> Option<u64> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

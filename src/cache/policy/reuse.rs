@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::{Method, StatusCode, header};
 
 use super::directives::RequestDirectives;
-use super::freshness::{Validity, seconds};
 use super::partial::missing;
 use super::range::{ByteRange, Selection};
 use super::status::is_error;
+use super::validity::{Validity, seconds};
 use super::{CachePolicy, RequestHead, StoredHead};
 
 /// Why a request goes forward: the `fwd` values of RFC 9211 §2.2.
@@ -22,13 +22,13 @@ pub(crate) enum Forward {
     UriMiss,
     /// Something is stored for the URI, but not for the selecting fields.
     VaryMiss,
-    /// Nothing stored answers.
+    /// No stored response can answer.
     Miss,
     /// A fresh response is stored, but the request does not accept it.
     Request,
     /// The stored response is stale.
     Stale,
-    /// The stored part does not hold what is requested.
+    /// The stored part does not hold the requested bytes.
     Partial,
 }
 
@@ -64,12 +64,12 @@ pub(crate) enum Reuse {
     Fresh,
     /// Send it: it is stale, within the client's `max-stale`.
     Stale,
-    /// Send it, and refresh it in the background, once for all.
+    /// Send it, and refresh it in the background, once for all clients.
     StaleWhileRevalidate,
     /// Forward with [`super::validation_request`]; when that fails ask [`CachePolicy::stale_on`].
     Validate(Forward),
-    /// A fresh part is stored and the whole is wanted: forward with
-    /// [`super::completion_request`], then [`CachePolicy::combine`].
+    /// A fresh part is stored and more is requested: forward with [`super::completion_request`], then
+    /// [`CachePolicy::combine`].
     Complete,
     /// It does not answer this request: forward as if nothing were stored.
     Forward(Forward),
@@ -92,7 +92,7 @@ impl CachePolicy {
         if !matches!(*request.method, Method::GET | Method::HEAD) {
             return Admission::Forward(Forward::Method);
         }
-        // Conditions that only an origin may judge (RFC 9111 §4.3.2).
+        // Conditions that only the origin may evaluate (RFC 9111 §4.3.2).
         let for_origin = [header::IF_MATCH, header::IF_UNMODIFIED_SINCE];
         if for_origin
             .iter()
@@ -103,12 +103,12 @@ impl CachePolicy {
         Admission::Lookup
     }
 
-    /// Whether the client wants 504 rather than a forwarded request, when nothing is stored.
+    /// Whether the client asks for a 504 instead of a forwarded request if nothing is stored.
     pub(crate) fn only_if_cached(&self, request: &RequestHead<'_>) -> bool {
         self.client_directives(request).only_if_cached
     }
 
-    /// Whether the answer to this request must not be stored, nor anything stored of it shared.
+    /// Whether the answer to this request must be neither stored nor shared.
     pub(crate) fn forbids_storing(&self, request: &RequestHead<'_>) -> bool {
         self.client_directives(request).no_store
     }
@@ -125,8 +125,8 @@ impl CachePolicy {
         !client.no_cache && client.max_age.is_none_or(|limit| age < seconds(limit))
     }
 
-    /// Whether and how `stored`, with a body of `length` bytes, answers `request` at `now`. That
-    /// it is the variant which the request selects is checked too.
+    /// Whether and how `stored`, with a body of `length` bytes, answers `request` at `now`. This
+    /// also checks that it is the variant that the request selects.
     pub(crate) fn reuse(
         &self,
         request: &RequestHead<'_>,
@@ -155,8 +155,8 @@ impl CachePolicy {
         }
     }
 
-    /// Whether the stored response may be sent in place of the failure. Never for a status other
-    /// than 500, 502, 503 and 504: that is an answer.
+    /// Whether the stored response may be sent in place of the failure. Any status but 500, 502, 503
+    /// and 504 is an answer and no failure.
     pub(crate) fn stale_on(
         &self,
         failure: Failure,
@@ -181,8 +181,8 @@ impl CachePolicy {
         validity.staleness(now) <= window
     }
 
-    /// For how long from `now` the stored response can be of use: while it is fresh, may be sent
-    /// stale or is kept to be validated. Zero: not at all.
+    /// For how long from `now` the stored response can be used: while it is fresh, may be sent stale
+    /// or is kept for validation. Zero if it cannot be used at all.
     pub(crate) fn retention(&self, stored: &StoredHead, now: u64) -> Duration {
         let validity = &stored.validity;
         let stale = if validity.forbid_stale {
@@ -204,7 +204,7 @@ impl CachePolicy {
     }
 
     /// For how long after its expiration it may be sent while it is refreshed. The configured
-    /// window extends a lifetime; it does not make up one.
+    /// window applies only to a response that has a lifetime.
     pub(super) fn revalidation_window(&self, validity: &Validity) -> Duration {
         match (validity.stale_while_revalidate, validity.lifetime) {
             (Some(window), _) => Duration::from_millis(seconds(window)),

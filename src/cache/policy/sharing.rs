@@ -1,6 +1,6 @@
-//! What of a response may be kept and shown to others, and what is its client's alone.
+//! Which fields of a response may be stored and shared, and which are for its own client only.
 //!
-//! [`CachePolicy::fields`] is the one place that decides it, for every response: a new one, a part
+//! [`CachePolicy::fields`] is the one place that decides this, for every response: a new one, a part
 //! that completes another, a 304 and the response to HEAD. A [`StoredHead`](super::StoredHead)
 //! holds [`SharedFields`], which only that function makes.
 
@@ -11,27 +11,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::headers::{FieldNames, remove_hop_by_hop, stored};
-use super::{CachePolicy, ResponseHead, Terms, date};
+use super::{CachePolicy, ResponseHead, SetCookie, Terms, date};
 
-/// What becomes of a response that sets cookies.
-///
-/// It is about responses that would be stored as they are. What a validation or a completion
-/// brings (a 304, a 206) concerns a response that is stored already: its cookies reach the client
-/// that caused it, and with `Store` everybody.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum SetCookie {
-    /// It is not stored, whatever its directives say. The default: a stored cookie would be
-    /// handed to everyone.
-    #[default]
-    Refuse,
-    /// It is stored without its `Set-Cookie` fields.
-    Strip,
-    /// It is stored as it is, for origins whose cookies are no secrets.
-    Store,
-}
-
-/// The fields of a response, told apart.
+/// The fields of a response, separated.
 #[derive(Debug, Clone)]
 pub(super) struct Fields {
     pub(super) shared: SharedFields,
@@ -48,9 +30,8 @@ pub(crate) struct SharedFields(HeaderMap);
 pub(crate) struct OwnFields(HeaderMap);
 
 impl CachePolicy {
-    /// Tells the fields of a response apart. Those of the connection and the announcement of
-    /// trailers (§3.1) are neither kept nor handed on here. `Date` is added where it is missing or
-    /// invalid (RFC 9110 §6.6.1).
+    /// Separates the fields of a response. Those of the connection and the announcement of trailers
+    /// (§3.1) are left out of both. `Date` is added if it is missing or invalid (RFC 9110 §6.6.1).
     pub(super) fn fields(&self, response: &ResponseHead<'_>, terms: &Terms) -> Fields {
         let mut shared = response.headers.clone();
         remove_hop_by_hop(&mut shared);
@@ -81,8 +62,8 @@ impl CachePolicy {
         }
     }
 
-    /// Whether cookies keep the response from being stored: not those that its own directives
-    /// keep from being stored.
+    /// Whether cookies keep the response from being stored. Cookies that its own directives exclude
+    /// (`no-cache="set-cookie"`) do not.
     pub(super) fn refuses_cookies(&self, response: &HeaderMap, terms: &Terms) -> bool {
         self.set_cookie == SetCookie::Refuse
             && response.contains_key(header::SET_COOKIE)
@@ -90,8 +71,8 @@ impl CachePolicy {
     }
 }
 
-/// Fields about one exchange, which would be false of the next, or a secret of its client: rate
-/// limits, ids of requests and traces, timings, single-use values of authentication.
+/// Fields about one exchange, which would be wrong for the next one or are secrets of its client:
+/// rate limits, ids of requests and traces, timings, single-use values of authentication.
 fn is_about_exchange(name: &HeaderName) -> bool {
     const PREFIXES: [&str; 5] = [
         "ratelimit",
@@ -142,7 +123,7 @@ impl SharedFields {
             .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
 
-    /// Removes what described the one message that a part came in.
+    /// Removes the fields that described the one message that a part came in.
     pub(super) fn remove_extent(&mut self) {
         self.0.remove(header::CONTENT_RANGE);
         self.0.remove(header::CONTENT_LENGTH);
@@ -158,8 +139,8 @@ impl std::ops::Deref for SharedFields {
 }
 
 impl OwnFields {
-    /// Adds them to the answer to their client, before lines of the same name: those are nearer
-    /// to it.
+    /// Adds them to the answer to their client, before lines of the same name that this cache
+    /// added: the lines of a field are in the order in which the message passed its senders.
     pub(crate) fn add_to(self, headers: &mut HeaderMap) {
         let names: Vec<_> = self.0.keys().cloned().collect();
         let mut own = self.0;
@@ -196,7 +177,7 @@ impl Serialize for SharedFields {
     }
 }
 
-/// What was stored was told apart before.
+/// Only shared fields are ever stored.
 impl<'de> Deserialize<'de> for SharedFields {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         stored::deserialize(deserializer).map(Self)

@@ -29,10 +29,10 @@ pub(super) fn is_understood(status: StatusCode) -> bool {
     )
 }
 
-/// Codes of responses that are not stored, whatever they say, since another request for the same
-/// URI has nothing of them: an expectation, condition or range of this one failed, it came too
-/// early, too slowly, to the wrong server or without credentials, or (304) the content is in the
-/// client's own cache. RFC 6585 forbids to store 428, 429, 431 and 511.
+/// Codes of responses that are never stored, because they are of no use to another request for the
+/// same URI: an expectation, condition or range of this request failed, it came too early, too
+/// slowly, to the wrong server or without credentials, or (304) the content is in the client's own
+/// cache. RFC 6585 forbids to store 428, 429, 431 and 511.
 pub(super) fn is_bound_to_request(status: StatusCode) -> bool {
     matches!(
         status.as_u16(),

@@ -3,11 +3,11 @@
 use http::{Method, StatusCode, header};
 
 use super::directives::RequestDirectives;
-use super::freshness::Validity;
 use super::status::{
     is_about_target, is_bound_to_request, is_heuristically_cacheable, is_understood,
 };
 use super::stored::has_validator;
+use super::validity::Validity;
 use super::{
     CachePolicy, Part, RequestDirective, RequestHead, ResponseDirectives, ResponseHead, StoredHead,
     Terms, VaryNames,
@@ -61,25 +61,25 @@ impl NotStorable {
         }
     }
 
-    /// Whether the response, though not stored, shows that what is stored is not current, so that
-    /// it has to go: it has to be about the target resource, and nothing about this one request
-    /// may have kept it from being stored.
+    /// Whether the response, though not stored, shows that what is stored is out of date and has to
+    /// be removed. For that it has to be about the target resource, and the reason must not be
+    /// something about this one request.
     pub(crate) fn supersedes_stored(self, status: StatusCode) -> bool {
         is_about_target(status) && !self.is_about_request()
     }
 
-    /// Whether the responses to other requests for the same URI will hardly be stored either.
+    /// Whether responses to other requests for the same URI are unlikely to be stored either.
     pub(crate) fn is_lasting(self, status: StatusCode) -> bool {
         match self {
             Self::SetCookie => is_about_target(status),
-            // A 304 to the client's own condition says it in place of a 200.
+            // A 304 to the client's own condition stands for a 200.
             Self::NoStore | Self::Private if status == StatusCode::NOT_MODIFIED => true,
             _ => self.supersedes_stored(status),
         }
     }
 
-    /// Whether it is this request, or news for its client alone, that keeps the response from
-    /// being stored. What is stored for the others then stays valid.
+    /// Whether the reason is this request, or something for its client only. What is stored for
+    /// others stays valid then.
     pub(crate) fn is_about_request(self) -> bool {
         matches!(
             self,
@@ -132,7 +132,7 @@ impl CachePolicy {
         ))
     }
 
-    /// The rules about what the response says. The names that it varies on, if they hold.
+    /// Checks what the response says. Returns the names that it varies by.
     pub(super) fn may_store(
         &self,
         request: &RequestHead<'_>,

@@ -3,9 +3,9 @@
 use http::{HeaderMap, StatusCode, header};
 use serde::{Deserialize, Serialize};
 
-use super::freshness::Validity;
 use super::headers::single;
 use super::sharing::SharedFields;
+use super::validity::Validity;
 use super::{RequestHead, ResponseHead, Terms, Variant, VaryNames};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
@@ -36,7 +36,7 @@ pub(crate) struct Part {
 }
 
 impl StoredHead {
-    /// The stored form of a response to `request` with those of its fields that others may see.
+    /// The head to store for a response to `request`, with the fields that may be shared.
     pub(super) fn new(
         request: &RequestHead<'_>,
         response: &ResponseHead<'_>,
@@ -68,12 +68,11 @@ impl StoredHead {
         self.variant
     }
 
-    /// Whether a stored body of `length` bytes can be the one that this head is about: as long as
-    /// `Content-Length` says. Without that it may be of any length; a value that is no length fits
-    /// none.
+    /// Whether a stored body of `length` bytes can belong to this head: it has to be as long as
+    /// `Content-Length` says. Without that field any length fits; with an invalid one, none does.
     ///
-    /// A part may be shorter than its `Content-Range` says, as origins that count wrongly send it:
-    /// it is sent on with the length that it has, and is never combined with another part.
+    /// A part may be shorter than its `Content-Range` says, since some origins miscount. It is sent
+    /// with the length that it has, and is never combined with another part.
     pub(crate) fn declares(&self, length: u64) -> bool {
         match (self.part, single(&self.headers, &header::CONTENT_LENGTH)) {
             (Some(part), _) => length <= part.length(),
@@ -84,7 +83,7 @@ impl StoredHead {
         }
     }
 
-    /// What it takes in the store, more or less: its field lines and the names that it varies by.
+    /// About how many bytes it takes in the store: its field lines.
     pub(crate) fn size(&self) -> usize {
         let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
             name.as_str().len() + value.len() + 8

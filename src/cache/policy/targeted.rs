@@ -28,7 +28,7 @@ fn dictionary(headers: &HeaderMap, name: &HeaderName) -> Option<Dictionary> {
     Parser::new(&value).parse().ok()
 }
 
-/// A member of another type than the directive has is not consumed (§2.1).
+/// A member of another type than the directive's is not used (§2.1).
 fn consume(dictionary: &Dictionary) -> ResponseDirectives {
     let item = |name: &'static str| match dictionary.get(key(name)) {
         Some(ListEntry::Item(item)) => Some(&item.bare_item),
@@ -67,7 +67,7 @@ fn key(name: &'static str) -> &'static KeyRef {
     KeyRef::from_str(name).expect("directive names are lower-case keys")
 }
 
-/// Negative seconds are no delta-seconds, so they are not consumed.
+/// Negative numbers are not delta-seconds, so they are not used.
 fn delta_seconds(seconds: i64) -> Option<u32> {
     u64::try_from(seconds)
         .ok()

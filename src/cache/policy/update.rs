@@ -9,14 +9,14 @@ use super::{
     remove_hop_by_hop,
 };
 
-/// What a 304 to a validation means for the stored response. The client that caused it gets the
-/// updated response with what the 304 brought for it alone.
+/// What a 304 to a validation means for the stored response. Its own client gets the updated
+/// response, with the fields of the 304 that are for this client only.
 #[derive(Debug, Clone)]
 pub(crate) enum Freshened {
     /// Send the updated response and store it.
     Updated(StoredHead, OwnFields),
-    /// Send the updated response, but do not store it. What is stored stays if the reason
-    /// [is about the request](NotStorable::is_about_request), else it has to go.
+    /// Send the updated response, but do not store it. Keep what is stored if the reason
+    /// [is about the request](NotStorable::is_about_request), else remove it.
     Once(StoredHead, OwnFields, NotStorable),
     /// The 304 is about another representation: forward again without validators.
     NotSelected,
@@ -29,11 +29,11 @@ pub(crate) enum Freshened {
 )]
 #[derive(Debug, Clone)]
 pub(crate) enum HeadEffect {
-    /// Nothing.
+    /// Keep the stored response as it is.
     Keep,
     /// Store this head with the body that is stored.
     Update(StoredHead),
-    /// The stored response is not current any more: remove it.
+    /// Remove the stored response: it is out of date.
     Invalidate,
 }
 
@@ -41,13 +41,13 @@ pub(crate) enum HeadEffect {
 #[derive(Debug)]
 pub(super) struct Updated {
     pub(super) head: StoredHead,
-    /// What the later one brought for its client alone.
+    /// The fields of the later one that are for its own client only.
     pub(super) own: OwnFields,
     /// Whether it may be stored.
     pub(super) permission: Result<(), NotStorable>,
 }
 
-/// Fields that tell how the stored bytes are to be read, which an update leaves alone (§3.2).
+/// Fields that say how to read the stored bytes. An update does not change them (§3.2).
 const EXEMPT: [HeaderName; 3] = [
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
@@ -123,7 +123,7 @@ impl CachePolicy {
         let fields = self.fields(&response, &terms).shared;
         let mut head = StoredHead::new(request, &response, &terms, fields, vary, stored.part);
         if head.vary == stored.vary {
-            // It stays under the key it has.
+            // The updated response keeps its key.
             head.variant = stored.variant;
         }
         Updated {
@@ -137,13 +137,13 @@ impl CachePolicy {
 /// The stored fields, each replaced by all lines of that name in `newer` (§3.2).
 fn merged(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
     let mut newer = newer.clone();
-    // What belongs to one connection is no news of the stored response.
+    // Fields of one connection say nothing about the stored response.
     remove_hop_by_hop(&mut newer);
     for name in &EXEMPT {
         newer.remove(name);
     }
     let mut merged = stored.clone();
-    // They belong to the message that they came in.
+    // These describe only the message that they came in.
     merged.remove(header::AGE);
     merged.remove(header::DATE);
     for name in newer.keys() {
@@ -155,7 +155,7 @@ fn merged(stored: &HeaderMap, newer: &HeaderMap) -> HeaderMap {
     merged
 }
 
-/// Whether the response to HEAD describes the stored representation, as far as it says.
+/// Whether the response to HEAD describes the stored representation, by all that it says.
 fn is_same(response: &HeaderMap, stored: &StoredHead, length: u64) -> bool {
     let complete = match stored.part {
         Some(part) => part.complete,
@@ -164,7 +164,7 @@ fn is_same(response: &HeaderMap, stored: &StoredHead, length: u64) -> bool {
     let announced = response
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    // A validator that the stored response lacks is another one.
+    // A validator that the stored response does not have is a different one.
     let same_validator = |name| {
         response
             .get(&name)

@@ -6,10 +6,10 @@ use super::StoredHead;
 use super::entity_tag::EntityTag;
 use super::headers::single;
 
-/// Puts the stored validators in the place of the client's own conditions. What is stored whole is
+/// Replaces the client's own conditions by the stored validators. A response that is stored whole is
 /// validated whole, without `Range`.
 ///
-/// False when nothing is stored to validate with: the request is then a plain one.
+/// Returns false if there is no stored validator; the request is then not conditional.
 pub(crate) fn validation_request(stored: &StoredHead, headers: &mut HeaderMap) -> bool {
     make_unconditional(headers);
     headers.remove(header::IF_RANGE);
@@ -29,9 +29,9 @@ pub(crate) fn validation_request(stored: &StoredHead, headers: &mut HeaderMap) -
     conditional
 }
 
-/// Removes the client's own conditions, so that the answer has a body to store and to serve others
-/// with. [`StoredHead::answer`], or [`super::not_modified`] for what is not stored, applies them
-/// to that answer.
+/// Removes the client's own conditions, so that the answer has a body that can be stored and
+/// shared. [`StoredHead::answer`], or [`super::not_modified`] for a response that is not stored,
+/// applies them to the answer later.
 pub(crate) fn make_unconditional(headers: &mut HeaderMap) {
     headers.remove(header::IF_NONE_MATCH);
     headers.remove(header::IF_MODIFIED_SINCE);
@@ -51,7 +51,7 @@ pub(super) fn is_about(not_modified: &HeaderMap, stored: &StoredHead) -> bool {
     }
 }
 
-/// Whether the field is the same in both, as far as both have it.
+/// Whether the field is the same in both, if both have it.
 pub(super) fn agrees(left: &HeaderMap, right: &HeaderMap, name: &HeaderName) -> bool {
     match (left.get(name), right.get(name)) {
         (Some(left), Some(right)) => left == right,

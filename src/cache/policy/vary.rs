@@ -28,8 +28,8 @@ impl fmt::Debug for Variant {
 pub(crate) struct VaryNames(Box<[HeaderName]>);
 
 impl VaryNames {
-    /// The names of all `Vary` lines. `None` for a `*` anywhere, and for what is no field name:
-    /// then no request is known to match.
+    /// The names of all `Vary` lines. `None` if there is a `*` or something that is not a field name:
+    /// then it is not known which requests match.
     pub(crate) fn of(response: &HeaderMap) -> Option<Self> {
         let mut names = tokens(response, &header::VARY)
             .map(|member| {
@@ -52,7 +52,7 @@ impl VaryNames {
             .into()
     }
 
-    /// Reads [`to_list`](Self::to_list). `None` for what is none.
+    /// Reads what [`to_list`](Self::to_list) wrote. `None` for anything else.
     pub(crate) fn from_list(list: &str) -> Option<Self> {
         let names = list.split(',').filter(|name| !name.is_empty());
         names
@@ -61,7 +61,7 @@ impl VaryNames {
             .map(Self)
     }
 
-    /// Whether there is but one variant.
+    /// Whether there is only one variant.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,66 +1,83 @@
 //! A load's right to store what it finds.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
 
-use super::super::service::at_least_a_millisecond;
 use crate::{
-    Store, StoreError,
-    store::operations::value::{Fill, ReleaseLease, TakeLease, Taken, Token, ValueKeys},
+    Store,
+    store::operations::value::{Fill, ReleaseLease, RenewLease, TakeLease, Token, ValueKeys},
 };
 
+/// How long other processes wait for one that has died.
+const DURATION: Duration = Duration::from_secs(5);
+
+/// How often a lease is renewed in that time: two renewals may fail.
+const RENEWALS: u32 = 3;
+
 /// A lease that is released when it is dropped: by a load that fails, panics, takes too long or
-/// ends with its runtime. If the store cannot be reached then, it expires.
+/// ends with its runtime. It expires by itself when nobody renews it.
 pub(super) struct Lease {
     store: Store,
     keys: ValueKeys,
     token: Token,
-    /// The store has confirmed that the lease is gone.
+    /// How long it stands unless it is renewed.
+    duration: Duration,
+    /// Nothing of it is in the store.
     settled: bool,
 }
 
 impl Lease {
-    /// One that is still to be announced.
-    pub(super) fn new(store: &Store, keys: &ValueKeys) -> Self {
+    /// One that is still to be taken, by a load of at most `limit`.
+    pub(super) fn new(store: &Store, keys: &ValueKeys, limit: Duration) -> Self {
         Self {
             store: store.clone(),
             keys: keys.clone(),
             token: Token::random(),
+            duration: DURATION.min(limit).max(Duration::from_millis(1)),
             settled: false,
         }
     }
 
-    /// Announces a load that takes at most `limit`. After an error the store may have it or not.
-    pub(super) async fn announce(
-        &self,
-        limit: Duration,
-        replace: bool,
-    ) -> Result<Taken, StoreError> {
-        let announce = TakeLease {
+    /// Takes it, if there is no value but the one to `replace`. After an error the store may have
+    /// it or not.
+    pub(super) fn take(&self, replace: Option<Bytes>) -> TakeLease {
+        TakeLease {
             keys: self.keys.clone(),
             token: self.token.clone(),
-            limit,
+            duration: self.duration,
             replace,
-        };
-        self.store.execute(announce).await
+        }
     }
 
-    /// Stores the value, if nothing has changed since the announcement; whether it was stored.
-    pub(super) async fn fill(mut self, value: Bytes, ttl: Duration) -> Result<bool, StoreError> {
-        let fill = Fill {
+    /// Renews it for as long as this is polled. A load that has lost its lease goes on for those
+    /// who wait for it.
+    pub(super) async fn keep(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(self.duration / RENEWALS).await;
+            let renew = RenewLease {
+                lease: self.keys.lease.clone(),
+                token: self.token.clone(),
+                duration: self.duration,
+            };
+            if let Ok(false) = self.store.execute(renew).await {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Stores the value, if nothing has changed since the lease was taken.
+    pub(super) fn fill(&self, value: Bytes, ttl: Duration) -> Fill {
+        Fill {
             keys: self.keys.clone(),
             token: self.token.clone(),
             value,
-            ttl: at_least_a_millisecond(ttl),
-        };
-        let stored = self.store.execute(fill).await?;
-        self.settled = true;
-        Ok(stored)
+            ttl,
+        }
     }
 
-    /// It was not announced, because there is a value.
+    /// It was not taken, or the store has ended it.
     pub(super) fn settle(mut self) {
         self.settled = true;
     }
@@ -73,12 +90,12 @@ impl Drop for Lease {
         }
         // Embedded memory has done it when `execute` returns; Redis is told by a task of its
         // own, so that nobody waits for that.
-        let abandon = self.store.execute(ReleaseLease {
+        let release = self.store.execute(ReleaseLease {
             lease: self.keys.lease.clone(),
             token: self.token.clone(),
         });
         if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(abandon);
+            runtime.spawn(release);
         }
     }
 }

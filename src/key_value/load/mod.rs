@@ -1,22 +1,33 @@
 //! Cache-aside: read, else load once and store.
+//!
+//! A call that finds no value joins the load that is under way in its process, or leads one
+//! ([`Flights`](crate::collapse::Flights)). The leader's [task](task) takes the lease that makes it
+//! the one load over all processes, or waits until another process has stored the value.
 
+mod answer;
 mod lease;
+mod task;
 
 use std::{any::Any, fmt::Display, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
-use super::{KeyValue, LoadError, envelope};
-use lease::Lease;
+pub(super) use answer::{Answer, Present};
+use task::{Load, WhenHeld};
 
+use super::{
+    Codec, KeyValue, LoadError,
+    policy::{Freshness, LoadPolicy, Serve},
+    read::Found,
+};
 use crate::{
-    collapse::{CatchPanic, Claim, Flights, Lead, Lost},
+    collapse::{Claim, Flights, Lead, Lost},
     store::{
         Key,
-        operations::value::{Taken, ValueKeys},
+        operations::{tag::TagName, value::ValueKeys},
     },
 };
 
@@ -28,10 +39,10 @@ pub(super) type Loads = Flights<Key, Outcome>;
 pub(super) enum Outcome {
     /// The value as it is stored.
     Loaded(Bytes),
-    /// A value that was not stored, because the key was set or deleted since the load began. A
-    /// call that joined after that change must not get it.
+    /// A value that was not stored, because it was set, deleted or invalidated since the load
+    /// began. A call that joined after that change must not get it.
     Overtaken(Bytes),
-    /// A value that cannot be written as JSON: only the caller that loaded it has it.
+    /// A value that the codec cannot write: only the caller that loaded it has it.
     Unserializable,
     /// The loader's error. Followers with another error type load for themselves.
     Failed(Arc<dyn Any + Send + Sync>),
@@ -39,31 +50,63 @@ pub(super) enum Outcome {
     TimedOut(Duration),
 }
 
-impl KeyValue {
+/// What is to be loaded, and how.
+pub(super) struct Plan {
+    pub(super) key: Key,
+    pub(super) tags: Vec<TagName>,
+    pub(super) policy: LoadPolicy,
+}
+
+/// What a call knows of the store when it begins to load.
+struct Known {
+    /// Whether the store answered a moment ago: else a second call would cost a second deadline.
+    reachable: bool,
+    /// The identity of a value that is to be replaced.
+    replace: Option<Bytes>,
+}
+
+impl<C: Codec> KeyValue<C> {
     /// The value of `id`, which `loader` provides where there is none, and which is kept for
-    /// `ttl` then.
+    /// `ttl` then. Short for [`entry(id)`](Self::entry)`.ttl(ttl).`[`or_load(loader)`].
     ///
-    /// Concurrent calls for one id share one load. It runs in a task of its own, in the current
-    /// tracing span, and so goes on when the call that began it is dropped, because its client
-    /// went away for example: the next call finds what it has stored. It ends after the
-    /// [load timeout](Self::with_load_timeout), a minute by default, and nobody waits longer
-    /// than that. A loader must not call `get_or_load` for the same id: it would wait for itself.
+    /// Concurrent calls for one id share one load, also those of other processes on the same
+    /// Redis. It runs in a task of its own, in the current tracing span, and so goes on when the
+    /// call that began it is dropped, because its client went away for example: the next call
+    /// finds what it has stored. It ends after the [load timeout](Self::with_load_timeout), a
+    /// minute by default, and nobody waits longer than that. When its process dies, another one
+    /// takes over within five seconds. A loader must not call `get_or_load` for the same id: it would
+    /// wait for itself.
     ///
-    /// `T = Option<_>` keeps the fact that there is nothing, too.
+    /// One `MGET`, one round trip, where there is a value; with
+    /// [windows](Self::with_stale_while_revalidate) or
+    /// [early refresh](Self::with_early_refresh) a `PTTL` in the same round trip. Where there is
+    /// none, two EVALSHA more, a round trip each: one before the load, one after. While another
+    /// process loads, an EVALSHA every 5 to 100 ms, by one of the calls that wait in this process.
+    /// A load that takes longer renews its lease every 1.7 seconds, by one EVALSHA; one that fails
+    /// gives it back by one that nobody waits for. The value is not stored when it was set,
+    /// deleted or invalidated since, or when the store fails or has no room for it.
     ///
-    /// One `MGET`, one round trip, where there is a value. Where there is none, two EVALSHA
-    /// more, a round trip each: one before the load, one after. When the load fails, one `SREM`
-    /// that nobody waits for takes the place of the second. The value is not stored when it was
-    /// set or deleted since, or when the store fails or has no room for it.
+    /// ```
+    /// # use std::convert::Infallible;
+    /// # use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let names = KeyValue::new(Store::memory(), "name")?;
+    /// let query = || async { Ok::<_, Infallible>("Ada".to_owned()) };
+    /// assert_eq!(names.get_or_load(42, USER_DATA_TTL, query).await?, "Ada");
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
     /// When the load fails: the loader's error, its panic or a load that takes too long, for all
-    /// calls that waited for it. A store that fails is none: the value is loaded.
+    /// calls of this process that waited for it. A store that fails is none: the value is loaded.
     ///
     /// # Panics
     ///
     /// Outside of a Tokio runtime with a timer.
+    ///
+    /// [`or_load(loader)`]: super::Entry::or_load
     pub async fn get_or_load<T, E, F, Fut>(
         &self,
         id: impl Display,
@@ -76,22 +119,88 @@ impl KeyValue {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let key = self.key(id);
-        let reachable = match self.read(&key).await {
-            Ok(Some(value)) => return Ok(value),
-            Ok(None) => true,
+        self.entry(id).ttl(ttl).or_load(loader).await
+    }
+
+    /// Reads the value, and loads it if that is needed.
+    pub(super) async fn load<A, E, F, Fut>(&self, plan: Plan, loader: F) -> Result<A, LoadError<E>>
+    where
+        A: Answer<Value: Serialize + DeserializeOwned>,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<A, E>> + Send + 'static,
+    {
+        let began = Instant::now();
+        let mut known = Known {
+            reachable: true,
+            replace: None,
+        };
+        let mut fallback = None;
+        let found = self.find(&plan.key, &plan.tags, &plan.policy, Serve::Windows);
+        match found.await {
+            Ok(Found::Missing) => {}
+            Ok(Found::Unusable(identity)) => known.replace = Some(identity),
+            Ok(Found::Value(opened, freshness)) => {
+                let answer = self.decode(&opened).and_then(A::from_stored);
+                match (answer, freshness) {
+                    (Some(answer), Freshness::Fresh) => return Ok(answer),
+                    (Some(answer), Freshness::Refresh) => {
+                        known.replace = Some(opened.identity());
+                        self.refresh(plan, known, loader);
+                        return Ok(answer);
+                    }
+                    (answer, freshness) => {
+                        known.replace = Some(opened.identity());
+                        fallback = answer.filter(|_| freshness == Freshness::UnlessLoaded);
+                    }
+                }
+            }
             Err(error) => {
                 self.report(&error, "loading a value that cannot be read");
-                false
+                known.reachable = false;
             }
+        }
+        let budget = plan.policy.budget;
+        let load = self.load_once(plan, known, loader);
+        let result = match budget {
+            Some(budget) => {
+                let left = budget.saturating_sub(began.elapsed());
+                let timed_out = |_| Err(LoadError::TimedOut(budget));
+                timeout(left, load).await.unwrap_or_else(timed_out)
+            }
+            None => load.await,
         };
+        match (result, fallback) {
+            (Err(_), Some(stale)) => {
+                let prefix = &*self.prefix;
+                tracing::warn!(target: "tower_keep::key_value", prefix, "a stale value is served because no other could be loaded");
+                Ok(stale)
+            }
+            (result, _) => result,
+        }
+    }
+
+    /// Joins the load that is under way, or leads one.
+    async fn load_once<A, E, F, Fut>(
+        &self,
+        plan: Plan,
+        known: Known,
+        loader: F,
+    ) -> Result<A, LoadError<E>>
+    where
+        A: Answer<Value: Serialize + DeserializeOwned>,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<A, E>> + Send + 'static,
+    {
+        let limit = plan.policy.load_timeout;
         let mut earlier = true;
         let lead = loop {
-            match self.loads.claim(&key, self.load_timeout) {
+            match self.loads.claim(&plan.key, limit) {
                 Claim::Leader(lead) => break Some(lead),
                 Claim::Follower(follower) => match follower.outcome().await {
-                    // Another process may have deleted the value before this call, but after
-                    // this load began. The next load is no earlier than this call.
+                    // The value may have been changed before this call, but after this load
+                    // began. The next load is no earlier than this call.
                     Ok(Outcome::Overtaken(_)) if earlier => earlier = false,
                     Ok(outcome) => match self.shared(outcome) {
                         Some(result) => return result,
@@ -100,36 +209,78 @@ impl KeyValue {
                         None => break None,
                     },
                     Err(Lost::TimedOut(limit)) => return Err(LoadError::TimedOut(limit)),
-                    // The leader's runtime was shut down.
+                    // The leader's runtime was shut down, or it was a refresh that was not needed.
                     Err(Lost::Abandoned) => {}
                 },
             }
         };
-        let load = Load {
-            values: self.clone(),
-            keys: ValueKeys::new(self.store.names(), key),
-            ttl,
-            reachable,
-            lead,
+        let when_held = match lead {
+            Some(_) => WhenHeld::Wait,
+            None => WhenHeld::LoadUnstored,
         };
-        let task = tokio::spawn(load.run(loader).in_current_span());
-        match timeout(self.load_timeout, task).await {
+        let task = tokio::spawn(
+            self.task(plan, known, when_held, lead)
+                .run(loader)
+                .in_current_span(),
+        );
+        match timeout(limit, task).await {
             Ok(Ok(result)) => result,
             Ok(Err(error)) if error.is_panic() => Err(LoadError::Panicked),
             Ok(Err(_)) => Err(LoadError::Cancelled),
-            Err(_) => Err(LoadError::TimedOut(self.load_timeout)),
+            Err(_) => Err(LoadError::TimedOut(limit)),
+        }
+    }
+
+    /// Loads a new value in the background, unless that is being done.
+    fn refresh<A, E, F, Fut>(&self, plan: Plan, known: Known, loader: F)
+    where
+        A: Answer<Value: Serialize + DeserializeOwned>,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<A, E>> + Send + 'static,
+    {
+        if let Claim::Leader(lead) = self.loads.claim(&plan.key, plan.policy.load_timeout) {
+            let load = self.task(plan, known, WhenHeld::GiveUp, Some(lead));
+            let prefix = self.prefix.clone();
+            let refresh = async move {
+                if load.run(loader).await.is_err() {
+                    tracing::warn!(target: "tower_keep::key_value", prefix = &*prefix, "a value was not refreshed");
+                }
+            };
+            tokio::spawn(refresh.in_current_span());
+        }
+    }
+
+    fn task(
+        &self,
+        plan: Plan,
+        known: Known,
+        when_held: WhenHeld,
+        lead: Option<Lead<Key, Outcome>>,
+    ) -> Load<C> {
+        Load {
+            values: self.clone(),
+            keys: ValueKeys::new(self.store.names(), plan.key),
+            tags: plan.tags,
+            policy: plan.policy,
+            known,
+            when_held,
+            lead,
         }
     }
 
     /// A follower's part of the outcome; `None` if it is of no use to it, for example because
     /// its types are others than the leader's.
-    fn shared<T, E>(&self, outcome: Outcome) -> Option<Result<T, LoadError<E>>>
+    fn shared<A, E>(&self, outcome: Outcome) -> Option<Result<A, LoadError<E>>>
     where
-        T: DeserializeOwned,
+        A: Answer<Value: DeserializeOwned>,
         E: Any + Send + Sync,
     {
         match outcome {
-            Outcome::Loaded(stored) | Outcome::Overtaken(stored) => self.decode(&stored).map(Ok),
+            Outcome::Loaded(stored) | Outcome::Overtaken(stored) => {
+                let opened = self.open(stored).ok()?;
+                self.decode(&opened).and_then(A::from_stored).map(Ok)
+            }
             Outcome::Unserializable => None,
             Outcome::Failed(error) => {
                 let error = error.downcast().ok()?;
@@ -137,123 +288,6 @@ impl KeyValue {
             }
             Outcome::Panicked => Some(Err(LoadError::Panicked)),
             Outcome::TimedOut(limit) => Some(Err(LoadError::TimedOut(limit))),
-        }
-    }
-}
-
-/// A load as its task has it. Dropping it at any point releases its followers and its lease.
-struct Load {
-    values: KeyValue,
-    keys: ValueKeys,
-    ttl: Duration,
-    /// Whether the store answered a moment ago: else a second call would cost a second deadline.
-    reachable: bool,
-    /// `None`: nobody waits for it but its caller.
-    lead: Option<Lead<Key, Outcome>>,
-}
-
-/// What a load finds before it calls the loader.
-enum Start<T> {
-    /// Somebody else has stored a value.
-    Present(T, Bytes),
-    /// Nothing. With a lease, what is loaded may be stored.
-    Load(Option<Lease>),
-}
-
-impl Load {
-    async fn run<T, E, F, Fut>(mut self, loader: F) -> Result<T, LoadError<E>>
-    where
-        T: Serialize + DeserializeOwned,
-        E: Send + Sync + 'static,
-        F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T, E>>,
-    {
-        let start = match self.reachable {
-            true => self.announce().await,
-            false => Start::Load(None),
-        };
-        let lease = match start {
-            Start::Present(value, stored) => {
-                self.finish(Outcome::Loaded(stored));
-                return Ok(value);
-            }
-            Start::Load(lease) => lease,
-        };
-        let schema = self.values.schema;
-        let work = async move {
-            let value = loader().await?;
-            let stored = envelope::encode(schema, &value);
-            Ok((value, stored))
-        };
-        let limit = self.values.load_timeout;
-        match timeout(limit, CatchPanic::new(work)).await {
-            Ok(Ok(Ok((value, Ok(stored))))) => {
-                // Others get it when it is stored: a call that came before would load again.
-                let outcome = match lease {
-                    Some(lease) => self.fill(lease, stored).await,
-                    None => Outcome::Loaded(stored),
-                };
-                self.finish(outcome);
-                Ok(value)
-            }
-            Ok(Ok(Ok((value, Err(error))))) => {
-                tracing::error!(target: "tower_keep::key_value", %error, "a loaded value cannot be serialized");
-                self.finish(Outcome::Unserializable);
-                Ok(value)
-            }
-            Ok(Ok(Err(error))) => {
-                let error: Arc<E> = Arc::new(error);
-                self.finish(Outcome::Failed(error.clone()));
-                Err(LoadError::Loader(error))
-            }
-            Ok(Err(_)) => {
-                self.finish(Outcome::Panicked);
-                Err(LoadError::Panicked)
-            }
-            Err(_) => {
-                self.finish(Outcome::TimedOut(limit));
-                Err(LoadError::TimedOut(limit))
-            }
-        }
-    }
-
-    async fn announce<T: DeserializeOwned>(&self) -> Start<T> {
-        let mut replace = false;
-        loop {
-            let lease = Lease::new(&self.values.store, &self.keys);
-            let announced = lease.announce(self.values.load_timeout, replace).await;
-            match announced {
-                Ok(Taken::Load) => return Start::Load(Some(lease)),
-                Ok(Taken::Present(stored)) => {
-                    lease.settle();
-                    match self.values.decode(&stored) {
-                        Some(value) => return Start::Present(value, stored),
-                        None => replace = true,
-                    }
-                }
-                Err(error) => {
-                    let consequence = "loading a value that will not be stored";
-                    self.values.report(&error, consequence);
-                    return Start::Load(None);
-                }
-            }
-        }
-    }
-
-    async fn fill(&self, lease: Lease, value: Bytes) -> Outcome {
-        match lease.fill(value.clone(), self.ttl).await {
-            Ok(true) => Outcome::Loaded(value),
-            Ok(false) => Outcome::Overtaken(value),
-            Err(error) => {
-                self.values.report(&error, "a loaded value is not stored");
-                Outcome::Loaded(value)
-            }
-        }
-    }
-
-    fn finish(&mut self, outcome: Outcome) {
-        if let Some(lead) = self.lead.take() {
-            lead.finish(outcome);
         }
     }
 }

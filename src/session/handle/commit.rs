@@ -19,9 +19,11 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    operations::session::{
-        Bound, Changes, CommitSession, Committed, CreateSession, Follower, Renewal, Via,
-        index::Member,
+    operations::{
+        session::{
+            Bound, Changes, CommitSession, Committed, CreateSession, Follower, Renewal, Via,
+        },
+        session_index::Member,
     },
 };
 

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::store::{
     Batch, StoreError,
-    operations::session::{Access, FirstUse, Follower, Reached, TouchSession, Via},
+    operations::{
+        Memory,
+        session::{Access, FirstUse, Follower, Reached, TouchSession, Via},
+    },
 };
 
 /// How many pointers may be followed from an id to its session.
@@ -88,7 +91,7 @@ impl Session {
         operation: impl Fn(Access, &Place) -> B,
     ) -> Result<Found<T>, SessionError>
     where
-        B: Batch<Output = Result<Reached<T>, StoreError>>,
+        B: Batch<Memory, Output = Result<Reached<T>, StoreError>>,
     {
         let store = &self.0.store;
         let mut place = target.place;

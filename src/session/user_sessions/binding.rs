@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{MOST, UserSessions};
 use crate::store::{
     StoreError,
-    operations::session::index::{EnterIndex, Entered, Member},
+    operations::session_index::{EnterIndex, Entered, Member},
 };
 
 /// A session that is about to be stored for a user.

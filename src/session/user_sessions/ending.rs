@@ -5,8 +5,11 @@ use std::sync::Arc;
 use super::UserSessions;
 use crate::store::{
     Key, StoreError,
-    operations::session::index::{
-        Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member, RevokeSession,
+    operations::{
+        session::{self, RevokeSession},
+        session_index::{
+            self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+        },
     },
 };
 
@@ -87,13 +90,11 @@ impl UserSessions {
     }
 
     pub(super) fn place(&self, member: &Member) -> Key {
-        self.store
-            .names()
-            .session_place(slot(member), &member.lineage)
+        session_index::place_key(self.store.names(), slot(member), &member.lineage)
     }
 
     pub(super) fn session(&self, member: &Member, hash: &str) -> Key {
-        self.store.names().session(slot(member), hash)
+        session::key(self.store.names(), slot(member), hash)
     }
 }
 

@@ -5,9 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{SessionInfo, UserSessions};
 use crate::store::{
     StoreError, Timestamp,
-    operations::session::{
-        Reached,
-        index::{Entry, Location, Member, PeekSession, Peeked, ReadIndex},
+    operations::{
+        session::{PeekSession, Peeked, Reached},
+        session_index::{Listed, Location, Member, ReadIndex},
     },
 };
 
@@ -121,14 +121,14 @@ impl UserSessions {
     }
 }
 
-fn member((lineage, entry): &(Arc<str>, Entry)) -> Member {
+fn member((lineage, entry): &(Arc<str>, Listed)) -> Member {
     Member {
         lineage: lineage.clone(),
         slot: entry.slot,
     }
 }
 
-fn is_old(entry: &Entry) -> bool {
+fn is_old(entry: &Listed) -> bool {
     let now = Duration::from_millis(Timestamp::now().as_millis());
     now.saturating_sub(entry.bound) > STORED_WITHIN
 }

@@ -13,7 +13,10 @@ pub(super) use self::binding::Binding;
 use super::{error::SessionError, id};
 use crate::{
     Store,
-    store::{Key, StoreError, operations::session::index::Condemned},
+    store::{
+        Key, StoreError,
+        operations::session_index::{self, Condemned},
+    },
 };
 
 /// The most sessions of one user where the layer sets no cap; the oldest end beyond it.
@@ -74,7 +77,7 @@ impl UserSessions {
 
     /// Of a user whose name was checked.
     pub(super) fn of(store: Store, user: &str) -> Self {
-        let key = (store.names()).session_index(&BASE64.encode(Sha256::digest(user)));
+        let key = session_index::key(store.names(), &BASE64.encode(Sha256::digest(user)));
         Self { store, key }
     }
 

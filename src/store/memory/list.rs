@@ -1,7 +1,7 @@
 //! Slots in order of use: a slab whose entries are in one of two linked lists.
 
 use super::table::Live;
-use crate::store::namespace::Key;
+use crate::store::key::Key;
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;

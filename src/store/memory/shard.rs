@@ -12,7 +12,7 @@ use super::{
     table::{Budget, Live},
     weigh::{Weigh, heap},
 };
-use crate::store::{clock::Timestamp, error::StoreError, namespace::Key};
+use crate::store::{clock::Timestamp, error::StoreError, key::Key};
 
 #[derive(Debug)]
 pub(super) struct Shard<V> {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{shard::Shard, sketch::Sketch, weigh::Weigh};
-use crate::store::{clock::Timestamp, error::StoreError, namespace::Key};
+use crate::store::{clock::Timestamp, error::StoreError, key::Key};
 
 /// A value and the moment from which it is as good as absent.
 #[derive(Debug)]
@@ -213,7 +213,7 @@ impl<V: Weigh> Table<V> {
 
     /// The entries held, expired ones included until they are reclaimed, and their weight.
     #[cfg(test)]
-    pub(super) fn usage(&self) -> (usize, usize) {
+    pub(in crate::store) fn usage(&self) -> (usize, usize) {
         let usage = |shard: &Mutex<Shard<V>>| lock(shard).usage();
         let sum = |(a, b), (c, d)| (a + c, b + d);
         let usage = self.shards.iter().map(usage).fold((0, 0), sum);
@@ -238,6 +238,11 @@ pub(crate) fn replace<V>(live: &mut Option<Live<V>>, value: V, now: Timestamp, t
         value,
         expires_at: now.saturating_add(ttl),
     });
+}
+
+/// What has the table of the entries `E`.
+pub(crate) trait Holds<E> {
+    fn table(&self) -> &Table<E>;
 }
 
 #[cfg(test)]

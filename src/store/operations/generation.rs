@@ -2,12 +2,18 @@
 
 use bytes::Bytes;
 
-use crate::store::Timestamp;
+use crate::store::{clock::Timestamp, memory::Weigh};
 
 /// Names what is stored under a key from its first fill to its invalidation: a fill that was
 /// announced under another one comes too late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Generation(pub(crate) Bytes);
+
+impl Weigh for Generation {
+    fn weight(&self) -> usize {
+        self.0.weight()
+    }
+}
 
 impl Generation {
     /// A new one: 128 random bits.

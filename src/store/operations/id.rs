@@ -13,8 +13,10 @@ const LONGEST: usize = 128;
 /// `:` separates a key's parts and braces make a hash tag, so both are percent-encoded, and so is
 /// `%`. An id of more than 128 bytes is replaced by `%sha256=` and its digest; no encoded id
 /// begins like that.
+#[derive(Debug)]
 pub(crate) struct Id(Text);
 
+#[derive(Debug)]
 enum Text {
     Whole(String),
     /// Of an id that is too long only the digest is kept.
@@ -22,6 +24,9 @@ enum Text {
 }
 
 impl Id {
+    /// The longest form in bytes.
+    pub(crate) const LONGEST_IN_KEY: usize = 3 * LONGEST;
+
     pub(crate) fn new(id: impl Display) -> Self {
         let mut text = Text::Whole(String::new());
         write!(text, "{id}").expect("an id's Display does not fail");

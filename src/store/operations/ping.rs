@@ -1,28 +1,32 @@
 //! A question that only a living server answers.
 
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply};
-use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
+use crate::store::{
+    batch::{Batch, Replies},
+    clock::Timestamp,
+    error::StoreError,
+    redis::Command,
+};
 
 /// `DBSIZE`: unlike `TIME` refused by a server that is still loading its data, and unlike `PING`
 /// not taken for what connection pools send.
 #[derive(Debug)]
 pub(crate) struct Ping;
 
-impl Operation for Ping {
-    type Output = ();
+impl<M> Batch<M> for Ping {
+    type Output = Result<(), StoreError>;
 
-    fn run(&self, _: &Memory, _: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, _: &M, _: Timestamp) -> Self::Output {
         Ok(())
     }
 
-    #[cfg(feature = "redis")]
-    fn command(&self) -> Command {
-        Command::new("DBSIZE")
+    fn commands(&self, out: &mut Vec<Command>) {
+        out.push(Command::new("DBSIZE"));
     }
 
-    #[cfg(feature = "redis")]
-    fn reply(&self, _: Reply) -> Result<Self::Output, StoreError> {
-        Ok(())
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        match replies.next() {
+            Some(reply) => reply.map(drop),
+            None => Err(StoreError::UnexpectedReply("no reply")),
+        }
     }
 }

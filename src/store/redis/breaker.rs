@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use crate::store::StoreState;
+use crate::store::state::StoreState;
 
 /// An opening counts as a repetition when it follows the last closing within this time.
 const QUIET: Duration = Duration::from_secs(10);

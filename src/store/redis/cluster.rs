@@ -21,11 +21,12 @@ use deadpool_redis::{
 };
 use futures_util::future::join_all;
 
-use super::{Command, Redis, Results, Source, claim::Claim, connection::Shard};
+use super::{
+    Command, Redis, Results, Source, all_failed, claim::Claim, connection::Shard, script::Scripts,
+};
 use crate::store::{
-    StoreState,
     error::{RefusalKind, StoreError},
-    execute::all_failed,
+    state::StoreState,
 };
 
 /// Slots of a cluster.
@@ -40,6 +41,7 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 pub(crate) struct Cluster {
     pool: Pool,
     lanes: usize,
+    scripts: Scripts,
     map: RwLock<Arc<Map>>,
     /// Held by who reads the map.
     reading: Claim,
@@ -86,7 +88,7 @@ impl Map {
 
 impl Cluster {
     /// Nothing is sent before the first call; until the map is known, there is one shard.
-    pub(crate) fn new(pool: Pool, lanes: usize) -> Arc<Self> {
+    pub(crate) fn new(pool: Pool, lanes: usize, scripts: Scripts) -> Arc<Self> {
         let map = Map {
             shards: vec![shard(
                 &pool,
@@ -95,6 +97,7 @@ impl Cluster {
                     master: None,
                 },
                 lanes,
+                scripts,
             )],
             of_slot: vec![0; SLOTS].into(),
             read: None,
@@ -104,6 +107,7 @@ impl Cluster {
         Arc::new(Self {
             pool,
             lanes,
+            scripts,
             map: RwLock::new(Arc::new(map)),
             reading: Claim::default(),
         })
@@ -238,7 +242,7 @@ impl Cluster {
             // A new master is another server, of which nothing is known yet.
             let mut known = old.shards.iter();
             let same = known.find(|shard| shard.shard() == Some(&new)).cloned();
-            shards.push(same.unwrap_or_else(|| shard(&self.pool, new, self.lanes)));
+            shards.push(same.unwrap_or_else(|| shard(&self.pool, new, self.lanes, self.scripts)));
             for (first, last) in ranges {
                 let slots = usize::from(*first)..=usize::from(*last).min(SLOTS - 1);
                 // A range that no cluster has is no reason to panic.
@@ -267,9 +271,9 @@ impl fmt::Debug for Cluster {
     }
 }
 
-fn shard(pool: &Pool, shard: Shard, lanes: usize) -> Arc<Redis> {
+fn shard(pool: &Pool, shard: Shard, lanes: usize, scripts: Scripts) -> Arc<Redis> {
     let (pool, shard) = (pool.clone(), Arc::new(shard));
-    Redis::new(Source::Cluster { pool, shard }, lanes)
+    Redis::new(Source::Cluster { pool, shard }, lanes, scripts)
 }
 
 /// The slots of one master, and where it listens if the cluster says so.

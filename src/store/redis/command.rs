@@ -5,8 +5,8 @@ use std::{borrow::Borrow, time::Duration};
 use bytes::Bytes;
 use deadpool_redis::redis::{Arg, Cmd, ToRedisArgs, Value};
 
-use super::script::Script;
-use crate::store::{error::StoreError, namespace::Key};
+use super::{elements::Elements, script::Script};
+use crate::store::{error::StoreError, key::Key};
 
 /// Room for most commands, so that they are built without growing.
 const ARGS: usize = 16;
@@ -161,24 +161,20 @@ impl Reply {
             .ok_or(StoreError::UnexpectedReply("nil"))
     }
 
-    /// `None` for nil.
-    pub(crate) fn optional_array(self) -> Result<Option<std::vec::IntoIter<Self>>, StoreError> {
+    pub(crate) fn array(self) -> Result<Elements, StoreError> {
         match self.0 {
-            Value::Nil => Ok(None),
+            Value::Nil => Err(StoreError::UnexpectedReply("nil")),
             // The conversion reuses the allocation.
-            Value::Array(values) => Ok(Some(
-                values
-                    .into_iter()
-                    .map(Reply)
-                    .collect::<Vec<_>>()
-                    .into_iter(),
-            )),
+            Value::Array(values) => {
+                let replies = values.into_iter().map(Reply).collect::<Vec<_>>();
+                Ok(replies.into_iter())
+            }
             _ => Err(StoreError::UnexpectedReply("not an array")),
         }
     }
 
     /// The fields and values of a hash by turns: RESP2 answers an array, RESP3 a map.
-    pub(crate) fn hash(self) -> Result<std::vec::IntoIter<Self>, StoreError> {
+    pub(crate) fn hash(self) -> Result<Elements, StoreError> {
         match self.0 {
             Value::Map(pairs) => {
                 let pairs = pairs.into_iter();
@@ -187,32 +183,5 @@ impl Reply {
             }
             other => Self(other).array(),
         }
-    }
-
-    pub(crate) fn array(self) -> Result<std::vec::IntoIter<Self>, StoreError> {
-        self.optional_array()?
-            .ok_or(StoreError::UnexpectedReply("nil"))
-    }
-}
-
-/// Reads the next element of an array reply.
-pub(crate) trait NextReply {
-    fn next_reply(&mut self) -> Result<Reply, StoreError>;
-
-    fn next_integer(&mut self) -> Result<i64, StoreError> {
-        self.next_reply()?.integer()
-    }
-
-    /// A non-negative integer: a count, a duration or a point in time.
-    fn next_unsigned(&mut self) -> Result<u64, StoreError> {
-        u64::try_from(self.next_integer()?)
-            .map_err(|_| StoreError::UnexpectedReply("a negative integer"))
-    }
-}
-
-impl NextReply for std::vec::IntoIter<Reply> {
-    fn next_reply(&mut self) -> Result<Reply, StoreError> {
-        self.next()
-            .ok_or(StoreError::UnexpectedReply("a short array"))
     }
 }

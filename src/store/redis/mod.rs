@@ -9,12 +9,14 @@ mod claim;
 mod cluster;
 mod command;
 mod connection;
+mod elements;
 mod lane;
 mod probe;
 mod refusals;
 mod revive;
 mod script;
 mod source;
+mod topology;
 
 use std::{
     sync::{
@@ -28,26 +30,35 @@ use deadpool_redis::redis::{RedisError, ServerErrorKind, Value};
 
 use breaker::Breaker;
 use claim::Claim;
-pub(crate) use cluster::Cluster;
-pub(crate) use command::{Command, NextReply, Reply};
+use cluster::Cluster;
+pub(crate) use command::{Command, Reply};
 use connection::{Connection, Shard};
+pub(crate) use elements::NextReply;
 use lane::{Lanes, Link};
 use refusals::Refusals;
 pub(crate) use script::Script;
-pub(crate) use source::Source;
+use script::Scripts;
+use source::Source;
+pub(crate) use topology::{Call, Topology};
 
 use super::{
-    StoreState,
     error::{RefusalKind, StoreError},
+    state::StoreState,
 };
 
 /// The result of each command of a call.
 pub(crate) type Results = Vec<Result<Reply, StoreError>>;
 
+/// Gives every command of a call that failed as a whole the same error.
+pub(crate) fn all_failed(error: &StoreError, commands: usize) -> Results {
+    (0..commands).map(|_| Err(error.clone())).collect()
+}
+
 /// A Redis server behind a pool, the lanes that lead to it and what is known of its health.
 #[derive(Debug)]
 pub(crate) struct Redis {
     source: Source,
+    scripts: Scripts,
     lanes: Lanes,
     breaker: Breaker,
     refusals: Refusals,
@@ -60,9 +71,10 @@ pub(crate) struct Redis {
 }
 
 impl Redis {
-    pub(crate) fn new(source: Source, lanes: usize) -> Arc<Self> {
+    pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
         Arc::new(Self {
             source,
+            scripts,
             lanes: Lanes::new(lanes),
             breaker: Breaker::default(),
             refusals: Refusals::default(),
@@ -121,7 +133,7 @@ impl Redis {
     }
 
     /// Executes `commands` in one round trip, within `deadline`.
-    pub(crate) async fn call(
+    async fn call(
         self: Arc<Self>,
         commands: Vec<Command>,
         deadline: Duration,

@@ -14,7 +14,7 @@ use super::{
     claim::{Claim, Ticket},
     revive::check,
 };
-use crate::store::StoreState;
+use crate::store::state::StoreState;
 
 /// The pause after a connection that was made in vain, because a lane answered after all.
 const PAUSE: Duration = Duration::from_secs(1);

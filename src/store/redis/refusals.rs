@@ -11,7 +11,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::Command;
-use crate::store::RefusalKind;
+use crate::store::error::RefusalKind;
 
 /// One line in the log per kind and this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);

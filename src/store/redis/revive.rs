@@ -14,9 +14,10 @@ use super::{
     claim::Ticket,
     connection::Connection,
     lane::{Lane, Link},
-    script, server_error,
+    script::Scripts,
+    server_error,
 };
-use crate::store::StoreState;
+use crate::store::state::StoreState;
 
 /// How long a connection attempt, or the first answer on a connection, may take.
 const ATTEMPT: Duration = Duration::from_millis(500);
@@ -251,7 +252,8 @@ impl Reviver {
         let begun = Instant::now();
         self.within(redis, ATTEMPT, check(&mut connection)).await?;
         let took = begun.elapsed();
-        self.within(redis, ATTEMPT, prime(&mut connection)).await?;
+        self.within(redis, ATTEMPT, prime(&mut connection, redis.scripts))
+            .await?;
         redis.lanes.set(lane, connection);
         Ok(took)
     }
@@ -294,9 +296,9 @@ pub(super) async fn check(connection: &mut Connection) -> Result<(), String> {
 }
 
 /// Gives the server the scripts. One that may not be loaded goes by its source.
-async fn prime(connection: &mut Connection) -> Result<(), String> {
-    let mut pipeline = Pipeline::with_capacity(script::ALL.len());
-    for script in script::ALL {
+async fn prime(connection: &mut Connection, scripts: Scripts) -> Result<(), String> {
+    let mut pipeline = Pipeline::new();
+    for script in scripts.iter().copied().flatten() {
         let load = Cmd::new()
             .arg("SCRIPT")
             .arg("LOAD")

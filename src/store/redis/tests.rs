@@ -11,7 +11,10 @@ use tempfile::TempDir;
 use super::{Command, Reply, Script};
 use crate::{
     Store, StoreConfig, StoreError,
-    store::{Operation, Timestamp, memory::Memory},
+    store::{
+        batch::{Batch, Replies},
+        clock::Timestamp,
+    },
 };
 
 /// A `redis-server` on a socket in a directory of its own.
@@ -81,19 +84,19 @@ static DOUBLE: Script = Script::new("return ARGV[1] * 2");
 /// Any command, with its reply as it comes.
 struct Raw(fn() -> Command);
 
-impl Operation for Raw {
-    type Output = Value;
+impl<M> Batch<M> for Raw {
+    type Output = Result<Value, StoreError>;
 
-    fn run(&self, _: &Memory, _: Timestamp) -> Result<Value, StoreError> {
+    fn run(&self, _: &M, _: Timestamp) -> Self::Output {
         Ok(Value::Nil)
     }
 
-    fn command(&self) -> Command {
-        self.0()
+    fn commands(&self, out: &mut Vec<Command>) {
+        out.push(self.0());
     }
 
-    fn reply(&self, reply: Reply) -> Result<Value, StoreError> {
-        Ok(reply.0)
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        replies.next().unwrap().map(|Reply(value)| value)
     }
 }
 

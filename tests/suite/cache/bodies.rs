@@ -13,12 +13,12 @@ use http::HeaderMap;
 use http_body_util::BodyExt;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, ok, request, with},
 };
 use crate::harness::body::{self, BodySender};
 
-on_both_stores!(
+on_all_stores!(
     the_first_byte_does_not_wait_for_the_last,
     a_short_body_is_an_error_and_is_not_stored,
     a_body_that_breaks_off_is_an_error_and_is_not_stored,

@@ -13,12 +13,12 @@ use http::Request;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, eventually, ok, request},
 };
 use crate::harness::body;
 
-on_both_stores!(
+on_all_stores!(
     a_hundred_misses_are_one_request,
     the_first_client_may_leave,
     what_is_not_stored_releases_all_at_once,

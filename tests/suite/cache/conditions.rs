@@ -11,11 +11,11 @@ use std::{
 use http::{HeaderValue, Request};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Origin, Site, Stand, ok, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     conditions_on_what_is_not_stored_reach_the_origin,
     a_condition_does_not_keep_the_first_response_from_being_stored,
     a_date_in_the_future_is_no_condition,

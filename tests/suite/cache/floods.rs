@@ -18,11 +18,11 @@ use tokio_stream::StreamExt;
 use tower_keep::{Store, cache::CacheLayer, store::MemoryLimits};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Answer, Origin, Reply, Site, Stand, eventually, ok, request, with},
 };
 
-on_both_stores!(
+on_all_stores!(
     clients_that_leave_at_once_leave_few_calls_behind,
     a_client_that_waits_keeps_a_call_however_many_go_on_without_one,
 );

@@ -12,11 +12,11 @@ use http::{Method, Request};
 use tokio::sync::Notify;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Origin, Reply, Site, Stand, eventually, ok, request, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     a_successful_post_takes_every_variant_along,
     a_failed_post_or_a_foreign_location_takes_nothing,
     location_of_the_same_origin_goes_too,

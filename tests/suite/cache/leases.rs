@@ -6,11 +6,11 @@ use http::Request;
 use tokio::sync::Notify;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Site, Stand, eventually, ok},
 };
 
-on_both_stores!(
+on_all_stores!(
     a_short_lived_variant_does_not_end_the_fill_of_another,
     a_fill_that_is_given_up_ends_none_of_the_others,
 );

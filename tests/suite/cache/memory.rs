@@ -9,12 +9,12 @@ use tower::{Layer, Service};
 use tower_keep::{Store, cache::CacheLayer};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, eventually, ok, request, with},
 };
 use crate::harness::body;
 
-on_both_stores!(
+on_all_stores!(
     what_is_stored_pins_no_read_buffer,
     what_is_being_stored_pins_no_read_buffer,
     what_cannot_fit_is_not_said_to_be_stored,

@@ -28,4 +28,4 @@ mod supersede;
 mod targets;
 mod variants;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

@@ -13,12 +13,12 @@ use http::{Request, Response};
 use tokio::{sync::Notify, task::JoinHandle};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Answer, Origin, Reply, Site, Stand, eventually, ok, request, status, with},
 };
 use crate::harness::body::{self, Body};
 
-on_both_stores!(
+on_all_stores!(
     a_late_304_leaves_alone_what_another_process_has_stored_meanwhile,
     a_late_304_leaves_alone_what_an_authorized_request_has_stored_meanwhile,
     a_late_answer_to_head_leaves_alone_what_was_stored_meanwhile,

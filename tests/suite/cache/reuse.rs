@@ -5,11 +5,11 @@ use std::time::Duration;
 use http::Request;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Stand, ok, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     a_second_get_is_a_hit_with_age_and_the_original_date,
     what_must_not_be_stored_is_fetched_each_time,
     lines_of_a_field_come_back_intact_and_in_order,

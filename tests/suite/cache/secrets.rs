@@ -8,12 +8,12 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use tower_keep::cache::{CacheLayer, SetCookie};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Origin, Reply, Site, Stand, eventually, ok, status, with},
 };
 use crate::harness::body::{self, Body};
 
-on_both_stores!(
+on_all_stores!(
     what_a_304_brings_for_its_client_reaches_nobody_else,
     what_a_304_to_the_clients_own_condition_brings_reaches_nobody_else,
     what_a_head_brings_for_its_client_reaches_nobody_else,

@@ -16,11 +16,11 @@ use tower_keep::{
 };
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Stand, request},
 };
 
-on_both_stores!(a_response_whose_handler_read_the_session_is_nobody_elses,);
+on_all_stores!(a_response_whose_handler_read_the_session_is_nobody_elses,);
 
 /// `/public` and `/read` read the session, the others leave it alone.
 async fn handler(

@@ -13,11 +13,11 @@ use http::Request;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Answer, Reply, Site, Stand, eventually, ok, request, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     clients_of_two_variants_are_two_requests,
     a_client_that_forbids_storing_neither_leads_nor_shares,
     a_reload_waits_for_nothing_that_began_before_it,

@@ -12,11 +12,11 @@ use std::{
 use tokio::sync::Semaphore;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Answer, Site, Stand, eventually, ok, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     fifty_clients_get_the_stale_body_at_once_and_one_refresh_is_made,
     a_stale_response_stands_in_for_an_error,
     a_stale_response_stands_in_for_an_origin_that_is_gone,

@@ -9,12 +9,12 @@ use std::{
 };
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, eventually, ok, request, with},
 };
 use crate::harness::body::{self, BodySender};
 
-on_both_stores!(
+on_all_stores!(
     what_is_fresh_is_served_while_a_reload_stalls,
     what_is_stale_is_served_while_its_refresh_stalls,
     a_body_that_is_idle_too_long_is_an_error_to_all_and_is_not_stored,

@@ -23,15 +23,15 @@ use tower_keep::{
 
 use crate::harness::{
     body::{self, Body},
-    connected::{PATIENT, connected},
-    redis::RedisServer,
+    connected::PATIENT,
+    redis::Backend,
 };
 
 /// A store and a cache layer over it.
 pub(crate) struct Stand {
     pub(crate) layer: CacheLayer,
     pub(crate) store: Store,
-    server: Option<RedisServer>,
+    server: Option<Backend>,
 }
 
 impl Stand {
@@ -48,12 +48,20 @@ impl Stand {
 
     /// As [`redis`](Self::redis), with this deadline for the store's calls.
     pub(crate) async fn redis_within(deadline: Duration) -> Self {
-        let server = RedisServer::start();
-        let store = connected(&server.url(), deadline).await;
+        Self::within(Backend::redis(), deadline).await
+    }
+
+    /// A store that is connected to this.
+    pub(crate) async fn on(server: Backend) -> Self {
+        Self::within(server, PATIENT).await
+    }
+
+    async fn within(server: Backend, deadline: Duration) -> Self {
+        let store = server.connected(deadline).await;
         Self::new(store, Some(server))
     }
 
-    fn new(store: Store, server: Option<RedisServer>) -> Self {
+    fn new(store: Store, server: Option<Backend>) -> Self {
         Self {
             layer: CacheLayer::new(store.clone()),
             store,
@@ -71,11 +79,11 @@ impl Stand {
         CacheLayer::new(self.store.clone())
     }
 
-    pub(crate) fn server(&self) -> &RedisServer {
+    pub(crate) fn server(&self) -> &Backend {
         self.server.as_ref().expect("this stand is on Redis")
     }
 
-    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
+    pub(crate) fn server_mut(&mut self) -> &mut Backend {
         self.server.as_mut().expect("this stand is on Redis")
     }
 

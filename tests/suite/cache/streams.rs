@@ -12,12 +12,12 @@ use http::Response;
 use http_body_util::BodyExt;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, ok, request, with},
 };
 use crate::harness::body::{self, Body};
 
-on_both_stores!(
+on_all_stores!(
     a_stream_is_shared_from_its_first_byte,
     a_stream_outgrows_the_cache_at_the_pace_of_its_first_client,
     a_stream_goes_on_at_the_pace_of_the_fastest_once_its_first_client_left,

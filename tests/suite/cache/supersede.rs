@@ -9,11 +9,11 @@ use http::Request;
 use tokio::task::JoinSet;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Site, Stand, ok, status},
 };
 
-on_both_stores!(
+on_all_stores!(
     an_answer_about_the_request_drops_nothing,
     an_answer_about_the_request_does_not_replace_what_is_fresh,
     an_answer_about_the_request_does_not_end_collapsing,

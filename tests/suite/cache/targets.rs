@@ -3,7 +3,7 @@
 use http::Request;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Reply, Site, Stand, request},
 };
 
@@ -19,7 +19,7 @@ async fn ask(site: &Site, method: &str, uri: &str, hosts: &[&[u8]]) -> Reply {
     Reply::of(response.unwrap()).await.unwrap()
 }
 
-on_both_stores!(
+on_all_stores!(
     two_names_in_one_request_are_neither_answered_nor_stored,
     a_write_under_two_names_drops_nothing,
     names_that_agree_are_one_page,

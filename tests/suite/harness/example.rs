@@ -202,7 +202,7 @@ fn command(name: &str, arguments: &[&str]) -> Command {
 }
 
 /// The tests are in `target/<profile>/deps`, the examples in `target/<profile>/examples`.
-pub(super) fn path(name: &str) -> PathBuf {
+pub(crate) fn path(name: &str) -> PathBuf {
     let tests = std::env::current_exe().expect("a program knows its path");
     let profile = tests
         .ancestors()

@@ -3,9 +3,9 @@
 //! Everything here runs outside the test's tokio runtime, so a test may pause its clock or block on a child process
 //! without stopping the servers it talks to.
 
+mod all_stores;
 mod background;
 pub(crate) mod body;
-mod both_stores;
 pub(crate) mod client;
 pub(crate) mod connected;
 pub(crate) mod cookie_jar;
@@ -17,7 +17,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod redis;
 
-pub(crate) use both_stores::on_both_stores;
+pub(crate) use all_stores::{on_all_stores, on_redis};
 pub(crate) use eventually::eventually;
 
 mod tests;

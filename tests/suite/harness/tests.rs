@@ -5,4 +5,5 @@ mod example;
 mod origin;
 mod proxy;
 mod redis;
+mod shared;
 mod topologies;

@@ -4,7 +4,7 @@ use tower_keep::key_value::{KeyValue, USER_DATA_TTL};
 
 use super::stand::{Database, Stand, user};
 
-super::on_both_stores!(
+super::on_all_stores!(
     no_two_pairs_of_prefix_and_id_meet,
     long_ids_keep_values_apart,
 );

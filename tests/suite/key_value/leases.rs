@@ -5,23 +5,64 @@ use tower_keep::key_value::USER_DATA_TTL;
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 use crate::harness::eventually;
 
-super::on_both_stores!(a_load_that_fails_takes_no_other_loads_lease_along);
+super::on_all_stores!(
+    a_load_that_fails_takes_no_other_loads_lease_along,
+    a_load_that_fails_elsewhere_is_followed_at_once,
+);
 
 async fn a_load_that_fails_takes_no_other_loads_lease_along(stand: Stand) {
+    let fails = Database::closed("nobody");
+    let users = stand.elsewhere();
+    let failing = tokio::spawn({
+        let fails = fails.clone();
+        async move {
+            let query = || async move {
+                fails.query().await?;
+                Err::<User, _>(NoSuchUser)
+            };
+            users.get_or_load(1, USER_DATA_TTL, query).await
+        }
+    });
+    fails.has_begun().await;
+    // The next load need not wait for what began before this.
+    stand.users.del(1).await.unwrap();
     let good = Database::closed("Ada");
     let load = good.spawn_through(&stand.users, "1");
     good.has_begun().await;
-    // In another process.
-    let failed = stand
-        .elsewhere()
-        .get_or_load(1, USER_DATA_TTL, || async { Err::<User, _>(NoSuchUser) })
-        .await;
-    failed.unwrap_err();
+    fails.let_go_on();
+    failing.await.unwrap().unwrap_err();
     // It gives its own lease back in its own time.
     tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     good.let_go_on();
     assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
     assert_eq!(stand.get("1").await, Some(user("Ada")));
+}
+
+async fn a_load_that_fails_elsewhere_is_followed_at_once(stand: Stand) {
+    let fails = Database::closed("nobody");
+    let users = stand.elsewhere();
+    let failing = tokio::spawn({
+        let fails = fails.clone();
+        async move {
+            let query = || async move {
+                fails.query().await?;
+                Err::<User, _>(NoSuchUser)
+            };
+            users.get_or_load(1, USER_DATA_TTL, query).await
+        }
+    });
+    fails.has_begun().await;
+    let good = Database::open("Ada");
+    let load = good.spawn_through(&stand.users, "1");
+    tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    assert_eq!(good.calls(), 0, "it waits for the other process");
+    let begin = tokio::time::Instant::now();
+    fails.let_go_on();
+    // Its error is its own callers'.
+    failing.await.unwrap().unwrap_err();
+    assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
+    // Long before the lease would have expired.
+    assert!(begin.elapsed().as_secs() < 4, "{:?}", begin.elapsed());
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use tower_keep::key_value::USER_DATA_TTL;
 
 use super::stand::{Database, NoSuchUser, Stand, User, user};
 
-super::on_both_stores!(
+super::on_all_stores!(
     what_was_loaded_is_kept,
     a_hundred_tasks_on_a_cold_key_load_once,
     a_loaders_error_reaches_all_who_wait_and_is_not_kept,

@@ -16,7 +16,7 @@ use tower_keep::key_value::USER_DATA_TTL;
 use super::stand::{Database, Loaded, Stand, user};
 use crate::harness::eventually;
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_load_goes_on_when_its_first_caller_leaves,
     a_load_that_everybody_has_left_is_stored,
     wherever_the_first_caller_leaves_the_others_get_one_load,

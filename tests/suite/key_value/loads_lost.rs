@@ -12,7 +12,7 @@ use tower_keep::{
 use super::stand::{Database, Loaded, NoSuchUser, Stand, User, user};
 use crate::harness::eventually;
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_loaders_panic_is_an_error_for_all_who_wait,
     a_load_that_takes_too_long_is_an_error_that_says_so,
     a_loader_that_blocks_its_thread_holds_followers_for_the_time_limit_only,

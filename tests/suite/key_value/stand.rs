@@ -12,10 +12,7 @@ use tower_keep::{
     key_value::{KeyValue, LoadError, USER_DATA_TTL},
 };
 
-use crate::harness::{
-    connected::{PATIENT, connected},
-    redis::RedisServer,
-};
+use crate::harness::{connected::PATIENT, redis::Backend};
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct User {
@@ -36,7 +33,7 @@ pub(super) type Loaded = Result<User, LoadError<NoSuchUser>>;
 pub(super) struct Stand {
     pub(super) store: Store,
     pub(super) users: KeyValue,
-    server: Option<RedisServer>,
+    pub(super) server: Option<Backend>,
 }
 
 impl Stand {
@@ -46,12 +43,16 @@ impl Stand {
 
     /// A Redis of its own, to which the store is connected.
     pub(super) async fn redis() -> Self {
-        let server = RedisServer::start();
-        let store = connected(&server.url(), PATIENT).await;
+        Self::on(Backend::redis()).await
+    }
+
+    /// A store that is connected to this.
+    pub(super) async fn on(server: Backend) -> Self {
+        let store = server.connected(PATIENT).await;
         Self::new(store, Some(server))
     }
 
-    fn new(store: Store, server: Option<RedisServer>) -> Self {
+    fn new(store: Store, server: Option<Backend>) -> Self {
         Self {
             users: users(&store),
             store,
@@ -64,7 +65,7 @@ impl Stand {
         users(&self.store)
     }
 
-    pub(super) fn server(&mut self) -> &mut RedisServer {
+    pub(super) fn server(&mut self) -> &mut Backend {
         self.server.as_mut().expect("the stand is one on Redis")
     }
 
@@ -74,8 +75,7 @@ impl Stand {
 
     /// The same values with the default deadline.
     pub(super) async fn impatient(&mut self) -> KeyValue {
-        let url = self.server().url();
-        users(&connected(&url, Store::DEFAULT_DEADLINE).await)
+        users(&self.server().connected(Store::DEFAULT_DEADLINE).await)
     }
 
     pub(super) async fn get(&self, id: &str) -> Option<User> {

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use tower_keep::key_value::{KeyValue, SetError, USER_DATA_TTL};
+use serde::{Serialize, de::DeserializeOwned};
+use tower_keep::key_value::{Codec, CodecError, Json, KeyValue, SetError, USER_DATA_TTL};
 
-use super::stand::{Database, Stand, User, user};
+use super::stand::{Database, NoSuchUser, Stand, User, user};
 
-super::on_both_stores!(
+super::on_all_stores!(
     what_is_set_is_read_back,
     a_value_is_there_from_set_to_del,
     nothing_is_unlike_a_missing_value,
@@ -14,6 +15,7 @@ super::on_both_stores!(
     any_text_is_an_id,
     a_value_of_another_schema_is_a_miss_and_is_overwritten,
     a_value_of_another_type_is_a_miss_and_is_overwritten,
+    a_value_of_another_codec_is_a_miss_and_is_overwritten,
     a_value_that_json_cannot_hold_is_an_error_and_changes_nothing,
 );
 
@@ -110,6 +112,39 @@ async fn a_value_of_another_type_is_a_miss_and_is_overwritten(stand: Stand) {
     assert_eq!(stand.get("1").await, Some(user("Ada")));
 }
 
+/// JSON with a letter before it.
+#[derive(Debug, Clone)]
+struct Lettered;
+
+impl Codec for Lettered {
+    const NAME: &'static str = "lettered";
+
+    fn encode<T: Serialize + ?Sized>(
+        &self,
+        value: &T,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CodecError> {
+        out.push(b'j');
+        Json.encode(value, out)
+    }
+
+    fn decode<T: DeserializeOwned>(&self, bytes: &[u8]) -> Result<T, CodecError> {
+        Json.decode(bytes.strip_prefix(b"j").ok_or("no letter")?)
+    }
+}
+
+async fn a_value_of_another_codec_is_a_miss_and_is_overwritten(stand: Stand) {
+    let users = &stand.users;
+    users.set(1, &user("Ada"), USER_DATA_TTL).await.unwrap();
+    let lettered = stand.elsewhere().with_codec(Lettered);
+    assert_eq!(lettered.get::<User>(1).await.unwrap(), None);
+    let query = || async { Ok::<_, NoSuchUser>(user("Grace")) };
+    let loaded = lettered.get_or_load(1, USER_DATA_TTL, query).await;
+    assert_eq!(loaded.unwrap(), user("Grace"));
+    assert_eq!(lettered.get(1).await.unwrap(), Some(user("Grace")));
+    assert_eq!(stand.get("1").await, None);
+}
+
 async fn a_value_that_json_cannot_hold_is_an_error_and_changes_nothing(stand: Stand) {
     stand
         .users
@@ -118,6 +153,6 @@ async fn a_value_that_json_cannot_hold_is_an_error_and_changes_nothing(stand: St
         .unwrap();
     let no_strings = HashMap::from([((1, 2), 3)]);
     let result = stand.users.set(1, &no_strings, USER_DATA_TTL).await;
-    assert!(matches!(result, Err(SetError::Serialize(_))), "{result:?}");
+    assert!(matches!(result, Err(SetError::Encode(_))), "{result:?}");
     assert_eq!(stand.get("1").await, Some(user("Ada")));
 }

@@ -183,7 +183,7 @@ async fn memory_and_redis_answer_any_sequence_of_requests_alike() {
 }
 
 /// A layer over each store that the two policies are asked of by turns.
-async fn on_both_stores(test: impl AsyncFn(&dyn Fn(&str) -> Limited)) {
+async fn on_all_stores(test: impl AsyncFn(&dyn Fn(&str) -> Limited)) {
     let redis = RedisServer::start();
     for store in [Store::memory(), store(&redis)] {
         // Each service as in a process of its own.
@@ -199,7 +199,7 @@ fn remaining(reply: &super::Reply) -> u64 {
 
 #[tokio::test]
 async fn the_same_name_with_another_window_or_algorithm_is_another_limit() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         let reads = service(r#""api";q=100;w=3600"#);
         let logins = service(r#""api";q=5;w=60"#);
         let windows = service(r#""api";q=7;w=60;alg=fixed"#);
@@ -220,7 +220,7 @@ async fn the_same_name_with_another_window_or_algorithm_is_another_limit() {
 
 #[tokio::test]
 async fn a_changed_quota_keeps_the_fraction_that_is_used() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         for alg in ["gcra", "fixed"] {
             let item = |quota| format!(r#""api";q={quota};w=864000;alg={alg}"#);
             let before = service(&item(10));
@@ -240,7 +240,7 @@ async fn a_changed_quota_keeps_the_fraction_that_is_used() {
 
 #[tokio::test]
 async fn quotas_that_divide_badly_are_enforced_to_the_unit() {
-    on_both_stores(async |service| {
+    on_all_stores(async |service| {
         for item in [
             r#""a";q=7;w=86399"#,
             r#""b";q=13;w=31622399"#,

@@ -5,11 +5,11 @@ use serde_json::json;
 use tower_keep::session::{Session, SessionError};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Client, Stand},
 };
 
-on_both_stores!(
+on_all_stores!(
     what_is_known_to_be_too_large_is_an_error_at_the_call,
     a_commit_that_would_be_too_large_is_413_and_changes_nothing,
     a_413_of_the_handler_commits_nothing_and_another_answer_the_rest,

@@ -5,9 +5,9 @@ use serde_json::json;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_keep::session::{Session, SessionError};
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     what_the_head_of_the_response_promises_is_stored,
     a_5xx_drops_what_was_to_be_committed_and_keeps_what_was_done_at_once,
     a_5xx_commits_when_it_is_told_to,

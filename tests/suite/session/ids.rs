@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     an_id_that_the_client_made_up_is_never_adopted,
     a_session_cookie_that_is_no_id_is_no_session_and_no_error,
 );

@@ -6,9 +6,9 @@ use http::{Response, StatusCode};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     a_login_gives_a_new_id_and_keeps_the_data,
     a_login_as_another_user_ends_every_older_id_at_once,
     what_one_user_has_left_is_not_for_the_next,

@@ -3,9 +3,9 @@
 use http::{Response, StatusCode, header::SET_COOKIE};
 use serde_json::json;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     a_logout_takes_the_cookie_back_and_its_replay_is_anonymous,
     a_logout_over_an_old_id_ends_the_session,
     a_logout_stays_when_the_response_is_a_5xx,

@@ -71,7 +71,7 @@ async fn a_renewal_whose_reply_is_lost_still_reaches_the_client() {
         let first = stand.logged_in("ada").await;
         let key = stand.only_key();
         let noted = || {
-            let indexes = stand.server().keys("*session:index:*").into_iter();
+            let indexes = stand.server().keys("*session_index:*").into_iter();
             let read = |key: String| stand.server().query::<Vec<String>>(&["HGETALL", &key]);
             indexes.map(read).collect::<Vec<_>>()
         };

@@ -23,4 +23,4 @@ mod timeouts;
 mod user_sessions;
 mod user_sessions_redis;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

@@ -6,11 +6,11 @@ use http::{Response, StatusCode};
 use serde_json::json;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Client, Stand},
 };
 
-on_both_stores!(
+on_all_stores!(
     a_slow_writer_does_not_bring_a_session_back_after_its_logout,
     a_slow_reader_does_not_bring_a_session_back_after_its_logout,
     an_immediate_change_after_a_logout_says_that_the_session_has_ended,

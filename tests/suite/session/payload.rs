@@ -4,12 +4,12 @@ use serde_json::json;
 use tower_keep::session::SessionLayer;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Stand, text},
 };
 use crate::harness::connected::{PATIENT, connected};
 
-on_both_stores!(
+on_all_stores!(
     a_value_of_another_type_counts_as_absent,
     a_value_that_is_no_integer_is_counted_from_zero,
     values_of_any_shape_read_back,

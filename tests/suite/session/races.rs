@@ -7,12 +7,12 @@ use tokio::{sync::Barrier, task::JoinSet};
 use tower_keep::session::{Session, SessionError, SessionLayer};
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Client, Stand},
 };
-use crate::harness::connected::{PATIENT, connected};
+use crate::harness::connected::PATIENT;
 
-on_both_stores!(
+on_all_stores!(
     logouts_and_renewals_at_once_leave_no_session,
     ten_first_uses_of_a_new_id_are_one,
     two_processes_share_what_is_known_of_an_id,
@@ -88,7 +88,7 @@ async fn ten_first_uses_of_a_new_id_are_one(stand: Stand) {
 /// Nothing of a renewal is known to one process alone.
 async fn two_processes_share_what_is_known_of_an_id(stand: Stand) {
     let another = match stand.is_redis() {
-        true => connected(&stand.server().url(), PATIENT).await,
+        true => stand.server().connected(PATIENT).await,
         false => stand.store.clone(),
     };
     let there = |client: &Client| {

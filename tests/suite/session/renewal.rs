@@ -6,9 +6,9 @@ use http::{Response, StatusCode, header::SET_COOKIE};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{on_both_stores, stand::Stand};
+use super::{on_all_stores, stand::Stand};
 
-on_both_stores!(
+on_all_stores!(
     the_old_id_works_for_the_grace_and_is_dead_then,
     an_old_id_leads_to_the_session_until_the_new_one_is_used,
     a_change_through_a_new_id_is_its_first_use,

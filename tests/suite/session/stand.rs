@@ -14,17 +14,13 @@ use tower_keep::{
     session::{Session, SessionError, SessionLayer},
 };
 
-use crate::harness::{
-    connected::{PATIENT, connected},
-    cookie_jar::CookieJar,
-    redis::RedisServer,
-};
+use crate::harness::{connected::PATIENT, cookie_jar::CookieJar, redis::Backend};
 
 /// A store and a session layer over it.
 pub(crate) struct Stand {
     pub(crate) layer: SessionLayer,
     pub(crate) store: Store,
-    server: Option<RedisServer>,
+    server: Option<Backend>,
 }
 
 impl Stand {
@@ -36,12 +32,16 @@ impl Stand {
 
     /// A Redis of its own, to which the store is connected.
     pub(crate) async fn redis() -> Self {
-        let server = RedisServer::start();
-        let store = connected(&server.url(), PATIENT).await;
+        Self::on(Backend::redis()).await
+    }
+
+    /// A store that is connected to this.
+    pub(crate) async fn on(server: Backend) -> Self {
+        let store = server.connected(PATIENT).await;
         Self::new(store, Some(server))
     }
 
-    fn new(store: Store, server: Option<RedisServer>) -> Self {
+    fn new(store: Store, server: Option<Backend>) -> Self {
         Self {
             layer: SessionLayer::new(store.clone()),
             store,
@@ -61,11 +61,11 @@ impl Stand {
         self
     }
 
-    pub(crate) fn server(&self) -> &RedisServer {
+    pub(crate) fn server(&self) -> &Backend {
         self.server.as_ref().expect("this stand is on Redis")
     }
 
-    pub(crate) fn server_mut(&mut self) -> &mut RedisServer {
+    pub(crate) fn server_mut(&mut self) -> &mut Backend {
         self.server.as_mut().expect("this stand is on Redis")
     }
 

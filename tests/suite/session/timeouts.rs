@@ -5,11 +5,11 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Client, Stand},
 };
 
-on_both_stores!(
+on_all_stores!(
     activity_keeps_a_session_and_a_gap_of_the_idle_timeout_ends_it,
     the_absolute_timeout_ends_a_session_whatever_happens,
     a_renewal_does_not_extend_the_absolute_timeout,

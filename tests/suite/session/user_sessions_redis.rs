@@ -21,7 +21,7 @@ fn ada(stand: &Stand) -> UserSessions {
 }
 
 fn index(server: &RedisServer) -> String {
-    let keys = server.keys("*session:index:*");
+    let keys = server.keys("*session_index:*");
     assert_eq!(keys.len(), 1, "{keys:?}");
     keys[0].clone()
 }

@@ -2,7 +2,6 @@
 
 mod breaker;
 mod connections;
-mod differential;
 mod keys;
 mod loading;
 mod log;

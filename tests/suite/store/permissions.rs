@@ -8,18 +8,10 @@ use std::{
 use tower_keep::StoreConfig;
 
 use super::{PATIENT, topologies::use_everything};
-use crate::harness::redis::{RedisCluster, RedisServer};
+use crate::harness::redis::{RedisCluster, RedisServer, readme_rights};
 
 /// Commands of the connection itself: the store's probe, and scripts by digest and by source.
 const OWN: [&str; 4] = ["eval", "evalsha", "role", "script|load"];
-
-/// The rules of the README's `ACL SETUSER`, behind the password.
-fn rules() -> String {
-    let readme = include_str!("../../../README.md");
-    let line = readme.lines().find(|line| line.starts_with("ACL SETUSER"));
-    let (_, rules) = line.unwrap().split_once(">password ").unwrap();
-    rules.to_owned()
-}
 
 fn sources(dir: &Path, all: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(dir).unwrap() {
@@ -55,7 +47,7 @@ fn the_commands_of_the_readme_are_those_that_the_operations_send_and_no_others()
     let mut sent = words("Command::new(\"", '"', "rs");
     sent.extend(words("call('", '\'', "lua"));
     sent.extend(OWN.map(str::to_owned));
-    let rules = rules();
+    let rules = readme_rights("shop");
     let allowed = rules.split(' ').filter_map(|rule| rule.strip_prefix('+'));
     let allowed: BTreeSet<_> = allowed.map(str::to_owned).collect();
     assert_eq!(allowed, sent);
@@ -64,7 +56,7 @@ fn the_commands_of_the_readme_are_those_that_the_operations_send_and_no_others()
 #[tokio::test]
 async fn a_user_with_the_commands_of_the_readme_can_do_everything() {
     let redis = RedisServer::config()
-        .acl_user("shop", "secret", &rules())
+        .acl_user("shop", "secret", &readme_rights("shop"))
         .start();
     let config = StoreConfig::from_url(&redis.url()).unwrap();
     let store = config
@@ -78,7 +70,7 @@ async fn a_user_with_the_commands_of_the_readme_can_do_everything() {
 
 #[tokio::test]
 async fn on_a_cluster_the_user_reads_the_map_of_the_slots_as_well() {
-    let rules = format!("{} +cluster|slots", rules());
+    let rules = format!("{} +cluster|slots", readme_rights("shop"));
     let cluster =
         RedisCluster::start_with(RedisServer::config().acl_user("shop", "secret", &rules));
     let config = StoreConfig::from_url(&cluster.url()).unwrap();

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::cache::policy::testing::{NOW, Request, after, at, headers, response, stored};
+use crate::cache::policy::validity::{Validity, initial_age};
 
 fn terms(status: u16, lines: &[(&str, &str)]) -> Terms {
     CachePolicy::default().terms(&response(status, &headers(lines)))

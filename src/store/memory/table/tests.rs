@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::namespace::Namespace;
+use crate::store::key::Namespace;
 
 impl Weigh for usize {
     fn weight(&self) -> usize {
@@ -11,7 +11,7 @@ const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 const LATER: Timestamp = Timestamp::from_micros(2_000_000);
 
 fn key(name: &str) -> Key {
-    Namespace::default().key(&[name])
+    Namespace::default().key("name", &[name])
 }
 
 fn set(

@@ -2,24 +2,20 @@
 
 use std::sync::Arc;
 
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply, Script};
-use crate::store::{
-    clock::Timestamp,
-    error::StoreError,
-    memory::{Live, Memory, Weigh, heap},
-    namespace::Namespace,
-    operation::Operation,
-};
-
 use super::{
     algorithm::{self, Algorithm, Level, Limit, Outcome, PerLimit, State, Wait},
     subject::Subject,
 };
+use crate::store::{
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Namespace,
+    memory::{Live, Table, Weigh, heap},
+    redis::{Command, NextReply, Reply, Script},
+};
 
-#[cfg(feature = "redis")]
 pub(crate) static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static ACQUIRE_ONE: Script = Script::new(include_str!("acquire_one.lua"));
 
 /// Consumes `cost` of every limit for one subject, if all of them have so much left.
@@ -113,11 +109,16 @@ impl Acquire {
 }
 
 impl Operation for Acquire {
+    type Entry = LimitState;
     type Output = PerLimit<Outcome>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let key = self.names.rate_limit(self.subject.text().as_str(), "");
-        memory.rate_limits.update(&key, now, |live| {
+    fn run(
+        &self,
+        rate_limits: &Table<LimitState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
+        let key = self.subject.text().key(&self.names, "");
+        rate_limits.update(&key, now, |live| {
             // Under the lock, so that a thread that was held up before it does not turn the
             // clock back for what others have consumed meanwhile.
             let now = Timestamp::now().as_micros();
@@ -147,10 +148,9 @@ impl Operation for Acquire {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let subject = self.subject.text();
-        let key = |named: &NamedLimit| self.names.rate_limit(subject.as_str(), &named.key_name);
+        let key = |named: &NamedLimit| subject.key(&self.names, &named.key_name);
         let keys: Vec<_> = self.limits.iter().map(key).collect();
         if let Some(limit) = self.only_whole() {
             let (charge, _) = limit.charge(self.cost);
@@ -177,7 +177,6 @@ impl Operation for Acquire {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         if self.only_whole().is_some() {
             let left = u64::try_from(reply.integer()?);
@@ -198,7 +197,6 @@ impl Operation for Acquire {
     }
 }
 
-#[cfg(feature = "redis")]
 impl Acquire {
     /// The limit, if it is one that `acquire_one.lua` is for.
     fn only_whole(&self) -> Option<Limit> {

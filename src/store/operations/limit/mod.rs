@@ -4,9 +4,13 @@ mod acquire;
 mod algorithm;
 mod subject;
 
-#[cfg(feature = "redis")]
-pub(crate) use acquire::{ACQUIRE, ACQUIRE_ONE};
-pub(crate) use acquire::{Acquire, LimitState, NamedLimit};
+pub(crate) use acquire::{Acquire, NamedLimit};
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{Level, Limit, Outcome, PerLimit, Wait};
 pub(crate) use subject::Subject;
+
+use crate::store::redis::Script;
+
+pub(crate) use acquire::LimitState as Entry;
+pub(super) const NAMES: [&str; 1] = [subject::NAME];
+pub(super) static SCRIPTS: &[&Script] = &[&acquire::ACQUIRE, &acquire::ACQUIRE_ONE];

@@ -4,6 +4,8 @@ use std::fmt;
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 
+use crate::store::key::{Key, Namespace};
+
 /// 128 bits of a keyed hash over what requests are counted by.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Subject([u8; 16]);
@@ -27,7 +29,15 @@ impl Subject {
     }
 }
 
+/// What keys of limits begin with.
+pub(super) const NAME: &str = "rate_limit";
+
 impl SubjectText {
+    /// `{namespace}:rate_limit:{{subject}}:{policy}`: the limits of one subject share a slot.
+    pub(super) fn key(&self, names: &Namespace, policy: &str) -> Key {
+        names.key(NAME, &["{", self.as_str(), "}:", policy])
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("base64url is ASCII")
     }

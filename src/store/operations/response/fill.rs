@@ -2,19 +2,17 @@
 
 use std::time::Duration;
 
-#[cfg(feature = "redis")]
-use super::response_script;
-use super::{Generation, set::ResponseSet};
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
+use super::{Generation, response_script, set::ResponseSet};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Live, Memory},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Live, Table},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static BEGIN: Script = response_script!("begin");
-#[cfg(feature = "redis")]
 pub(crate) static ABANDON: Script = response_script!("abandon");
 
 /// Announces a fill and answers the generation that it belongs to. One EVALSHA.
@@ -27,10 +25,15 @@ pub(crate) struct Begin {
 }
 
 impl Operation for Begin {
+    type Entry = ResponseSet;
     type Output = Generation;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Generation, StoreError> {
-        memory.responses.update(&self.key, now, |live| {
+    fn run(
+        &self,
+        responses: &Table<ResponseSet>,
+        now: Timestamp,
+    ) -> Result<Generation, StoreError> {
+        responses.update(&self.key, now, |live| {
             let lapse = now.saturating_add(self.lease);
             let live = live.get_or_insert_with(|| Live {
                 value: ResponseSet::default(),
@@ -45,14 +48,12 @@ impl Operation for Begin {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&BEGIN, &[&self.key])
             .arg(&*self.generation.0)
             .millis(self.lease)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Generation, StoreError> {
         reply.bytes().map(Generation)
     }
@@ -66,10 +67,11 @@ pub(crate) struct Abandon {
 }
 
 impl Operation for Abandon {
+    type Entry = ResponseSet;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.responses.complete(&self.key, now, |live| {
+    fn run(&self, responses: &Table<ResponseSet>, now: Timestamp) -> Result<(), StoreError> {
+        responses.complete(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
                 announced.filter(|set| set.generation.as_ref() == Some(&self.generation))
@@ -81,12 +83,10 @@ impl Operation for Abandon {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&ABANDON, &[&self.key]).arg(&*self.generation.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.okay()
     }
@@ -97,20 +97,17 @@ impl Operation for Abandon {
 pub(crate) struct Invalidate(pub(crate) Key);
 
 impl Operation for Invalidate {
+    type Entry = ResponseSet;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
-        memory
-            .responses
-            .update(&self.0, now, |live| live.take().is_some())
+    fn run(&self, responses: &Table<ResponseSet>, now: Timestamp) -> Result<bool, StoreError> {
+        responses.update(&self.0, now, |live| live.take().is_some())
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::new("UNLINK").key(&self.0)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
     }
@@ -125,10 +122,11 @@ pub(crate) struct Discard {
 }
 
 impl Operation for Discard {
+    type Entry = ResponseSet;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        memory.responses.update(&self.key, now, |live| {
+    fn run(&self, responses: &Table<ResponseSet>, now: Timestamp) -> Result<(), StoreError> {
+        responses.update(&self.key, now, |live| {
             if let Some(live) = live {
                 let variants = &mut live.value.variants;
                 variants.retain(|stored| !self.variants.contains(&stored.variant));
@@ -136,7 +134,6 @@ impl Operation for Discard {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = Command::new("HDEL").key(&self.key);
         self.variants.iter().fold(command, |command, variant| {
@@ -146,7 +143,6 @@ impl Operation for Discard {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.integer().map(drop)
     }

@@ -6,9 +6,14 @@ use super::{
     Generation, Version,
     set::{ResponseSet, StoredVariant},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, NextReply, Reply};
-use crate::store::{Key, Operation, Store, StoreError, Timestamp, memory::Memory};
+use crate::store::{
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, NextReply, Reply},
+};
 
 /// Reads the generation, the lists of `Vary` names and the named variants. One `HMGET`.
 #[derive(Debug)]
@@ -43,19 +48,18 @@ impl Lookup {
     /// be read without waiting: on embedded memory, and where all variants go by one list, so that
     /// it does not matter which lists the caller remembers. `None` says nothing: ask the store.
     pub(crate) fn at_once(
-        store: &Store,
+        responses: &Table<ResponseSet>,
         key: &Key,
         now: Timestamp,
         select: impl Fn(&str) -> Option<[u8; 32]>,
     ) -> Option<Stored> {
-        let memory = store.embedded()?;
         let find = |set: &ResponseSet| {
             let [list] = &*set.vary else { return None };
             let variant = select(list)?;
             let variant = std::str::from_utf8(&variant).ok()?;
             set.variant(variant, now).map(Stored::from)
         };
-        memory.responses.get(key, now, |live| find(&live.value))?
+        responses.get(key, now, |live| find(&live.value))?
     }
 }
 
@@ -70,10 +74,15 @@ impl From<&StoredVariant> for Stored {
 }
 
 impl Operation for Lookup {
+    type Entry = ResponseSet;
     type Output = StoredVariants;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<StoredVariants, StoreError> {
-        let found = memory.responses.get(&self.key, now, |live| {
+    fn run(
+        &self,
+        responses: &Table<ResponseSet>,
+        now: Timestamp,
+    ) -> Result<StoredVariants, StoreError> {
+        let found = responses.get(&self.key, now, |live| {
             let set = &live.value;
             let stored = |variant: &str| set.variant(variant, now).map(Stored::from);
             StoredVariants {
@@ -92,7 +101,6 @@ impl Operation for Lookup {
         }))
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = Command::new("HMGET").key(&self.key).arg("g").arg("v");
         self.variants.iter().fold(command, |command, variant| {
@@ -102,7 +110,6 @@ impl Operation for Lookup {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<StoredVariants, StoreError> {
         let mut fields = reply.array()?;
         let generation = fields.next_reply()?.optional_bytes()?.map(Generation);
@@ -132,7 +139,6 @@ impl Operation for Lookup {
 }
 
 /// The version stands before the head.
-#[cfg(feature = "redis")]
 fn stored(mut head: Bytes, body: Bytes) -> Stored {
     let digits = head.split_to(Version::LENGTH.min(head.len()));
     Stored {

@@ -25,17 +25,23 @@ pub(crate) use super::generation::Generation;
 pub(crate) use fill::{Abandon, Begin, Discard, Invalidate};
 pub(crate) use lookup::{Lookup, Stored, StoredVariants};
 pub(crate) use put::Put;
-pub(crate) use set::ResponseSet;
+pub(crate) use set::ResponseSet as Entry;
 pub(crate) use version::{Replaces, Version};
 
-#[cfg(feature = "redis")]
-pub(crate) use {
-    fill::{ABANDON, BEGIN},
-    put::PUT,
+use crate::store::{
+    key::{Key, Namespace},
+    redis::Script,
 };
 
+pub(super) const NAMES: [&str; 1] = ["cache"];
+pub(super) static SCRIPTS: &[&Script] = &[&fill::BEGIN, &fill::ABANDON, &put::PUT];
+
+/// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
+pub(crate) fn key(names: &Namespace, primary: &str) -> Key {
+    names.key(NAMES[0], &["{", primary, "}"])
+}
+
 /// A script on a primary key's hash: the part that all of them share and its own.
-#[cfg(feature = "redis")]
 macro_rules! response_script {
     ($name:literal) => {
         $crate::store::redis::Script::new(concat!(
@@ -44,5 +50,4 @@ macro_rules! response_script {
         ))
     };
 }
-#[cfg(feature = "redis")]
 use response_script;

@@ -4,18 +4,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-#[cfg(feature = "redis")]
-use super::response_script;
 use super::{
-    Generation,
+    Generation, response_script,
     set::{ResponseSet, StoredVariant},
     version::{Recency, Replaces, Version},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
-use crate::store::{Key, Operation, StoreError, Timestamp, memory::Memory};
+use crate::store::{
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, Reply, Script},
+};
 
-#[cfg(feature = "redis")]
 pub(crate) static PUT: Script = response_script!("store");
 
 /// Stores a variant of the generation, or only its new head, if it may replace what is there;
@@ -40,15 +42,16 @@ pub(crate) struct Put {
 }
 
 impl Operation for Put {
+    type Entry = ResponseSet;
     type Output = bool;
 
     /// The oldest variants make room for the new one. One for which there is none even so is an
     /// error, and leaves the others as they are.
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, responses: &Table<ResponseSet>, now: Timestamp) -> Result<bool, StoreError> {
         let head = Bytes::copy_from_slice(&self.head);
         let body = self.body.as_deref().map(Bytes::copy_from_slice);
-        let room = memory.responses.largest();
-        memory.responses.complete(&self.key, now, |live| {
+        let room = responses.largest();
+        responses.complete(&self.key, now, |live| {
             let announced = live.as_mut().map(|live| &mut live.value);
             let Some(set) =
                 announced.filter(|set| set.generation.as_ref() == Some(&self.generation))
@@ -79,7 +82,6 @@ impl Operation for Put {
         })?
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let (seen, rule) = match self.replaces {
             Replaces::Only(seen) => (Some(seen), "seen"),
@@ -104,7 +106,6 @@ impl Operation for Put {
         }
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
     }

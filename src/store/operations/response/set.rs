@@ -7,7 +7,7 @@ use super::{
     version::{Recency, Version},
 };
 use crate::store::{
-    Timestamp,
+    clock::Timestamp,
     memory::{Live, Weigh, heap},
 };
 

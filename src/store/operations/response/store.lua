@@ -36,35 +36,37 @@ end
 -- Sent a second time, because the reply was lost.
 if current and current.version == version then return 1 end
 
-local lapse = settle(known[2], known[3])
-local function drop(other)
-  redis.call('HDEL', key, 'h' .. other, 'b' .. other)
-end
-for _, variant in ipairs(ended) do drop(variant.name) end
-if not current then drop(name) end
-
 local allowed = current and current.version == seen
 if rule == 'newer' and not allowed then
   allowed = not current or date > current.date or (date == current.date and came >= current.came)
 end
-if allowed then
-  current = { name = name, stop = now + ARGV[8], version = version, date = date, came = came }
-end
-while #others >= tonumber(ARGV[11]) do
-  drop(table.remove(others, 1).name)
-end
-live = others
-live[#live + 1] = current
+allowed = allowed and (body or current)
 
+-- What is stored goes first, what it takes the place of last: a server at its memory limit refuses
+-- the first write, and would let any write through after one that only removes.
+local removed = {}
+for n, variant in ipairs(ended) do removed[n] = variant.name end
+live = others
 if allowed then
+  while #others >= tonumber(ARGV[11]) do removed[#removed + 1] = table.remove(others, 1).name end
+  live[#live + 1] = { name = name, stop = now + ARGV[8], version = version, date = date, came = came }
   local index = {}
   for n, variant in ipairs(live) do
     index[n] = string.format('%s %.0f %s %.0f %.0f\n',
       variant.name, variant.stop, variant.version, variant.date, variant.came)
   end
-  redis.call('HSET', key, 'v', table.concat(lists, '\n') .. '\n', 'i', table.concat(index),
-    'h' .. name, version .. head)
-  if body then redis.call('HSET', key, 'b' .. name, body) end
+  local fields = { 'v', table.concat(lists, '\n') .. '\n', 'i', table.concat(index), 'h' .. name, version .. head }
+  if body then
+    fields[#fields + 1] = 'b' .. name
+    fields[#fields + 1] = body
+  end
+  redis.call('HSET', key, unpack(fields))
+elseif current then
+  live[#live + 1] = current
+else
+  removed[#removed + 1] = name
 end
+local lapse = settle(known[2], known[3])
+for _, other in ipairs(removed) do redis.call('HDEL', key, 'h' .. other, 'b' .. other) end
 expire(live, lapse)
 return allowed and 1 or 0

@@ -12,7 +12,6 @@ pub(crate) type Recency = (u64, u64);
 
 impl Version {
     /// The digits of one.
-    #[cfg(feature = "redis")]
     pub(super) const LENGTH: usize = 16;
 
     /// A new one: 64 random bits.
@@ -21,7 +20,6 @@ impl Version {
     }
 
     /// Reads one of 16 hexadecimal digits.
-    #[cfg(feature = "redis")]
     pub(super) fn parse(digits: &[u8]) -> Option<Self> {
         let digits = std::str::from_utf8(digits).ok()?;
         u64::from_str_radix(digits, 16).ok().map(Self)

@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "redis")]
 use smallvec::SmallVec;
 
 use super::{
@@ -13,12 +12,9 @@ use super::{
 };
 use crate::store::{
     clock::Timestamp,
-    memory::{Live, Memory},
-    namespace::Key,
-};
-#[cfg(feature = "redis")]
-use crate::store::{
     error::StoreError,
+    key::Key,
+    memory::{Live, Table},
     redis::{Command, Reply, Script},
 };
 
@@ -82,7 +78,7 @@ impl Access {
     /// no touch is due and the id stays, the timeouts were checked at the load.
     pub(super) fn reach<'a>(
         &'a self,
-        memory: &Memory,
+        sessions: &Table<SessionState>,
         live: &'a mut Option<Live<SessionState>>,
         now: Timestamp,
         renews: bool,
@@ -113,12 +109,11 @@ impl Access {
             remaining,
             rules: &self.rules,
             expires_at: &mut live.expires_at,
-            largest: memory.sessions.largest(),
+            largest: sessions.largest(),
         })
     }
 
     /// The command of `script` on this session and other keys.
-    #[cfg(feature = "redis")]
     pub(super) fn command<'a>(
         &'a self,
         script: &'static Script,
@@ -138,7 +133,6 @@ impl Access {
     }
 
     /// As [`command`](Self::command), of a script that may make the session grow.
-    #[cfg(feature = "redis")]
     pub(super) fn growing<'a>(
         &'a self,
         script: &'static Script,
@@ -181,7 +175,6 @@ impl Alive<'_> {
 }
 
 /// The name of a piece of data in the hash, apart from the metadata's.
-#[cfg(feature = "redis")]
 pub(super) fn field(name: &str) -> String {
     let mut field = String::with_capacity(2 + name.len());
     field.push_str("d:");
@@ -189,20 +182,17 @@ pub(super) fn field(name: &str) -> String {
     field
 }
 
-#[cfg(feature = "redis")]
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A session script's own answer.
-#[cfg(feature = "redis")]
 pub(super) enum Answer {
     Number(i64),
     Text(bytes::Bytes),
 }
 
 /// Reads a session script's reply; `read` its own answer.
-#[cfg(feature = "redis")]
 pub(super) fn reached<T>(
     reply: Reply,
     read: impl FnOnce(Answer) -> Option<T>,
@@ -231,14 +221,12 @@ pub(super) fn reached<T>(
         .ok_or(StoreError::UnexpectedReply("no answer of a session script"))
 }
 
-#[cfg(feature = "redis")]
 pub(super) fn corrupt<T>() -> Reached<T> {
     tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
     Reached::Gone
 }
 
 /// `None` for what is not UTF-8, which this crate never writes.
-#[cfg(feature = "redis")]
 pub(super) fn utf8<T: for<'a> From<&'a str>>(bytes: &[u8]) -> Option<T> {
     std::str::from_utf8(bytes).ok().map(T::from)
 }

@@ -5,28 +5,23 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    access::{Access, Alive, Reached},
+    access::{Access, Alive, Answer, Reached, field, millis, reached},
     bounds::Size,
-    index::{is_revoked, leave, note},
     pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
-};
-#[cfg(feature = "redis")]
-use super::{
-    access::{Answer, field, millis, reached},
+    revoke::next,
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory, exact, replace},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Holds, Live, Table, exact, replace},
+    operations::session_index::{IndexState, is_revoked, leave, note},
+    redis::{Command, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
 
 /// Applies changes to a session that still exists and, when asked, gives it a new id, all in one
@@ -65,6 +60,9 @@ pub(crate) struct Renewal {
     /// Where that was noted for the user before, when another one logs in.
     pub(crate) old_place: Option<Key>,
 }
+
+/// The sessions, and what is noted of them: always locked in this order.
+type Tables<'a> = (&'a Table<SessionState>, &'a Table<IndexState>);
 
 /// How a commit went.
 #[derive(Debug, PartialEq, Eq)]
@@ -137,7 +135,6 @@ impl Renewal {
 
     /// The keys of the script beside the session's own. The place of the user before comes last
     /// and only after the place.
-    #[cfg(feature = "redis")]
     fn keys(&self) -> impl Iterator<Item = &Key> {
         let places =
             (self.place.iter()).flat_map(|place| [place].into_iter().chain(&self.old_place));
@@ -160,13 +157,13 @@ impl Renewal {
 impl CommitSession {
     fn commit(
         &self,
-        memory: &Memory,
+        (sessions, index): Tables<'_>,
         live: &mut Option<Live<SessionState>>,
         new: Option<&mut Option<Live<SessionState>>>,
         now: Timestamp,
     ) -> Result<Reached<Committed>, StoreError> {
-        let reached = (self.access).reach(memory, live, now, self.renewal.is_some());
-        let applied = reached.and_then(|session| self.apply(memory, session, now));
+        let reached = (self.access).reach(sessions, live, now, self.renewal.is_some());
+        let applied = reached.and_then(|session| self.apply(index, session, now));
         let Reached::Here((plan, changed, remaining)) = applied else {
             return Ok(applied.and_then(|_| Reached::Gone));
         };
@@ -176,16 +173,16 @@ impl CommitSession {
         match plan {
             Plan::Keep => {
                 if let Some(place) = &renewal.place {
-                    note(memory, place, &renewal.old_hash, now, remaining)?;
+                    note(index, place, &renewal.old_hash, now, remaining)?;
                 }
                 return Ok(Reached::Here(Committed::SameId));
             }
             Plan::Renew => {
                 if let Some(place) = &renewal.place {
-                    note(memory, place, &renewal.id_hash, now, remaining)?;
+                    note(index, place, &renewal.id_hash, now, remaining)?;
                 }
                 if let (Some(old), true) = (&renewal.old_place, changed) {
-                    leave(memory, old, now)?;
+                    leave(index, old, now)?;
                 }
                 let (pointer, life) = renewal.pointer(changed);
                 *new = live.take();
@@ -207,7 +204,7 @@ impl CommitSession {
     /// time until the absolute timeout.
     fn apply(
         &self,
-        memory: &Memory,
+        index: &Table<IndexState>,
         mut session: Alive<'_>,
         now: Timestamp,
     ) -> Reached<(Plan, bool, Duration)> {
@@ -224,7 +221,7 @@ impl CommitSession {
             (Some(_), Via::Old | Via::Presented) => Plan::Renew,
         };
         let place = (self.renewal.as_ref()).and_then(|renewal| renewal.place.as_ref());
-        if changed && place.is_some_and(|place| is_revoked(memory, place, now)) {
+        if changed && place.is_some_and(|place| is_revoked(index, place, now)) {
             return Reached::Gone;
         }
         let mut changes = std::borrow::Cow::Borrowed(&*self.changes);
@@ -252,21 +249,21 @@ impl CommitSession {
     }
 }
 
-impl Operation for CommitSession {
-    type Output = Reached<Committed>;
+impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
+    type Output = Result<Reached<Committed>, StoreError>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let (sessions, key) = (&memory.sessions, &self.access.key);
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
+        let tables: Tables<'_> = (memory.table(), memory.table());
+        let (sessions, key) = (tables.0, &self.access.key);
         match &self.renewal {
-            None => sessions.update(key, now, |live| self.commit(memory, live, None, now))?,
+            None => sessions.update(key, now, |live| self.commit(tables, live, None, now))?,
             Some(renewal) => sessions.update_pair(key, &renewal.key, now, |live, new| {
-                self.commit(memory, live, Some(new), now)
+                self.commit(tables, live, Some(new), now)
             })?,
         }
     }
 
-    #[cfg(feature = "redis")]
-    fn command(&self) -> Command {
+    fn commands(&self, out: &mut Vec<Command>) {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let keys = self.renewal.iter().flat_map(Renewal::keys);
@@ -280,20 +277,20 @@ impl Operation for CommitSession {
             command = command.arg(field(name));
         }
         let Some(renewal) = &self.renewal else {
-            return command;
+            return out.push(command);
         };
-        command
+        let command = command
             .arg(renewal.user.as_deref().unwrap_or_default())
             .arg(&*renewal.old_hash)
             .arg(&*renewal.id_hash)
             .arg(millis(renewal.grace))
             .arg(millis(renewal.closed_life()))
-            .arg(&*renewal.lineage)
+            .arg(&*renewal.lineage);
+        out.push(command);
     }
 
-    #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reached(reply, |answer| match answer {
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        reached(next(replies)?, |answer| match answer {
             Answer::Number(1) => Some(Committed::SameId),
             Answer::Number(_) => None,
             Answer::Text(text) => {

@@ -2,24 +2,22 @@
 
 use std::{sync::Arc, time::Duration};
 
-#[cfg(feature = "redis")]
-use super::access::{field, millis};
 use super::{
+    access::{field, millis},
     bounds::Size,
-    index::{is_revoked, note},
     record::{Fields, Record, SessionState},
+    revoke::next,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
-    memory::{Memory, exact, replace},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Holds, Table, exact, replace},
+    operations::session_index::{IndexState, is_revoked, note},
+    redis::{Command, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
 
 /// Stores a new session. Its key must come from a fresh random id, and its fields be within the
@@ -44,11 +42,13 @@ pub(crate) struct Bound {
     pub(crate) absolute: Duration,
 }
 
-impl Operation for CreateSession {
+impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
     /// Whether it is stored: not if it was revoked before.
-    type Output = bool;
+    type Output = Result<bool, StoreError>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
+        let (sessions, index): (&Table<SessionState>, &Table<IndexState>) =
+            (memory.table(), memory.table());
         let record = Record {
             lineage: self.lineage.clone(),
             user: self.user.as_ref().map(|bound| bound.user.clone()),
@@ -63,20 +63,19 @@ impl Operation for CreateSession {
                     .collect(),
             ),
         };
-        memory.sessions.update(&self.key, now, |live| {
+        sessions.update(&self.key, now, |live| {
             if let Some(bound) = &self.user {
-                if is_revoked(memory, &bound.place, now) {
+                if is_revoked(index, &bound.place, now) {
                     return Ok(false);
                 }
-                note(memory, &bound.place, &bound.id_hash, now, bound.absolute)?;
+                note(index, &bound.place, &bound.id_hash, now, bound.absolute)?;
             }
             replace(live, SessionState::Live(record), now, self.ttl);
             Ok(true)
         })?
     }
 
-    #[cfg(feature = "redis")]
-    fn command(&self) -> Command {
+    fn commands(&self, out: &mut Vec<Command>) {
         let bound = self.user.as_ref();
         let command = match bound {
             Some(bound) => Command::script(&CREATE, &[&self.key, &bound.place]),
@@ -89,13 +88,13 @@ impl Operation for CreateSession {
             .arg(bound.map_or("", |bound| &bound.user))
             .arg(bound.map_or("", |bound| &bound.id_hash))
             .arg(bound.map_or(0, |bound| millis(bound.absolute)));
-        (self.fields.iter()).fold(command, |command, (name, value)| {
+        let fields = self.fields.iter();
+        out.push(fields.fold(command, |command, (name, value)| {
             command.arg(field(name)).arg(&**value)
-        })
+        }));
     }
 
-    #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reply.integer().map(|stored| stored == 1)
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        next(replies)?.integer().map(|stored| stored == 1)
     }
 }

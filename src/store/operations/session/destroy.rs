@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use super::access::{Access, Reached};
-#[cfg(feature = "redis")]
 use super::{
-    access::{Answer, reached, utf8},
+    access::{Access, Answer, Reached, reached, utf8},
+    record::SessionState,
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    clock::Timestamp, error::StoreError, memory::Memory, namespace::Key, operation::Operation,
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::Table,
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static DESTROY: Script = session_script!("destroy");
 
 /// Ends a session for good. One `EVALSHA`.
@@ -34,12 +35,17 @@ pub(crate) struct Destroyed {
 }
 
 impl Operation for DestroySession {
+    type Entry = SessionState;
     type Output = Reached<Destroyed>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
+    fn run(
+        &self,
+        sessions: &Table<SessionState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
         let Self { access, presented } = self;
-        let destroyed = memory.sessions.update(&access.key, now, |live| {
-            let reached = access.reach(memory, live, now, presented.is_some());
+        let destroyed = sessions.update(&access.key, now, |live| {
+            let reached = access.reach(sessions, live, now, presented.is_some());
             let reached = reached.and_then(|session| {
                 Reached::Here(Destroyed {
                     lineage: session.record.lineage.clone(),
@@ -52,19 +58,15 @@ impl Operation for DestroySession {
             reached
         })?;
         if let (Reached::Here(_), Some(presented)) = (&destroyed, presented) {
-            memory
-                .sessions
-                .update(presented, now, |live| *live = None)?;
+            sessions.update(presented, now, |live| *live = None)?;
         }
         Ok(destroyed)
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         self.access.command(&DESTROY, self.presented.as_ref())
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| {
             let Answer::Text(text) = answer else {

@@ -4,17 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::access::{Access, Reached};
-#[cfg(feature = "redis")]
 use super::{
-    access::{Answer, field, reached},
+    access::{Access, Answer, Reached, field, reached},
+    record::SessionState,
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
-use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Operation};
+use crate::store::{
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    memory::Table,
+    redis::{Command, Reply, Script},
+};
 
-#[cfg(feature = "redis")]
 pub(crate) static INCREMENT: Script = session_script!("bounds", "increment");
 
 /// Adds to a number and answers the sum. One `EVALSHA`, never sent twice.
@@ -35,13 +37,18 @@ impl IncrementSession {
 }
 
 impl Operation for IncrementSession {
+    type Entry = SessionState;
     /// `None` when it would overflow.
     type Output = Reached<Option<i64>>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
+    fn run(
+        &self,
+        sessions: &Table<SessionState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
         let access = &self.access;
-        memory.sessions.update(&access.key, now, |live| {
-            let reached = access.reach(memory, live, now, false);
+        sessions.update(&access.key, now, |live| {
+            let reached = access.reach(sessions, live, now, false);
             reached.and_then(|mut session| {
                 let old = session.record.fields.get(&self.field);
                 let Some(sum) = Self::sum(old, self.by) else {
@@ -60,7 +67,6 @@ impl Operation for IncrementSession {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         (self.access.growing(&INCREMENT, None))
             .arg(field(&self.field))
@@ -68,7 +74,6 @@ impl Operation for IncrementSession {
             .once()
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| match answer {
             Answer::Number(-4) => Some(None),

@@ -3,19 +3,16 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    access::{Access, Reached, Rules},
-    record::{Fields, SessionState},
-};
-#[cfg(feature = "redis")]
-use super::{
-    access::{corrupt, utf8},
+    access::{Access, Reached, Rules, corrupt, utf8},
     meta::Meta,
     pointer::Pointer,
+    record::{Fields, SessionState},
 };
-use crate::store::{clock::Timestamp, error::StoreError, memory::Memory, operation::Batch};
-#[cfg(feature = "redis")]
 use crate::store::{
-    operation::Replies,
+    batch::{Batch, Replies},
+    clock::Timestamp,
+    error::StoreError,
+    memory::Holds,
     redis::{Command, NextReply, Reply},
 };
 
@@ -63,12 +60,12 @@ impl Age {
     }
 }
 
-impl Batch for LoadSession {
+impl<M: Holds<SessionState>> Batch<M> for LoadSession {
     type Output = Result<Reached<LoadedSession>, StoreError>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
         let Self(access) = self;
-        let loaded = memory.sessions.get(&access.key, now, |live| {
+        let loaded = memory.table().get(&access.key, now, |live| {
             let record = match &live.value {
                 SessionState::Live(record) => record,
                 SessionState::Moved(pointer) => return Reached::Moved(pointer.clone()),
@@ -89,13 +86,11 @@ impl Batch for LoadSession {
         Ok(loaded.unwrap_or(Reached::Gone))
     }
 
-    #[cfg(feature = "redis")]
     fn commands(&self, out: &mut Vec<Command>) {
         out.push(Command::new("HGETALL").key(&self.0.key));
         out.push(Command::new("PTTL").key(&self.0.key));
     }
 
-    #[cfg(feature = "redis")]
     fn replies(&self, replies: &mut Replies) -> Self::Output {
         const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
         let hash = replies.next().unwrap_or(Err(SHORT));
@@ -119,7 +114,6 @@ impl Access {
     }
 }
 
-#[cfg(feature = "redis")]
 impl LoadSession {
     fn read(&self, hash: Reply, ttl: i64) -> Result<Reached<LoadedSession>, StoreError> {
         let mut pairs = hash.hash()?;

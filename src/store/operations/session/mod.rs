@@ -62,12 +62,12 @@ mod commit;
 mod create;
 mod destroy;
 mod increment;
-pub(crate) mod index;
 mod load;
-#[cfg(feature = "redis")]
 mod meta;
+mod peek;
 mod pointer;
 mod record;
+mod revoke;
 mod swap;
 mod touch;
 
@@ -77,26 +77,38 @@ pub(crate) use commit::{Changes, CommitSession, Committed, Renewal};
 pub(crate) use create::{Bound, CreateSession};
 pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
-pub(crate) use index::IndexState;
 pub(crate) use load::{Age, LoadSession, LoadedSession};
+pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
-pub(crate) use record::{Fields, SessionState};
+pub(crate) use record::Fields;
+pub(crate) use revoke::RevokeSession;
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};
 
-#[cfg(feature = "redis")]
-pub(crate) use self::{
-    commit::COMMIT,
-    create::CREATE,
-    destroy::DESTROY,
-    increment::INCREMENT,
-    index::{CONDEMN, ENTER, REVOKE},
-    swap::SWAP,
-    touch::TOUCH,
+use crate::store::{
+    key::{Key, Namespace},
+    redis::Script,
 };
 
+pub(crate) use record::SessionState as Entry;
+pub(super) const NAMES: [&str; 1] = ["session"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &commit::COMMIT,
+    &create::CREATE,
+    &destroy::DESTROY,
+    &increment::INCREMENT,
+    &revoke::REVOKE,
+    &swap::SWAP,
+    &touch::TOUCH,
+];
+
+/// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that the move
+/// from the old id to the new one is atomic on a cluster too.
+pub(crate) fn key(names: &Namespace, slot: &str, id_hash: &str) -> Key {
+    names.key(NAMES[0], &["{", slot, "}:", id_hash])
+}
+
 /// A session script: what all of them share and, last, its own.
-#[cfg(feature = "redis")]
 macro_rules! session_script {
     ("resent", "bounds", $name:literal) => {
         $crate::store::redis::Script::new(concat!(
@@ -123,5 +135,4 @@ macro_rules! session_script {
         ))
     };
 }
-#[cfg(feature = "redis")]
 use session_script;

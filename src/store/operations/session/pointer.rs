@@ -36,7 +36,6 @@ impl Pointer {
     }
 }
 
-#[cfg(feature = "redis")]
 impl Pointer {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let (mark, id_hash) = text.split_first()?;
@@ -51,7 +50,6 @@ impl Pointer {
     }
 }
 
-#[cfg(feature = "redis")]
 impl Via {
     pub(super) fn mark(self) -> &'static str {
         match self {

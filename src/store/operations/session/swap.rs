@@ -4,22 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::access::{Access, Reached};
-#[cfg(feature = "redis")]
 use super::{
-    access::{Answer, field, reached},
+    access::{Access, Answer, Reached, field, reached},
+    record::SessionState,
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::{Memory, exact},
-    operation::Operation,
+    memory::{Table, exact},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static SWAP: Script = session_script!("bounds", "swap");
 
 /// Compare-and-set of one field, by its stored bytes. One `EVALSHA`, never sent twice.
@@ -40,12 +37,17 @@ pub(crate) enum Swap {
 }
 
 impl Operation for SwapSession {
+    type Entry = SessionState;
     type Output = Reached<Swap>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
+    fn run(
+        &self,
+        sessions: &Table<SessionState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
         let access = &self.access;
-        memory.sessions.update(&access.key, now, |live| {
-            let reached = access.reach(memory, live, now, false);
+        sessions.update(&access.key, now, |live| {
+            let reached = access.reach(sessions, live, now, false);
             reached.and_then(|mut session| {
                 let old = session.record.fields.get(&self.field);
                 if old != self.expected.as_ref() {
@@ -64,7 +66,6 @@ impl Operation for SwapSession {
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let command = (self.access.growing(&SWAP, None))
             .arg(field(&self.field))
@@ -76,7 +77,6 @@ impl Operation for SwapSession {
         .once()
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| match answer {
             Answer::Number(1) => Some(Swap::Done),

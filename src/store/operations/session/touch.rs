@@ -3,25 +3,19 @@
 use std::time::Duration;
 
 use super::{
-    access::{Access, Reached},
+    access::{Access, Answer, Reached, millis, reached},
     record::SessionState,
-};
-#[cfg(feature = "redis")]
-use super::{
-    access::{Answer, millis, reached},
     session_script,
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
+    batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    memory::{Live, Memory},
-    namespace::Key,
-    operation::Operation,
+    key::Key,
+    memory::{Live, Table},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static TOUCH: Script = session_script!("touch");
 
 /// Notes the activity of a session that is still there, when it is time. One `EVALSHA`.
@@ -43,12 +37,12 @@ pub(crate) struct FirstUse {
 impl TouchSession {
     fn touch(
         &self,
-        memory: &Memory,
+        sessions: &Table<SessionState>,
         live: &mut Option<Live<SessionState>>,
         before: Option<&mut Option<Live<SessionState>>>,
         now: Timestamp,
     ) -> Reached<()> {
-        let reached = (self.access).reach(memory, live, now, self.first_use.is_some());
+        let reached = (self.access).reach(sessions, live, now, self.first_use.is_some());
         reached.and_then(|mut session| {
             if let (Some(first), Some(before)) = (&self.first_use, before)
                 && session.record.previous.as_ref() == Some(&first.id_hash)
@@ -67,19 +61,23 @@ impl TouchSession {
 }
 
 impl Operation for TouchSession {
+    type Entry = SessionState;
     type Output = Reached<()>;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Self::Output, StoreError> {
-        let (sessions, key) = (&memory.sessions, &self.access.key);
+    fn run(
+        &self,
+        sessions: &Table<SessionState>,
+        now: Timestamp,
+    ) -> Result<Self::Output, StoreError> {
+        let key = &self.access.key;
         match &self.first_use {
-            None => sessions.update(key, now, |live| self.touch(memory, live, None, now)),
+            None => sessions.update(key, now, |live| self.touch(sessions, live, None, now)),
             Some(first) => sessions.update_pair(key, &first.key, now, |live, before| {
-                self.touch(memory, live, Some(before), now)
+                self.touch(sessions, live, Some(before), now)
             }),
         }
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         let Some(first) = &self.first_use else {
             return self.access.command(&TOUCH, None);
@@ -89,7 +87,6 @@ impl Operation for TouchSession {
             .arg(millis(first.grace))
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| {
             matches!(answer, Answer::Number(1)).then_some(())

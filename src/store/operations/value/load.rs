@@ -1,78 +1,86 @@
-//! Filling: announce a load, then store what it found or take the announcement back.
+//! What a load does to the store: take the lease, store what was found.
 
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::{
-    ValueKeys,
-    tokens::{self, Token},
+    ValueKeys, identity,
+    lease::{Token, is_held_by},
 };
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
 use crate::store::{
-    Key, Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    memory::{Table, exact, replace},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static TAKE_LEASE: Script = Script::new(include_str!("take_lease.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static FILL: Script = Script::new(include_str!("fill.lua"));
 
-/// Announces a load, unless there is a value after all. One EVALSHA.
+/// Takes the lease of a load, unless there is a value after all or another load has it. One
+/// EVALSHA.
 #[derive(Debug)]
 pub(crate) struct TakeLease {
     pub(crate) keys: ValueKeys,
     pub(crate) token: Token,
-    /// How long the load may take.
-    pub(crate) limit: Duration,
-    /// Announces it whatever is stored, because that cannot be read.
-    pub(crate) replace: bool,
+    /// When the lease expires unless it is renewed.
+    pub(crate) duration: Duration,
+    /// The [identity](super::identity) of a value that is to be replaced.
+    pub(crate) replace: Option<Bytes>,
 }
 
-/// What to do about a missing value.
+/// What to do about a value that is missing or to be replaced.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    /// Nothing: somebody else has stored it.
+    /// Nothing: somebody else has stored this one.
     Present(Bytes),
-    /// Load it.
-    Load,
+    /// Load it: the lease is taken.
+    Lease,
+    /// Wait: another load has the lease.
+    Held,
 }
 
 impl Operation for TakeLease {
+    type Entry = Bytes;
     type Output = Taken;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<Taken, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<Taken, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             if let Some(live) = live
-                && !self.replace
+                && self.replace.as_deref() != Some(identity(&live.value))
             {
                 return Taken::Present(live.value.clone());
             }
-            tokens::add(lease, &self.token, now.saturating_add(self.limit));
-            Taken::Load
+            if lease.is_some() && !is_held_by(lease, &self.token) {
+                return Taken::Held;
+            }
+            replace(lease, self.token.0.clone(), now, self.duration);
+            Taken::Lease
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&TAKE_LEASE, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
-            .millis(self.limit)
-            .arg(u8::from(self.replace))
+            .millis(self.duration)
+            .arg(u8::from(self.replace.is_some()))
+            .arg(self.replace.as_deref().unwrap_or_default())
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<Taken, StoreError> {
-        let stored = reply.optional_bytes()?;
-        Ok(stored.map_or(Taken::Load, Taken::Present))
+        match reply.integer_or_other() {
+            Ok(1) => Ok(Taken::Lease),
+            Ok(_) => Ok(Taken::Held),
+            Err(value) => value.bytes().map(Taken::Present),
+        }
     }
 }
 
-/// Stores what was loaded, unless another fill, a [`Set`](super::Set) or a [`Del`](super::Del)
-/// came in between; whether it was stored. Ends all loads that are under way. One EVALSHA.
+/// Stores what was loaded and ends the lease, unless the load has it no more; whether it was
+/// stored. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Fill {
     pub(crate) keys: ValueKeys,
@@ -82,21 +90,21 @@ pub(crate) struct Fill {
 }
 
 impl Operation for Fill {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
-            let stands = tokens::has(lease, &self.token);
-            if stands {
+        values.update_pair(value, lease, now, |live, lease| {
+            let held = is_held_by(lease, &self.token);
+            if held {
                 *lease = None;
                 replace(live, exact(&self.value), now, self.ttl);
             }
-            stands
+            held
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&FILL, &[&self.keys.value, &self.keys.lease])
             .arg(&*self.token.0)
@@ -104,33 +112,7 @@ impl Operation for Fill {
             .millis(self.ttl)
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? == 1)
-    }
-}
-
-/// Takes an announcement back: the load has found nothing to store. `SREM`.
-#[derive(Debug)]
-pub(crate) struct ReleaseLease {
-    pub(crate) lease: Key,
-    pub(crate) token: Token,
-}
-
-impl Operation for ReleaseLease {
-    type Output = ();
-
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
-        (memory.values).update(&self.lease, now, |lease| tokens::remove(lease, &self.token))
-    }
-
-    #[cfg(feature = "redis")]
-    fn command(&self) -> Command {
-        Command::new("SREM").key(&self.lease).arg(&*self.token.0)
-    }
-
-    #[cfg(feature = "redis")]
-    fn reply(&self, reply: Reply) -> Result<(), StoreError> {
-        reply.integer().map(drop)
     }
 }

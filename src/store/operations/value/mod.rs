@@ -1,34 +1,50 @@
 //! The values of the key-value service: each a string with an expiry, and while it is being
 //! loaded a lease beside it.
 //!
-//! A load is announced before the loader is called ([`TakeLease`]), which puts its token into the
-//! lease, and what it found is stored only while that token stands there ([`Fill`]); a load that
-//! finds nothing takes it back ([`ReleaseLease`]). [`Set`], [`Del`] and a [`Fill`] take the whole
-//! lease away, in one step with what they do to the value. A lapsed or evicted lease makes a
-//! value that is not stored, never one that is out of date.
+//! The lease is the token of the one load, over all processes, that may store what it finds. It is
+//! taken before the loader is called ([`TakeLease`]), renewed while that runs ([`RenewLease`]), and
+//! ends when the value is stored ([`Fill`]) or the load has found nothing to store
+//! ([`ReleaseLease`]). A [`Set`] and a [`Del`] take it away in one step with what they do to the
+//! value, and then the load stores nothing: the token is its fence. A lease that expires or is
+//! evicted makes a value that is not stored, never one that is out of date.
 
+mod lease;
 mod load;
 mod read;
-mod tokens;
 mod write;
 
 use std::fmt::Display;
 
-#[cfg(feature = "redis")]
-pub(crate) use load::{FILL, TAKE_LEASE};
-pub(crate) use load::{Fill, ReleaseLease, TakeLease, Taken};
-pub(crate) use read::{Exists, Get};
-pub(crate) use tokens::Token;
-#[cfg(feature = "redis")]
-pub(crate) use write::{DEL, SET};
-pub(crate) use write::{Del, Set};
+pub(crate) use lease::{ReleaseLease, RenewLease, Token};
+pub(crate) use load::{Fill, TakeLease, Taken};
+pub use read::Expiry;
+pub(crate) use read::{Exists, Get, GetMany, ReadExpiry};
+pub(crate) use write::{Del, Expire, Set};
 
 use super::id::Id;
-use crate::store::{Key, namespace::Namespace};
+use crate::store::{
+    clock::Timestamp,
+    key::{Key, Namespace},
+    redis::Script,
+};
 
-/// The key of an application's value. It is bounded, whatever the size of the id.
+/// A value as it is stored, or the token of a lease.
+pub(crate) use bytes::Bytes as Entry;
+pub(super) const NAMES: [&str; 1] = ["lease"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &lease::RELEASE_LEASE,
+    &lease::RENEW_LEASE,
+    &load::FILL,
+    &load::TAKE_LEASE,
+    &write::DEL,
+    &write::SET,
+];
+
+/// `{namespace}:{prefix}:{id}`: an application's value, `user:42` for example. It is bounded,
+/// whatever the size of the id. The id in it has no `:`, so that it is certain where the prefix
+/// ends, and no braces, which would make a hash tag.
 pub(crate) fn key(names: &Namespace, prefix: &str, id: impl Display) -> Key {
-    names.value(prefix, &Id::new(id))
+    names.key(prefix, &[&Id::new(id).to_string()])
 }
 
 /// The keys of a value and of its lease, which share a hash slot.
@@ -40,7 +56,20 @@ pub(crate) struct ValueKeys {
 
 impl ValueKeys {
     pub(crate) fn new(names: &Namespace, value: Key) -> Self {
-        let lease = names.lease(&value);
+        // In the slot of its value.
+        let lease = names.key(NAMES[0], &["{", value.as_str(), "}"]);
         Self { value, lease }
     }
+}
+
+/// When what does not expire expires on embedded memory.
+const NEVER: Timestamp = Timestamp::from_micros(u64::MAX);
+
+/// How many of a value's first bytes tell it from the one that follows it.
+const IDENTITY: usize = 64;
+
+/// The beginning of a stored value, by which one that is to be replaced is told from another one
+/// that was stored meanwhile.
+pub(crate) fn identity(value: &[u8]) -> &[u8] {
+    value.get(..IDENTITY).unwrap_or(value)
 }

@@ -4,46 +4,58 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::ValueKeys;
-#[cfg(feature = "redis")]
-use crate::store::redis::{Command, Reply, Script};
+use super::{NEVER, ValueKeys};
 use crate::store::{
-    Operation, StoreError, Timestamp,
-    memory::{Memory, exact, replace},
+    batch::Operation,
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Live, Table, exact},
+    redis::{Command, Reply, Script},
 };
 
-#[cfg(feature = "redis")]
 pub(crate) static SET: Script = Script::new(include_str!("set.lua"));
-#[cfg(feature = "redis")]
 pub(crate) static DEL: Script = Script::new(include_str!("del.lua"));
 
-/// Sets a value for `ttl`. One EVALSHA.
+/// The end of a time to live, which is never [`NEVER`].
+fn end(now: Timestamp, ttl: Duration) -> Timestamp {
+    let last = Timestamp::from_micros(NEVER.as_micros() - 1);
+    now.saturating_add(ttl).min(last)
+}
+
+/// Sets a value for `ttl`; `None`: it does not expire. One EVALSHA.
 #[derive(Debug)]
 pub(crate) struct Set {
     pub(crate) keys: ValueKeys,
     pub(crate) value: Bytes,
-    pub(crate) ttl: Duration,
+    pub(crate) ttl: Option<Duration>,
 }
 
 impl Operation for Set {
+    type Entry = Bytes;
     type Output = ();
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<(), StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<(), StoreError> {
         let ValueKeys { value, lease } = &self.keys;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        let expires_at = self.ttl.map_or(NEVER, |ttl| end(now, ttl));
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
-            replace(live, exact(&self.value), now, self.ttl);
+            *live = Some(Live {
+                value: exact(&self.value),
+                expires_at,
+            });
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
-        Command::script(&SET, &[&self.keys.value, &self.keys.lease])
-            .arg(&*self.value)
-            .millis(self.ttl)
+        let command = Command::script(&SET, &[&self.keys.value, &self.keys.lease]);
+        let command = command.arg(&*self.value);
+        match self.ttl {
+            Some(ttl) => command.millis(ttl),
+            None => command,
+        }
     }
 
-    #[cfg(feature = "redis")]
     fn reply(&self, reply: Reply) -> Result<(), StoreError> {
         reply.okay()
     }
@@ -54,22 +66,50 @@ impl Operation for Set {
 pub(crate) struct Del(pub(crate) ValueKeys);
 
 impl Operation for Del {
+    type Entry = Bytes;
     type Output = bool;
 
-    fn run(&self, memory: &Memory, now: Timestamp) -> Result<bool, StoreError> {
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
         let ValueKeys { value, lease } = &self.0;
-        memory.values.update_pair(value, lease, now, |live, lease| {
+        values.update_pair(value, lease, now, |live, lease| {
             *lease = None;
             live.take().is_some()
         })
     }
 
-    #[cfg(feature = "redis")]
     fn command(&self) -> Command {
         Command::script(&DEL, &[&self.0.value, &self.0.lease])
     }
 
-    #[cfg(feature = "redis")]
+    fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
+        Ok(reply.integer()? > 0)
+    }
+}
+
+/// Lets a value expire `ttl` from now; whether there is one. `PEXPIRE`.
+#[derive(Debug)]
+pub(crate) struct Expire {
+    pub(crate) key: Key,
+    pub(crate) ttl: Duration,
+}
+
+impl Operation for Expire {
+    type Entry = Bytes;
+    type Output = bool;
+
+    fn run(&self, values: &Table<Bytes>, now: Timestamp) -> Result<bool, StoreError> {
+        values.update(&self.key, now, |live| {
+            if let Some(live) = live {
+                live.expires_at = end(now, self.ttl);
+            }
+            live.is_some()
+        })
+    }
+
+    fn command(&self) -> Command {
+        Command::new("PEXPIRE").key(&self.key).millis(self.ttl)
+    }
+
     fn reply(&self, reply: Reply) -> Result<bool, StoreError> {
         Ok(reply.integer()? > 0)
     }

@@ -10,7 +10,7 @@ use crate::harness::{
     eventually,
 };
 
-super::on_both_stores!(
+super::on_all_stores!(
     events_are_public_and_kept,
     a_client_that_has_the_page_is_told_so,
     a_session_makes_no_page_private,

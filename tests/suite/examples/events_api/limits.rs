@@ -9,7 +9,7 @@ use crate::harness::{
     example::{Example, PATIENT},
 };
 
-super::on_both_stores!(
+super::on_all_stores!(
     the_sixth_login_in_a_minute_is_429_and_nothing_else_is,
     every_route_is_under_the_limit,
     all_policies_of_the_flag_count,

@@ -6,14 +6,10 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::stand::{Api, Stand, assert_problem};
-use crate::harness::{
-    client::Client,
-    eventually,
-    example::{Example, PATIENT},
-};
+use super::stand::{Api, Stand, assert_problem, on_store};
+use crate::harness::{client::Client, eventually, example::PATIENT};
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_login_holds_until_the_logout,
     a_replay_after_the_logout_is_401,
     a_logout_without_a_login_is_204,
@@ -146,12 +142,8 @@ async fn a_login_that_makes_no_sense_is_a_problem(stand: Stand) {
 }
 
 async fn without_the_flag_cookies_are_for_https_alone(stand: Stand) {
-    let url = match stand.is_redis() {
-        true => stand.server().url(),
-        false => "memory".to_owned(),
-    };
-    let flags = [&PATIENT[..], &["--store", &url]].concat();
-    let secure = Example::start("events_api", &flags);
+    let redis = stand.is_redis().then(|| stand.server());
+    let secure = on_store(redis, &PATIENT);
     let client = Client::http1(secure.addr()).with_cookies();
     let reply = client.login("ada").await;
     assert_eq!(reply.status, StatusCode::OK);

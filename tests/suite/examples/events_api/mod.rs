@@ -13,4 +13,4 @@ mod sessions;
 mod stand;
 mod users;
 
-use crate::harness::on_both_stores;
+use crate::harness::on_all_stores;

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::stand::{Api, Stand};
 use crate::harness::client::Client;
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_planted_anonymous_id_is_anonymous_once_its_victim_has_logged_in,
     a_planted_id_that_was_renewed_before_does_not_lead_to_its_victim,
     the_old_id_of_one_user_is_anonymous_once_another_has_logged_in,

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::stand::{Api, Stand, assert_problem};
 use crate::harness::{eventually, redis::RedisServer};
 
-super::on_both_stores!(
+super::on_all_stores!(
     what_would_not_fit_in_a_session_is_413_and_the_session_as_it_was,
     one_clients_large_values_log_nobody_out,
     parallel_writers_stay_within_the_bound_together,

@@ -6,7 +6,7 @@ use tokio::task::JoinSet;
 
 use super::stand::{Api, Stand, assert_problem};
 
-super::on_both_stores!(
+super::on_all_stores!(
     any_json_is_kept_and_given_back_bare,
     a_write_without_a_login_makes_an_anonymous_session,
     a_client_cannot_say_who_it_is,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{
     client::{Client, Reply},
     example::{Example, PATIENT},
-    redis::{RedisConfig, RedisServer},
+    redis::{Backend, RedisConfig},
 };
 
 /// What the tests want of every server: cookies over http, and no limit but those they test.
@@ -15,7 +15,7 @@ const FLAGS: [&str; 3] = ["--insecure-cookies", "--limit", r#""burst";q=100000;w
 pub(super) struct Stand {
     // Stopped before its Redis is.
     example: Example,
-    redis: Option<RedisServer>,
+    redis: Option<Backend>,
 }
 
 impl Stand {
@@ -28,11 +28,19 @@ impl Stand {
 
     /// A server that has found its Redis.
     pub(super) async fn redis() -> Self {
-        Self::with_redis(RedisServer::config(), &PATIENT).await
+        Self::on(Backend::redis()).await
+    }
+
+    /// A server that has found this.
+    pub(super) async fn on(redis: Backend) -> Self {
+        Self::found(redis, &PATIENT).await
     }
 
     pub(super) async fn with_redis(config: RedisConfig, flags: &[&str]) -> Self {
-        let redis = config.start();
+        Self::found(Backend::Redis(config.start()), flags).await
+    }
+
+    async fn found(redis: Backend, flags: &[&str]) -> Self {
         let stand = Self {
             example: start(Some(&redis), flags),
             redis: Some(redis),
@@ -68,11 +76,11 @@ impl Stand {
         self.redis.is_some()
     }
 
-    pub(super) fn server(&self) -> &RedisServer {
+    pub(super) fn server(&self) -> &Backend {
         self.redis.as_ref().expect("this stand is on Redis")
     }
 
-    pub(super) fn server_mut(&mut self) -> &mut RedisServer {
+    pub(super) fn server_mut(&mut self) -> &mut Backend {
         self.redis.as_mut().expect("this stand is on Redis")
     }
 
@@ -89,19 +97,30 @@ impl Stand {
     }
 }
 
-pub(super) fn start(redis: Option<&RedisServer>, flags: &[&str]) -> Example {
-    let url = redis.map_or_else(|| "memory".to_owned(), RedisServer::url);
-    let store = ["--store", &url];
+pub(super) fn start(redis: Option<&Backend>, flags: &[&str]) -> Example {
     // Of a flag that is given twice the last counts, but for `--limit`, which adds up.
     let own = match flags.contains(&"--limit") {
         true => &FLAGS[..1],
         false => &FLAGS,
     };
-    let mut flags: Vec<_> = own.iter().chain(&store).chain(flags).copied().collect();
+    let mut flags: Vec<_> = own.iter().chain(flags).copied().collect();
     if !flags.contains(&"--login-limit") {
         flags.extend(["--login-limit", r#""login";q=100000;w=60"#]);
     }
-    Example::start("events_api", &flags)
+    on_store(redis, &flags)
+}
+
+/// A server with these flags alone.
+pub(super) fn on_store(redis: Option<&Backend>, flags: &[&str]) -> Example {
+    let url = redis.map_or_else(|| "memory".to_owned(), Backend::url);
+    let authority = redis.and_then(Backend::authority);
+    // What the server's certificate is checked against.
+    let trust = (authority.as_ref()).map(|file| ("SSL_CERT_FILE", file.to_str().unwrap()));
+    Example::start_with(
+        "events_api",
+        &[&["--store", &url], flags].concat(),
+        trust.as_slice(),
+    )
 }
 
 /// What a client of the API does.

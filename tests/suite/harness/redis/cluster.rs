@@ -86,9 +86,21 @@ impl RedisCluster {
         format!("redis+cluster://{credentials}{}", hosts.join(","))
     }
 
+    /// Takes no node for dead on a busy machine: for tests in which all are well.
+    pub(super) fn be_patient(&self) {
+        for node in &self.nodes {
+            node.command(&["CONFIG", "SET", "cluster-node-timeout", "30000"]);
+        }
+    }
+
     /// All nodes, by number.
     pub(crate) fn nodes(&self) -> &[RedisServer] {
         &self.nodes
+    }
+
+    /// The nodes that were made masters.
+    pub(super) fn first_masters(&self) -> &[RedisServer] {
+        &self.nodes[..MASTERS]
     }
 
     /// The slot of a key, as the cluster counts it.

@@ -151,6 +151,13 @@ impl RedisConfig {
         }
     }
 
+    /// The certificate that clients have to trust.
+    pub(super) fn authority(&self) -> Option<std::path::PathBuf> {
+        self.tls
+            .as_ref()
+            .map(|certificates| certificates.authority())
+    }
+
     /// The password of the user the application connects as.
     pub(super) fn user_password(&self) -> Option<&str> {
         let named = self.acl_user.as_ref().map(|(_, password)| password);

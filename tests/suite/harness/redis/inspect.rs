@@ -85,6 +85,25 @@ impl RedisServer {
         );
     }
 
+    /// Makes it as it was when it started: without keys, scripts, counts, and clients but those
+    /// that watch it.
+    pub(crate) fn forget_everything(&self) {
+        let own: u64 = self.query(&["CLIENT", "ID"]);
+        let clients: String = self.query(&["CLIENT", "LIST", "TYPE", "NORMAL"]);
+        for client in clients.lines() {
+            let field = |name: &str| client.split(' ').find_map(|field| field.strip_prefix(name));
+            let id = field("id=").expect("a client has an id");
+            let is_sentinel = field("name=").is_some_and(|name| name.starts_with("sentinel-"));
+            if id != own.to_string() && !is_sentinel {
+                // It may have gone by itself.
+                let _ = self.try_query::<u64>(&["CLIENT", "KILL", "ID", id]);
+            }
+        }
+        self.command(&["FLUSHALL"]);
+        self.flush_scripts();
+        self.reset_stats();
+    }
+
     /// Forgets all cached scripts, as a restart or a failover does.
     pub(crate) fn flush_scripts(&self) {
         self.command(&["SCRIPT", "FLUSH"]);

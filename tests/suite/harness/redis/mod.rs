@@ -1,9 +1,13 @@
 //! A real `redis-server` for one test: its own process, port and directory, all gone when the test ends.
 
+mod backend;
 mod cluster;
 mod config;
 mod inspect;
+mod leash;
+mod rights;
 mod sentinel;
+mod shared;
 mod tls;
 
 use std::net::SocketAddr;
@@ -15,8 +19,10 @@ use deadpool_redis::redis::Connection;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
+pub(super) use self::leash::Leash;
 pub(crate) use self::{
-    cluster::RedisCluster, config::RedisConfig, sentinel::RedisSentinel, tls::Certificates,
+    backend::Backend, cluster::RedisCluster, config::RedisConfig, rights::readme_rights,
+    sentinel::RedisSentinel, tls::Certificates,
 };
 use super::port::free_port;
 
@@ -137,6 +143,11 @@ impl RedisServer {
 
     fn password(&self) -> Option<&str> {
         self.config.user_password()
+    }
+
+    /// The certificate that its own is signed by, if it speaks TLS.
+    pub(crate) fn authority(&self) -> Option<std::path::PathBuf> {
+        self.config.authority()
     }
 
     /// The port alone.

@@ -54,6 +54,18 @@ impl RedisSentinel {
         format!("redis+sentinel://{}/{NAME}", hosts.join(","))
     }
 
+    /// Takes no server for dead on a busy machine: for tests in which all are well.
+    pub(super) fn be_patient(&self) {
+        for sentinel in &self.sentinels {
+            sentinel.command(&["SENTINEL", "SET", NAME, "down-after-milliseconds", "30000"]);
+        }
+    }
+
+    /// All processes: the servers, and the sentinels.
+    pub(super) fn processes(&self) -> impl Iterator<Item = &RedisServer> {
+        self.servers.iter().chain(&self.sentinels)
+    }
+
     /// The servers that hold the data, by number.
     pub(crate) fn servers(&self) -> &[RedisServer] {
         &self.servers

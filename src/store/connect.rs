@@ -1,0 +1,53 @@
+//! A store over the application's own pool.
+
+use super::{Backend, Store, operations::SCRIPTS, redis::Topology};
+
+/// Connections that all calls share, to a server.
+const LANES: usize = 2;
+/// To a shard of a cluster.
+const LANES_OF_A_SHARD: usize = 1;
+
+impl Store {
+    /// A single Redis server over the application's pool, on two connections of it.
+    ///
+    /// Nothing is sent before the first call, so an unreachable server is no error here. While
+    /// all connections of the pool are in use there are none for the store to take: it is
+    /// unavailable until one comes back. On a user that may not `SCRIPT`, scripts go by source.
+    /// The pool's own response timeout does not apply to the store's connections.
+    pub fn redis(pool: deadpool_redis::Pool) -> Self {
+        Self::redis_with_lanes(pool, LANES)
+    }
+
+    /// As [`redis`](Self::redis), on `lanes` connections, at least one. More lanes help when
+    /// large cached bodies hold up small replies.
+    pub fn redis_with_lanes(pool: deadpool_redis::Pool, lanes: usize) -> Self {
+        Self::new(Backend::Redis(Topology::single(pool, lanes, SCRIPTS)))
+    }
+
+    /// The master that Redis Sentinel names, over the application's pool, on two connections of it.
+    ///
+    /// As [`redis`](Self::redis). When a master dies or stops, the store is connected to the one
+    /// that takes over within a second of its promotion. One that is alive when its sentinels order
+    /// a failover takes writes until they tell it to be a replica, ten seconds later as a rule; what
+    /// it executed until then is lost, as is what a dead one had not replicated. It is left when it
+    /// refuses a write or breaks its connections.
+    pub fn sentinel(pool: deadpool_redis::sentinel::Pool) -> Self {
+        Self::new(Backend::Redis(Topology::sentinel(pool, LANES, SCRIPTS)))
+    }
+
+    /// A Redis Cluster over the application's pool, on one connection of it for each shard.
+    ///
+    /// The deadline and the circuit breaker are each shard's own: one that is frozen or fails over
+    /// costs the others nothing, and [`state`](Self::state) says `Degraded` meanwhile. Keys that
+    /// belong together share a slot, so no operation spans two.
+    ///
+    /// Connections to a cluster send a command again by themselves when they lose a node, so that
+    /// one whose reply was lost may count twice there, which the store's own never do.
+    pub fn cluster(pool: deadpool_redis::cluster::Pool) -> Self {
+        Self::new(Backend::Redis(Topology::cluster(
+            pool,
+            LANES_OF_A_SHARD,
+            SCRIPTS,
+        )))
+    }
+}

@@ -1,0 +1,87 @@
+//! What a store is connected to.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use deadpool_redis::{Pool, cluster, sentinel};
+
+use super::{Cluster, Command, Redis, Results, Source, script::Scripts};
+use crate::store::{
+    error::{RefusalKind, StoreError},
+    state::StoreState,
+};
+
+/// One server, be it fixed or whichever is the master now, or the shards of a cluster.
+#[derive(Debug, Clone)]
+pub(crate) enum Topology {
+    Server(Arc<Redis>),
+    Cluster(Arc<Cluster>),
+}
+
+/// A call under way. On the heap, once for all layers.
+pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Results, StoreError>> + Send>>;
+
+impl Topology {
+    /// The longest string that Redis holds.
+    pub(crate) const LARGEST_VALUE: u64 = 512 << 20;
+
+    pub(crate) fn single(pool: Pool, lanes: usize, scripts: Scripts) -> Self {
+        Self::Server(Redis::new(Source::Single(pool), lanes, scripts))
+    }
+
+    pub(crate) fn sentinel(pool: sentinel::Pool, lanes: usize, scripts: Scripts) -> Self {
+        Self::Server(Redis::new(Source::Sentinel(pool), lanes, scripts))
+    }
+
+    /// On `lanes` connections for each shard.
+    pub(crate) fn cluster(pool: cluster::Pool, lanes: usize, scripts: Scripts) -> Self {
+        Self::Cluster(Cluster::new(pool, lanes, scripts))
+    }
+
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Server(_) => "redis",
+            Self::Cluster(_) => "redis cluster",
+        }
+    }
+
+    /// Whether a command can name keys of one slot only.
+    #[cfg(feature = "key-value")]
+    pub(crate) fn is_split_by_slot(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    pub(crate) fn state(&self) -> StoreState {
+        match self {
+            Self::Server(server) => server.state(),
+            Self::Cluster(cluster) => cluster.state(),
+        }
+    }
+
+    pub(crate) fn refusals(&self) -> Vec<RefusalKind> {
+        match self {
+            Self::Server(server) => server.refusals().collect(),
+            Self::Cluster(cluster) => cluster.refusals(),
+        }
+    }
+
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        match self {
+            Self::Server(server) => server.connections_epoch(),
+            Self::Cluster(cluster) => cluster.connections_epoch(),
+        }
+    }
+
+    /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
+    /// that is known at once costs no future.
+    pub(crate) fn call(
+        &self,
+        commands: Vec<Command>,
+        deadline: Duration,
+    ) -> Result<Call, StoreError> {
+        match self {
+            Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
+            Self::Server(server) => Ok(Box::pin(server.clone().call(commands, deadline))),
+            Self::Cluster(cluster) => Ok(Box::pin(cluster.clone().call(commands, deadline))),
+        }
+    }
+}

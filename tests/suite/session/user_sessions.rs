@@ -11,15 +11,12 @@ use tower_keep::{
 };
 
 use super::{
-    on_both_stores,
+    on_all_stores,
     stand::{Client, Stand},
 };
-use crate::harness::{
-    connected::{PATIENT, connected},
-    redis::RedisCluster,
-};
+use crate::harness::connected::PATIENT;
 
-on_both_stores!(
+on_all_stores!(
     a_user_sees_their_sessions_and_nobody_elses,
     a_session_keeps_its_handle_until_another_user_logs_in,
     a_revoked_session_is_gone_in_every_process_and_leaves_the_list,
@@ -41,7 +38,7 @@ on_both_stores!(
 /// Another process over the same store.
 async fn another(stand: &Stand) -> Store {
     match stand.is_redis() {
-        true => connected(&stand.server().url(), PATIENT).await,
+        true => stand.server().connected(PATIENT).await,
         false => stand.store.clone(),
     }
 }
@@ -411,31 +408,4 @@ async fn anonymous_sessions_are_in_no_list(stand: Stand) {
         .visit(async |session| assert_eq!(session.revoke_other_sessions().await.unwrap(), 0))
         .await;
     assert_eq!(client.get("k").await, Some(json!(1)));
-}
-
-/// The session, its index and its place are in slots of their own.
-#[tokio::test]
-async fn on_a_cluster_too_a_cap_holds_and_a_revocation_finds_every_session() {
-    let cluster = RedisCluster::start();
-    let stores = [
-        connected(&cluster.url(), PATIENT).await,
-        connected(&cluster.url(), PATIENT).await,
-    ];
-    for _ in 0..5 {
-        let clients = twenty_logins(&stores).await;
-        assert_eq!(live(&clients).await, 3);
-    }
-    let client = Client::of(SessionLayer::new(stores[0].clone()));
-    client.login("eve").await;
-    client.renew().await;
-    assert!(is_logged_in(&client).await);
-    let thief = Client::of(SessionLayer::new(stores[1].clone()));
-    thief.plant(&client.id().unwrap());
-    assert_eq!(of(&stores[1], "eve").revoke_all().await.unwrap(), 1);
-    assert_eq!(live(&[client, thief]).await, 0);
-    assert_eq!(of(&stores[1], "eve").list().await.unwrap(), []);
-    assert_eq!(of(&stores[1], "ada").list().await.unwrap().len(), 3);
-    for node in cluster.nodes() {
-        node.assert_every_key_has_a_ttl();
-    }
 }

@@ -9,7 +9,7 @@ use tower_keep::{
 };
 
 use super::stand::{Client, Stand};
-use crate::harness::{eventually, proxy::Proxy, redis::RedisServer};
+use crate::harness::{eventually, proxy::Proxy, redis::Backend};
 
 async fn is_logged_in(client: &Client) -> bool {
     let user = client.visit(async |session| session.user().await.unwrap());
@@ -20,7 +20,7 @@ fn ada(stand: &Stand) -> UserSessions {
     UserSessions::new(stand.store.clone(), "ada").unwrap()
 }
 
-fn index(server: &RedisServer) -> String {
+fn index(server: &Backend) -> String {
     let keys = server.keys("*session_index:*");
     assert_eq!(keys.len(), 1, "{keys:?}");
     keys[0].clone()

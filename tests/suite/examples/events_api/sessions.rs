@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::stand::{Api, Stand, assert_problem};
 use crate::harness::{client::Client, redis::RedisServer};
 
-super::on_both_stores!(
+super::on_all_stores!(
     a_user_sees_their_sessions_with_public_handles,
     a_session_that_is_ended_by_its_handle_is_401_at_once,
     a_handle_of_somebody_elses_session_is_404,

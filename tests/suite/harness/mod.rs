@@ -11,6 +11,7 @@ pub(crate) mod connected;
 pub(crate) mod cookie_jar;
 mod eventually;
 pub(crate) mod example;
+pub(crate) mod log;
 pub(crate) mod origin;
 pub(crate) mod port;
 pub(crate) mod proxy;

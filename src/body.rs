@@ -1,6 +1,7 @@
 //! The response body of every layer: the inner service's own, unboxed, or a short one of ours.
 
 use std::{
+    any::Any,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -16,8 +17,12 @@ pin_project! {
     pub struct ResponseBody<B> {
         #[pin]
         kind: Kind<B>,
+        // What is given back when the body has ended or is dropped.
+        held: Option<Held>,
     }
 }
+
+type Held = Box<dyn Any + Send + Sync>;
 
 pin_project! {
     #[derive(Debug)]
@@ -32,6 +37,16 @@ impl<B> ResponseBody<B> {
     pub(crate) fn inner(body: B) -> Self {
         Self {
             kind: Kind::Inner { body },
+            held: None,
+        }
+    }
+
+    /// The inner service's body, and something that is dropped when it has ended.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn holding(body: B, held: Held) -> Self {
+        Self {
+            held: Some(held),
+            ..Self::inner(body)
         }
     }
 
@@ -40,6 +55,7 @@ impl<B> ResponseBody<B> {
             kind: Kind::Own {
                 body: Full::new(body),
             },
+            held: None,
         }
     }
 }
@@ -52,12 +68,17 @@ impl<B: Body<Data = Bytes>> Body for ResponseBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().kind.project() {
+        let this = self.project();
+        let frame = match this.kind.project() {
             KindProjection::Inner { body } => body.poll_frame(cx),
             KindProjection::Own { body } => body
                 .poll_frame(cx)
                 .map_err(|infallible| match infallible {}),
+        };
+        if let Poll::Ready(None | Some(Err(_))) = frame {
+            *this.held = None;
         }
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

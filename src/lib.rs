@@ -41,6 +41,7 @@
 //! | [`session`] | sessions that lose no update and do not come back after logout |
 //! | [`cache`] | a shared HTTP cache by RFC 9111 |
 //! | [`key_value`] | typed cache-aside values, loaded once |
+//! | [`refresh_token`] | refresh tokens that rotate, and notice when one was stolen |
 //! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
@@ -54,7 +55,7 @@
 //! | Feature | What it adds |
 //! |---|---|
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
-//! | `rate-limit`, `session`, `cache`, `key-value` | the modules |
+//! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
 //! | `tonic` | the peers of tonic's connections as keys of limits |
 //! | `full` | everything |
@@ -83,6 +84,9 @@ pub mod key_value;
 #[cfg(feature = "rate-limit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
 pub mod rate_limit;
+#[cfg(feature = "refresh-token")]
+#[cfg_attr(docsrs, doc(cfg(feature = "refresh-token")))]
+pub mod refresh_token;
 #[cfg(feature = "session")]
 #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
 pub mod session;
@@ -118,7 +122,12 @@ mod body;
 mod collapse;
 #[cfg(feature = "rate-limit")]
 mod peer;
-#[cfg(any(feature = "cache", feature = "rate-limit", feature = "session"))]
+#[cfg(any(
+    feature = "cache",
+    feature = "rate-limit",
+    feature = "session",
+    all(feature = "axum", feature = "refresh-token")
+))]
 mod problem;
 #[cfg(feature = "key-value")]
 mod random;

@@ -4,6 +4,8 @@
 #
 #   tests/run.sh                        all tests, those of the documentation included
 #   tests/run.sh --test suite harness:: one room
+#
+# TEST_REDIS_SERVER=/path/to/valkey-server tests/run.sh runs all of them on another server; nothing is installed then.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -42,7 +44,13 @@ install_redis() {
 }
 
 command -v cargo >/dev/null || fail "cargo is missing: install a Rust toolchain (https://rustup.rs)"
-if ! command -v redis-server >/dev/null; then
+if [ -n "${TEST_REDIS_SERVER:-}" ]; then
+    # The tests run it in directories of their own.
+    TEST_REDIS_SERVER=$(command -v "$TEST_REDIS_SERVER") || fail "TEST_REDIS_SERVER names no program that can be run"
+    case $TEST_REDIS_SERVER in /*) ;; *) TEST_REDIS_SERVER=$PWD/$TEST_REDIS_SERVER ;; esac
+    export TEST_REDIS_SERVER
+    printf 'tests/run.sh: on %s\n' "$("$TEST_REDIS_SERVER" --version)" >&2
+elif ! command -v redis-server >/dev/null; then
     install_redis >&2 || fail "redis-server could not be installed; install it by hand and run this again"
     command -v redis-server >/dev/null || fail "redis-server was installed but is not on the PATH"
 fi

@@ -10,7 +10,7 @@ use http::{
 };
 use serde::Serialize;
 
-use super::limiter::decision::{RateLimitDecision, ceil_seconds};
+use super::limiter::{RateLimitDecision, ceil_seconds};
 use crate::problem::{Plain, Problem};
 
 /// A request that is not let through, for a
@@ -28,6 +28,9 @@ pub struct Denial<'a> {
 pub enum DenialReason {
     /// A policy has not enough left. By default 429.
     QuotaExceeded,
+    /// The client is banned for having been denied too often; see
+    /// [`BanPolicy`](super::BanPolicy). By default 429.
+    Banned,
     /// The store did not answer and [`RateLimitOnStoreError::Deny`](super::RateLimitOnStoreError::Deny) is set.
     /// By default 503.
     StoreUnavailable,
@@ -76,9 +79,25 @@ impl<'a> Denial<'a> {
     /// When the request can be sent again; `None` if that would not help.
     pub fn retry_after(&self) -> Option<Duration> {
         match self.reason {
-            DenialReason::QuotaExceeded => self.decision.and_then(RateLimitDecision::retry_after),
+            DenialReason::QuotaExceeded | DenialReason::Banned => {
+                self.decision.and_then(RateLimitDecision::retry_after)
+            }
             DenialReason::StoreUnavailable => Some(STORE_RETRY),
             DenialReason::MissingKey => None,
+        }
+    }
+
+    /// What happened, in the words of the draft's problem types.
+    pub(super) fn title(&self) -> &'static str {
+        match self.reason {
+            DenialReason::QuotaExceeded => {
+                "Request cannot be satisfied as assigned quota has been exceeded"
+            }
+            DenialReason::Banned => "Request cannot be satisfied due to abnormal usage patterns",
+            DenialReason::StoreUnavailable => {
+                "Request cannot be satisfied due to temporary server capacity constraints"
+            }
+            DenialReason::MissingKey => "Bad Request",
         }
     }
 
@@ -90,21 +109,25 @@ impl<'a> Denial<'a> {
             DenialReason::QuotaExceeded => self.answer(
                 StatusCode::TOO_MANY_REQUESTS,
                 "https://iana.org/assignments/http-problem-types#quota-exceeded",
-                "Request cannot be satisfied as assigned quota has been exceeded",
+            ),
+            DenialReason::Banned => self.answer(
+                StatusCode::TOO_MANY_REQUESTS,
+                "https://iana.org/assignments/http-problem-types#abnormal-usage-detected",
             ),
             DenialReason::StoreUnavailable => self.answer(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
-                "Request cannot be satisfied due to temporary server capacity constraints",
             ),
             DenialReason::MissingKey => Problem {
                 kind: "about:blank",
-                title: "Bad Request",
+                title: self.title(),
                 detail: Some("The request lacks what its rate limit is counted by."),
                 extension: Plain {},
             }
             .answer(StatusCode::BAD_REQUEST, &self.request.headers),
         };
+        #[cfg(feature = "tonic")]
+        super::grpc::add_details(self, response.headers_mut());
         if let Some(retry_after) = self.retry_after() {
             let seconds = ceil_seconds(retry_after).max(1);
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -112,10 +135,10 @@ impl<'a> Denial<'a> {
         response
     }
 
-    fn answer(&self, status: StatusCode, kind: &str, title: &str) -> Response<Bytes> {
+    fn answer(&self, status: StatusCode, kind: &str) -> Response<Bytes> {
         let problem = Problem {
             kind,
-            title,
+            title: self.title(),
             detail: None,
             extension: Violated {
                 policies: self.violated(),
@@ -124,12 +147,13 @@ impl<'a> Denial<'a> {
         problem.answer(status, &self.request.headers)
     }
 
-    fn violated(&self) -> Vec<&'a str> {
-        let policies = self.decision.into_iter().flatten();
-        policies
-            .filter(|policy| policy.is_violated())
-            .map(|policy| policy.policy().name())
-            .collect()
+    /// The names of what the request violates: policies, and the ban that is in force.
+    pub(super) fn violated(&self) -> Vec<&'a str> {
+        let policies = self.decision.into_iter().flat_map(RateLimitDecision::iter);
+        let violated = policies.filter(|policy| policy.is_violated());
+        let names = violated.map(|policy| policy.policy().name());
+        let ban = self.decision.and_then(RateLimitDecision::ban);
+        ban.into_iter().chain(names).collect()
     }
 }
 

@@ -4,28 +4,22 @@ use std::{
     fmt,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{Request, Response, request::Parts};
 use pin_project_lite::pin_project;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use tower_service::Service;
 
 use super::{
-    config::Config,
     denial::DenialReason,
-    limiter::decision::RateLimitDecision,
-    limiter::on_store_error::{Fallback, RateLimitOnStoreError},
+    limiter::{Answer, Ask, Asked, HeldPlaces, Question, RateLimitDecision},
+    preparation::{Preparation, Prepared},
+    settings::Settings,
 };
-use crate::{
-    body::ResponseBody,
-    store::{
-        Execute, Store,
-        operations::limit::{Acquire, NamedLimit, Outcome, Subject, Wait},
-    },
-};
+use crate::body::ResponseBody;
 
 pin_project! {
     /// The response of a [`RateLimit`](super::RateLimit) service.
@@ -44,10 +38,10 @@ pin_project! {
 pin_project! {
     #[project = StateProjection]
     enum State<S, B, F> {
-        Asking {
-            question: Question,
-            // Taken when the question is answered.
-            call: Option<(S, Request<B>)>,
+        Waiting {
+            waiting: Waiting,
+            // Taken when it is over.
+            call: Option<(S, B)>,
         },
         Calling {
             #[pin]
@@ -60,19 +54,213 @@ pin_project! {
     }
 }
 
+/// What the response to an admitted request is to tell, and what is held until it has ended.
+pub(super) struct Admitted {
+    settings: Arc<Settings>,
+    decision: RateLimitDecision,
+    places: Option<HeldPlaces>,
+    cost: u64,
+}
+
+/// What a request waits for.
+pub(super) struct Waiting {
+    settings: Arc<Settings>,
+    kind: WaitingFor,
+}
+
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
+enum WaitingFor {
+    Preparation(Preparation),
+    Answer {
+        question: Question,
+        cost: u64,
+        // Taken when the question is answered.
+        request: Option<Parts>,
+    },
+}
+
+/// What is done with a request next.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
+pub(super) enum Step {
+    Call(Parts, Option<Admitted>),
+    Refuse(Response<Bytes>),
+    Wait(Waiting),
+}
+
+impl Step {
+    /// What is done with a request that has just come.
+    pub(super) fn first(settings: &Arc<Settings>, request: Parts) -> Self {
+        if settings.skips(&request) {
+            return Self::Call(request, None);
+        }
+        if settings.has_to_wait() {
+            return Self::Wait(Waiting {
+                settings: settings.clone(),
+                kind: WaitingFor::Preparation(settings.prepare_later(request)),
+            });
+        }
+        let prepared = settings.prepare(&request);
+        Self::ask(settings, request, prepared)
+    }
+
+    fn ask(settings: &Arc<Settings>, request: Parts, prepared: Prepared) -> Self {
+        let (subject, set, cost) = match prepared {
+            Prepared::Limited { subject, set, cost } => (subject, set, cost),
+            Prepared::Unlimited => return Self::Call(request, None),
+            Prepared::Refused => {
+                return Self::deny(settings, request, DenialReason::MissingKey, None);
+            }
+        };
+        let ask = Ask {
+            subject,
+            set,
+            cost,
+            reserves: settings.reserves,
+        };
+        let mut question = match settings.limiter.limits().ask(ask, Instant::now()) {
+            Asked::Denied(decision) => return Self::denied(settings, request, decision),
+            Asked::Admitted(permit) => {
+                return Self::apply(settings, request, cost, Answer::Decided(permit));
+            }
+            Asked::Question(question) => question,
+        };
+        match question.answer_at_once() {
+            Some(answer) => Self::apply(settings, request, cost, answer),
+            None => Self::Wait(Waiting {
+                settings: settings.clone(),
+                kind: WaitingFor::Answer {
+                    question,
+                    cost,
+                    request: Some(request),
+                },
+            }),
+        }
+    }
+
+    /// Tells the handler what the limits have said, or makes the response of a denial.
+    fn apply(settings: &Arc<Settings>, mut request: Parts, cost: u64, answer: Answer) -> Self {
+        match answer {
+            Answer::Decided(permit) if permit.is_admitted() => {
+                let (decision, places) = permit.into_parts();
+                decision.clone().put_into(&mut request.extensions);
+                let admitted = Admitted {
+                    settings: settings.clone(),
+                    decision,
+                    places,
+                    cost,
+                };
+                Self::Call(request, Some(admitted))
+            }
+            Answer::Decided(permit) => Self::denied(settings, request, permit.into_decision()),
+            Answer::Unlimited => Self::Call(request, None),
+            Answer::Unavailable(_) => {
+                Self::deny(settings, request, DenialReason::StoreUnavailable, None)
+            }
+        }
+    }
+
+    fn denied(settings: &Settings, request: Parts, decision: RateLimitDecision) -> Self {
+        let reason = match decision.is_banned() {
+            true => DenialReason::Banned,
+            false => DenialReason::QuotaExceeded,
+        };
+        Self::deny(settings, request, reason, Some(decision))
+    }
+
+    fn deny(
+        settings: &Settings,
+        mut request: Parts,
+        reason: DenialReason,
+        decision: Option<RateLimitDecision>,
+    ) -> Self {
+        if !settings.shadow {
+            return Self::Refuse(settings.deny(reason, decision.as_ref(), &request));
+        }
+        settings.log_shadow_denial(reason, decision.as_ref());
+        if let Some(decision) = decision {
+            decision.put_into(&mut request.extensions);
+        }
+        Self::Call(request, None)
+    }
+}
+
+impl Waiting {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        let settings = &self.settings;
+        Poll::Ready(match &mut self.kind {
+            WaitingFor::Preparation(preparation) => {
+                let (request, prepared) = ready!(preparation.as_mut().poll(cx));
+                Step::ask(settings, request, prepared)
+            }
+            WaitingFor::Answer {
+                question,
+                cost,
+                request,
+            } => {
+                let answer = ready!(Pin::new(question).poll(cx));
+                let request = request
+                    .take()
+                    .expect("the state is left when the question is answered");
+                Step::apply(settings, request, *cost, answer)
+            }
+        })
+    }
+}
+
+impl Admitted {
+    /// Tells the response what the limits have said, and settles what it costs.
+    fn complete<B>(self, mut response: Response<B>) -> Response<ResponseBody<B>> {
+        let Self {
+            settings,
+            decision,
+            places,
+            cost,
+        } = self;
+        settings.write_fields(response.headers_mut(), &decision);
+        let (mut parts, body) = response.into_parts();
+        if let Some(settle) = &settings.settle
+            && decision.is_reserved()
+        {
+            settle_later(decision.clone(), settle(&parts, cost), cost);
+        }
+        decision.put_into(&mut parts.extensions);
+        let body = match places {
+            Some(places) => ResponseBody::holding(body, Box::new(places)),
+            None => ResponseBody::inner(body),
+        };
+        Response::from_parts(parts, body)
+    }
+}
+
+/// Settles without keeping the response waiting.
+fn settle_later(decision: RateLimitDecision, actual: u64, charged: u64) {
+    if actual == charged {
+        return;
+    }
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(async move {
+            if let Err(error) = decision.settle(actual).await {
+                tracing::debug!(target: "tower_keep::rate_limit", %error, "a cost was not settled");
+            }
+        });
+    }
+}
+
 impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
-    pub(super) fn asking(question: Question, inner: S, request: Request<B>) -> Self {
-        let call = Some((inner, request));
+    pub(super) fn waiting(waiting: Waiting, inner: S, body: B) -> Self {
+        let call = Some((inner, body));
         Self {
-            state: State::Asking { question, call },
+            state: State::Waiting { waiting, call },
         }
-    }
-
-    pub(super) fn unlimited(future: S::Future) -> Self {
-        Self::calling(future, None)
     }
 
     pub(super) fn calling(future: S::Future, admitted: Option<Admitted>) -> Self {
@@ -99,30 +287,29 @@ where
         let mut state = self.project().state;
         loop {
             let next = match state.as_mut().project() {
-                StateProjection::Asking { question, call } => {
-                    let answer = ready!(question.poll(cx));
-                    let (mut inner, request) = call
-                        .take()
-                        .expect("the state is left when the question is answered");
-                    let (mut parts, body) = request.into_parts();
-                    match answer.apply(&question.config, &mut parts) {
-                        Next::Call(admitted) => {
-                            let future = inner.call(Request::from_parts(parts, body));
-                            State::Calling { future, admitted }
-                        }
-                        Next::Refuse(response) => {
-                            let response = Some(response);
-                            State::Refused { response }
-                        }
+                StateProjection::Waiting { waiting, call } => match ready!(waiting.poll(cx)) {
+                    Step::Wait(next) => {
+                        *waiting = next;
+                        continue;
                     }
-                }
+                    Step::Call(parts, admitted) => {
+                        let (mut inner, body) = call
+                            .take()
+                            .expect("the state is left when nothing is waited for");
+                        let future = inner.call(Request::from_parts(parts, body));
+                        State::Calling { future, admitted }
+                    }
+                    Step::Refuse(response) => {
+                        let response = Some(response);
+                        State::Refused { response }
+                    }
+                },
                 StateProjection::Calling { future, admitted } => {
-                    let mut response = ready!(future.poll(cx))?;
-                    if let Some((config, decision)) = admitted {
-                        config.write_fields(response.headers_mut(), decision);
-                        decision.put_into(response.extensions_mut());
-                    }
-                    return Poll::Ready(Ok(response.map(ResponseBody::inner)));
+                    let response = ready!(future.poll(cx))?;
+                    return Poll::Ready(Ok(match admitted.take() {
+                        Some(admitted) => admitted.complete(response),
+                        None => response.map(ResponseBody::inner),
+                    }));
                 }
                 StateProjection::Refused { response } => {
                     let response = response
@@ -134,147 +321,6 @@ where
             state.set(next);
         }
     }
-}
-
-/// What is asked of the store for one request.
-pub(super) struct Question {
-    config: Arc<Config>,
-    subject: Subject,
-    cost: u64,
-    sent_at: Instant,
-    execute: Execute<Acquire>,
-    /// The answer decides about a denial that the process knows.
-    recheck: bool,
-    /// The store has failed and the fallback was asked.
-    degraded: bool,
-}
-
-pub(super) enum Answer {
-    Admitted(Option<RateLimitDecision>),
-    Denied(DenialReason, Option<RateLimitDecision>),
-}
-
-/// What the response to an admitted request is to tell.
-type Admitted = (Arc<Config>, RateLimitDecision);
-
-/// What comes of an answer.
-pub(super) enum Next {
-    Call(Option<Admitted>),
-    Refuse(Response<Bytes>),
-}
-
-impl Answer {
-    /// Tells the handler what the limits have said, or makes the response of a denial.
-    pub(super) fn apply(self, config: &Arc<Config>, request: &mut Parts) -> Next {
-        match self {
-            Self::Admitted(decision) => Next::Call(decision.map(|decision| {
-                decision.put_into(&mut request.extensions);
-                (config.clone(), decision)
-            })),
-            Self::Denied(reason, decision) => {
-                Next::Refuse(config.deny(reason, decision.as_ref(), request))
-            }
-        }
-    }
-}
-
-impl Question {
-    /// `now` is a moment before anything is sent.
-    pub(super) fn new(
-        config: Arc<Config>,
-        subject: Subject,
-        cost: u64,
-        now: Instant,
-        recheck: bool,
-    ) -> Self {
-        let execute = ask(&config.store, &config.limits, subject, cost);
-        Self {
-            config,
-            subject,
-            cost,
-            sent_at: now,
-            execute,
-            recheck,
-            degraded: false,
-        }
-    }
-
-    /// The answer, if the store has it without being waited for.
-    pub(super) fn answer_at_once(&mut self) -> Option<Answer> {
-        if !self.execute.is_ready() {
-            return None;
-        }
-        match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Some(answer),
-            Poll::Pending => None,
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
-        loop {
-            let config = &self.config;
-            let outcomes = match ready!(Pin::new(&mut self.execute).poll(cx)) {
-                Ok(outcomes) => outcomes,
-                Err(error) => {
-                    tracing::debug!(target: "tower_keep::rate_limit", %error, policy = ?config.on_store_error, "the limits are not known");
-                    match (&config.fallback, config.on_store_error) {
-                        (Some(fallback), _) if !self.degraded => {
-                            let Fallback { store, limits, .. } = fallback;
-                            self.execute = ask(store, limits, self.subject, self.cost);
-                            self.degraded = true;
-                            continue;
-                        }
-                        (_, RateLimitOnStoreError::Allow) => {
-                            return Poll::Ready(Answer::Admitted(None));
-                        }
-                        // The fallback too has no room: nothing passes uncounted by accident.
-                        (_, RateLimitOnStoreError::Deny | RateLimitOnStoreError::Local { .. }) => {
-                            let reason = DenialReason::StoreUnavailable;
-                            return Poll::Ready(Answer::Denied(reason, None));
-                        }
-                    }
-                }
-            };
-            let admitted = outcomes.iter().all(|outcome| outcome.wait == Wait::None);
-            let policies = match (&config.fallback, self.degraded) {
-                (Some(fallback), true) => &fallback.policies,
-                _ => {
-                    self.remember(&outcomes, admitted);
-                    &config.policies
-                }
-            };
-            let decision = RateLimitDecision::new(policies, &outcomes, self.degraded);
-            return Poll::Ready(match admitted {
-                true => Answer::Admitted(Some(decision)),
-                false => Answer::Denied(DenialReason::QuotaExceeded, Some(decision)),
-            });
-        }
-    }
-
-    /// Keeps the process's own denials in step with the store's answer.
-    fn remember(&self, outcomes: &[Outcome], admitted: bool) {
-        let denials = &self.config.local_denials;
-        match admitted {
-            true if self.recheck => denials.end(self.subject),
-            true => {}
-            false => denials.put(
-                self.subject,
-                self.cost,
-                outcomes,
-                self.sent_at,
-                self.recheck,
-            ),
-        }
-    }
-}
-
-fn ask(store: &Store, limits: &Arc<[NamedLimit]>, subject: Subject, cost: u64) -> Execute<Acquire> {
-    store.execute(Acquire {
-        names: store.names().clone(),
-        subject,
-        limits: limits.clone(),
-        cost,
-    })
 }
 
 impl<S, B> fmt::Debug for ResponseFuture<S, B>

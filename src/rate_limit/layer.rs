@@ -3,18 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, request::Parts};
+use http::{Response, request::Parts, response};
 use tower_layer::Layer;
 
 use super::{
-    config::Config,
     denial::Denial,
     fields::HeaderDialect,
-    key::subject::SubjectKey,
     key::{Key, MissingKey},
-    limiter::on_store_error::RateLimitOnStoreError,
-    policy::{QuotaPolicy, QuotaPolicyError},
+    limiter::{BanPolicy, RateLimitOnStoreError, RateLimiter},
+    policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError},
     service::RateLimit,
+    settings::{QuotaSource, Settings},
 };
 use crate::store::Store;
 
@@ -25,21 +24,83 @@ use crate::store::Store;
 /// | [`with_key`](Self::with_key) | the peer's address, IPv6 by /64 |
 /// | [`on_missing_key`](Self::on_missing_key) | one budget for all requests without the key |
 /// | [`with_cost`](Self::with_cost) | 1 |
+/// | [`with_settled_cost`](Self::with_settled_cost) | what a request was charged stays |
 /// | [`with_skip`](Self::with_skip) | no request is skipped |
+/// | [`with_quota`](Self::with_quota), [`with_quota_provider`](Self::with_quota_provider) | the policy's own |
+/// | [`with_ban`](Self::with_ban) | nobody is banned |
+/// | [`with_max_wait`](Self::with_max_wait) | nothing waits |
 /// | [`on_store_error`](Self::on_store_error) | a limiter in this process takes over |
-/// | [`with_headers`](Self::with_headers) | draft 10 of the RateLimit fields |
+/// | [`with_headers`](Self::with_headers) | the newest draft of the RateLimit fields |
+/// | [`with_partition_key`](Self::with_partition_key) | not told |
+/// | [`with_shadow`](Self::with_shadow) | off: what is denied is refused |
 /// | [`with_response`](Self::with_response) | problem details, to gRPC calls a status |
 /// | [`with_denial_recheck`](Self::with_denial_recheck) | 5 s |
 /// | [`with_secret`](Self::with_secret) | the store's namespace |
 ///
 /// All services that one layer makes share what it remembers.
 #[derive(Debug, Clone)]
-pub struct RateLimitLayer(Arc<Config>);
+pub struct RateLimitLayer(Arc<Settings>);
 
 impl RateLimitLayer {
     /// Enforces `policy` for each peer address.
+    #[must_use]
     pub fn new(store: Store, policy: QuotaPolicy) -> Self {
-        Self(Arc::new(Config::new(store, policy)))
+        Self::from_limiter(RateLimiter::new(store, policy))
+    }
+
+    /// Admits `limit` requests a second for each peer address, by GCRA under the name `second`.
+    ///
+    /// ```
+    /// use tower_keep::{Store, rate_limit::RateLimitLayer};
+    ///
+    /// let limit = RateLimitLayer::per_second(Store::memory(), 10)?;
+    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
+    pub fn per_second(store: Store, limit: u64) -> Result<Self, QuotaError> {
+        Ok(Self::preset(store, "second", Quota::per_second(limit)?))
+    }
+
+    /// Admits `limit` requests a minute for each peer address, by GCRA under the name `minute`.
+    ///
+    /// # Errors
+    ///
+    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
+    pub fn per_minute(store: Store, limit: u64) -> Result<Self, QuotaError> {
+        Ok(Self::preset(store, "minute", Quota::per_minute(limit)?))
+    }
+
+    /// Admits `limit` requests an hour for each peer address, by GCRA under the name `hour`.
+    ///
+    /// # Errors
+    ///
+    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
+    pub fn per_hour(store: Store, limit: u64) -> Result<Self, QuotaError> {
+        Ok(Self::preset(store, "hour", Quota::per_hour(limit)?))
+    }
+
+    /// Admits `limit` requests a day for each peer address, by GCRA under the name `day`.
+    ///
+    /// # Errors
+    ///
+    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
+    pub fn per_day(store: Store, limit: u64) -> Result<Self, QuotaError> {
+        Ok(Self::preset(store, "day", Quota::per_day(limit)?))
+    }
+
+    fn preset(store: Store, name: &str, quota: Quota) -> Self {
+        let policy = QuotaPolicy::gcra(name, quota).expect("the names of the presets are valid");
+        Self::new(store, policy)
+    }
+
+    /// Asks `limiter`, with which it shares counts, denials and places. It counts by the
+    /// [`Key`], whose values are others than the keys of the limiter's own calls.
+    #[must_use]
+    pub fn from_limiter(limiter: RateLimiter) -> Self {
+        Self(Arc::new(Settings::new(limiter)))
     }
 
     /// Enforces `policy` too: a request passes if it passes all policies, and consumes of all
@@ -49,61 +110,209 @@ impl RateLimitLayer {
     ///
     /// When the layer has a policy of that name.
     pub fn and_policy(self, policy: QuotaPolicy) -> Result<Self, QuotaPolicyError> {
-        if self.0.policies.iter().any(|p| p.name() == policy.name()) {
-            return Err(QuotaPolicyError::Duplicate(policy.name().to_owned()));
-        }
-        Ok(self.set(|config| {
-            config.policies = config.policies.iter().cloned().chain([policy]).collect();
-        }))
+        let limiter = self.0.limiter.clone().and_policy(policy)?;
+        Ok(self.set(|settings| settings.limiter = limiter))
     }
 
     /// Counts requests by `key`.
     #[must_use]
     pub fn with_key(self, key: Key) -> Self {
-        self.set(|config| config.key = key)
+        self.set(|settings| settings.key = key)
     }
 
     /// Decides what is done with requests that do not have the key.
     #[must_use]
     pub fn on_missing_key(self, missing_key: MissingKey) -> Self {
-        self.set(|config| config.missing_key = missing_key)
+        self.set(|settings| settings.missing_key = missing_key)
     }
 
     /// Takes as many units as `cost` says. A request that costs 0 looks at the limits, consumes
     /// nothing and passes. One that costs more than a policy's whole quota is denied without
-    /// `Retry-After`: it never fits.
+    /// `Retry-After`: it never fits. Of a concurrency limit a request takes one place, whatever
+    /// it costs.
+    ///
+    /// ```
+    /// # use tower_keep::{Store, rate_limit::RateLimitLayer};
+    /// # let limit = RateLimitLayer::per_minute(Store::memory(), 100)?;
+    /// // A search costs ten times as much as any other request.
+    /// let limit = limit.with_cost(|request| match request.uri.path() {
+    ///     "/search" => 10,
+    ///     _ => 1,
+    /// });
+    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
+    /// ```
     #[must_use]
     pub fn with_cost(self, cost: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
-        self.set(|config| config.cost = Some(Arc::new(cost)))
+        self.set(|settings| settings.cost = Some(Arc::new(cost)))
+    }
+
+    /// Corrects what a request costs by its response: `cost` gets the response's head and what was
+    /// charged, and says what it costs. What is not needed goes back, what was needed beyond is
+    /// taken as far as there is some. The response does not wait for it. A request whose client
+    /// leaves or whose handler fails stays charged.
+    ///
+    /// One `EVALSHA` for each request whose cost changes.
+    ///
+    /// ```
+    /// # use tower_keep::{Store, rate_limit::RateLimitLayer};
+    /// # let limit = RateLimitLayer::per_minute(Store::memory(), 100)?;
+    /// // Our own failures cost nobody anything.
+    /// let limit = limit.with_settled_cost(|response, charged| {
+    ///     if response.status.is_server_error() { 0 } else { charged }
+    /// });
+    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
+    /// ```
+    #[must_use]
+    pub fn with_settled_cost(
+        self,
+        cost: impl Fn(&response::Parts, u64) -> u64 + Send + Sync + 'static,
+    ) -> Self {
+        self.set(|settings| {
+            settings.settle = Some(Arc::new(cost));
+            settings.reserves = true;
+        })
+    }
+
+    /// Reserves what a request costs, so that its handler can
+    /// [settle](super::RateLimitDecision::settle) it once it knows, for instance how many tokens an
+    /// answer took. A reservation costs Redis two commands more inside of the script.
+    #[must_use]
+    pub fn with_reservations(self) -> Self {
+        self.set(|settings| settings.reserves = true)
     }
 
     /// Lets requests for which `skip` is true pass without a limit and without its fields.
     #[must_use]
     pub fn with_skip(self, skip: impl Fn(&Parts) -> bool + Send + Sync + 'static) -> Self {
-        self.set(|config| config.skip = Some(Arc::new(skip)))
+        self.set(|settings| settings.skip = Some(Arc::new(skip)))
+    }
+
+    /// Takes the quota of the policy `name` from the request; `None` is the policy's own. A raised
+    /// quota is in force with the next request, in each process as soon as `quota` says it there.
+    ///
+    /// A client's use is a fraction of the quota and stays that. With another window it
+    /// counts anew.
+    ///
+    /// ```
+    /// use tower_keep::{Store, rate_limit::{Quota, RateLimitLayer}};
+    ///
+    /// #[derive(Clone)]
+    /// struct Plan { per_minute: u64 }
+    ///
+    /// # fn example() -> Result<RateLimitLayer, Box<dyn std::error::Error>> {
+    /// let limit = RateLimitLayer::per_minute(Store::memory(), 100)?;
+    /// let limit = limit.with_quota("minute", |request| {
+    ///     let plan: &Plan = request.extensions.get()?;
+    ///     Quota::per_minute(plan.per_minute).ok()
+    /// })?;
+    /// # Ok(limit) }
+    /// # example().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When the layer has no policy of that name.
+    pub fn with_quota(
+        self,
+        name: &str,
+        quota: impl Fn(&Parts) -> Option<Quota> + Send + Sync + 'static,
+    ) -> Result<Self, QuotaPolicyError> {
+        self.with_quota_source(name, QuotaSource::Request(Arc::new(quota)))
+    }
+
+    /// As [`with_quota`](Self::with_quota), of a quota that has to be waited for, as one in a
+    /// database. Each request waits for it, so the provider had better remember its answers, and
+    /// bound how long it takes; for how long it remembers is the time within which a raised quota
+    /// takes effect.
+    ///
+    /// # Errors
+    ///
+    /// When the layer has no policy of that name.
+    pub fn with_quota_provider<F, Fut>(
+        self,
+        name: &str,
+        provider: F,
+    ) -> Result<Self, QuotaPolicyError>
+    where
+        F: Fn(&Parts) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Option<Quota>> + Send + 'static,
+    {
+        let provider =
+            move |request: &Parts| -> super::settings::QuotaFuture { Box::pin(provider(request)) };
+        self.with_quota_source(name, QuotaSource::Provider(Arc::new(provider)))
+    }
+
+    fn with_quota_source(self, name: &str, source: QuotaSource) -> Result<Self, QuotaPolicyError> {
+        if !self.0.limiter.policies().iter().any(|p| p.name() == name) {
+            return Err(QuotaPolicyError::Unknown(name.to_owned()));
+        }
+        Ok(self.set(|settings| {
+            settings.quotas.retain(|(policy, _)| **policy != *name);
+            settings.quotas.push((name.into(), source));
+        }))
+    }
+
+    /// Bans clients that are denied too often.
+    #[must_use]
+    pub fn with_ban(self, ban: BanPolicy) -> Self {
+        self.set_limiter(|limiter| limiter.with_ban(ban))
+    }
+
+    /// Delays requests that would be admitted within `max_wait` rather than refusing them, at most
+    /// `queue` at a time in this process. Those of one client go in the order in which they came.
+    /// See [`RateLimiter::with_max_wait`].
+    #[must_use]
+    pub fn with_max_wait(self, max_wait: Duration, queue: usize) -> Self {
+        self.set_limiter(|limiter| limiter.with_max_wait(max_wait, queue))
+    }
+
+    /// Takes units of busy clients in blocks, so that most of their requests are answered without
+    /// the store; see [`RateLimiter::with_blocks`].
+    ///
+    /// # Errors
+    ///
+    /// As of [`RateLimiter::with_blocks`].
+    pub fn with_blocks(self, share: f64) -> Result<Self, QuotaPolicyError> {
+        let limiter = self.0.limiter.clone().with_blocks(share)?;
+        Ok(self.set(|settings| settings.limiter = limiter))
     }
 
     /// Decides what happens while the store does not answer, refuses or has no room.
     #[must_use]
-    pub fn on_store_error(self, failure: RateLimitOnStoreError) -> Self {
-        self.set(|config| config.on_store_error = failure)
+    pub fn on_store_error(self, on_store_error: RateLimitOnStoreError) -> Self {
+        self.set_limiter(|limiter| limiter.on_store_error(on_store_error))
     }
 
     /// Chooses the fields that tell clients their limits.
     #[must_use]
     pub fn with_headers(self, dialect: HeaderDialect) -> Self {
-        self.set(|config| config.dialect = dialect)
+        self.set(|settings| settings.dialect = dialect)
     }
 
-    /// Replaces the responses to requests that are not let through. `factory` gets the default
-    /// response, with all its fields, to change or to drop. `Cache-Control: no-store` is added
-    /// to what it returns, unless it says something about caching itself.
+    /// Tells clients by the parameter `pk` which budget is theirs: the digest that they are counted
+    /// by, of which nothing can be learnt. Only the draft's own fields have it.
+    #[must_use]
+    pub fn with_partition_key(self) -> Self {
+        self.set(|settings| settings.partition_key = true)
+    }
+
+    /// Counts and decides, and lets every request pass: for trying limits out. What would have been
+    /// denied is logged with the level `INFO`, under the target `tower_keep::rate_limit`, and stands
+    /// in the [decision](super::RateLimitDecision). Clients are told nothing.
+    #[must_use]
+    pub fn with_shadow(self, shadow: bool) -> Self {
+        self.set(|settings| settings.shadow = shadow)
+    }
+
+    /// Replaces the responses to requests that are not let through. `response` gets the default
+    /// one, with all its fields, to change or to drop. `Cache-Control: no-store` is added to what
+    /// it returns, unless it says something about caching itself.
     #[must_use]
     pub fn with_response(
         self,
-        factory: impl Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
+        response: impl Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync + 'static,
     ) -> Self {
-        self.set(|config| config.factory = Some(Arc::new(factory)))
+        self.set(|settings| settings.response = Some(Arc::new(response)))
     }
 
     /// After a denial, repeats of the request are denied in this process, without the store, until
@@ -112,7 +321,7 @@ impl RateLimitLayer {
     /// for each request.
     #[must_use]
     pub fn with_denial_recheck(self, interval: Duration) -> Self {
-        self.set(|config| config.denial_recheck = interval)
+        self.set_limiter(|limiter| limiter.with_denial_recheck(interval))
     }
 
     /// Hashes what requests are counted by under `secret`.
@@ -126,13 +335,25 @@ impl RateLimitLayer {
     /// budget, need the same secret; with a new one all counts begin anew.
     #[must_use]
     pub fn with_secret(self, secret: impl AsRef<[u8]>) -> Self {
-        self.set(|config| config.subject_key = SubjectKey::of_secret(secret.as_ref()))
+        self.set_limiter(|limiter| limiter.with_secret(secret))
     }
 
-    fn set(mut self, change: impl FnOnce(&mut Config)) -> Self {
-        let config = Arc::make_mut(&mut self.0);
-        change(config);
-        config.derive();
+    /// The limiter that this layer asks.
+    pub fn limiter(&self) -> &RateLimiter {
+        &self.0.limiter
+    }
+
+    fn set_limiter(self, change: impl FnOnce(RateLimiter) -> RateLimiter) -> Self {
+        self.set(|settings| settings.limiter = change(settings.limiter.clone()))
+    }
+
+    /// A changed clone of a layer shares neither denials nor the fallback's counts with the
+    /// original, whose limits may be others.
+    fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
+        let settings = Arc::make_mut(&mut self.0);
+        change(settings);
+        settings.limiter = settings.limiter.clone().change(|_| {});
+        settings.derive();
         self
     }
 }

@@ -69,25 +69,30 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod config;
+mod configuration;
 mod denial;
 mod fields;
 mod future;
+#[cfg(feature = "tonic")]
+mod grpc;
 mod key;
 mod layer;
 mod limiter;
 mod policy;
+mod preparation;
 mod service;
+mod settings;
 
 pub use crate::store::operations::limit::Algorithm;
+pub use configuration::{RateLimitConfig, UnknownName};
 pub use denial::{Denial, DenialReason};
 pub use fields::HeaderDialect;
 pub use future::ResponseFuture;
 pub use key::{ForwardingField, Key, KeyError, MissingKey, TrustedProxies};
 pub use layer::RateLimitLayer;
 pub use limiter::{
-    decision::{PolicyDecision, RateLimitDecision},
-    on_store_error::RateLimitOnStoreError,
+    BanError, BanPolicy, Permit, PolicyDecision, RateLimitDecision, RateLimitOnStoreError,
+    RateLimiter,
 };
-pub use policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError};
+pub use policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError, QuotaUnit};
 pub use service::RateLimit;

@@ -59,6 +59,7 @@ impl Namespace {
         feature = "cache",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     ))]
     /// `{namespace}:{name}:{parts}`, all parts one after another. `name` says what kind of data

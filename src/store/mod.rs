@@ -105,7 +105,12 @@ pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
 pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
-#[cfg(any(feature = "cache", feature = "key-value", feature = "session"))]
+#[cfg(any(
+    feature = "cache",
+    feature = "key-value",
+    feature = "refresh-token",
+    feature = "session"
+))]
 pub(crate) use key::Key;
 pub(crate) use key::Namespace;
 pub use key::NamespaceError;
@@ -244,10 +249,17 @@ impl Store {
         }
     }
 
+    /// Whether the store is embedded memory, which answers without a round trip.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_embedded(&self) -> bool {
+        matches!(self.backend, Backend::Memory(_))
+    }
+
     #[cfg(any(
         feature = "cache",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     ))]
     pub(crate) fn names(&self) -> &Namespace {

@@ -15,6 +15,7 @@ const TTL: Duration = Duration::from_secs(60);
 
 fn small() -> Store {
     let limits = MemoryLimits {
+        refresh_tokens: BUDGET,
         rate_limits: BUDGET,
         sessions: BUDGET,
         session_index: BUDGET,
@@ -50,7 +51,7 @@ where
 
 #[tokio::test(start_paused = true)]
 async fn a_flood_of_rate_limited_clients() {
-    use limit::{Acquire, Algorithm, Limit, NamedLimit, Subject};
+    use limit::{Acquire, Algorithm, Limit, NamedLimit, PlaceId, Subject};
 
     let store = small();
     let limit = Limit::new(Algorithm::Gcra, 10, 60_000_000);
@@ -60,7 +61,10 @@ async fn a_flood_of_rate_limited_clients() {
             names: store.names().clone(),
             subject: Subject::new(u128::from(n).to_be_bytes()),
             limits: limits.clone(),
+            ban: None,
             cost: 1,
+            place: PlaceId(0),
+            reserves: false,
         };
         store.execute(acquire).await.unwrap();
     })

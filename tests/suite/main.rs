@@ -9,5 +9,6 @@ mod examples;
 mod harness;
 mod key_value;
 mod rate_limit;
+mod refresh_token;
 mod session;
 mod store;

@@ -1,17 +1,24 @@
 //! What a request is limited by.
 
 mod client_ip;
+mod fields;
 mod forwarded;
+mod missing;
+#[cfg(feature = "session")]
+mod session_user;
 pub(crate) mod subject;
+mod text;
 
 use std::{borrow::Cow, fmt, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header::COOKIE, request::Parts};
+use http::{HeaderName, Method, request::Parts};
 
 pub use client_ip::TrustedProxies;
 pub use forwarded::ForwardingField;
+pub use missing::MissingKey;
 
 use client_ip::network;
+use fields::{cookie, joined};
 use subject::{SubjectHasher, SubjectKey};
 
 use crate::{peer::peer_addr, store::operations::limit::Subject};
@@ -47,6 +54,14 @@ pub enum KeyError {
     /// A length of IPv6 prefixes that would make one client of thousands, or is none.
     #[error("an IPv6 prefix of {0} bits: expected 48 to 128, as in 64")]
     Ipv6Prefix(u8),
+    /// A text that is no key.
+    #[error("key {given:?}: expected {expected}")]
+    Unknown {
+        /// What was given.
+        given: String,
+        /// What would be right.
+        expected: &'static str,
+    },
 }
 
 #[derive(Clone)]
@@ -54,6 +69,9 @@ enum Part {
     PeerIp,
     ClientIp(TrustedProxies),
     Header(HeaderName),
+    Cookie(Box<str>),
+    #[cfg(feature = "session")]
+    SessionUser,
     Method,
     #[cfg(feature = "axum")]
     MatchedPath,
@@ -64,19 +82,6 @@ enum Part {
 }
 
 type KeyFn = Arc<dyn Fn(&Parts, &mut dyn FnMut(Option<&[u8]>)) + Send + Sync>;
-
-/// What is done with a request from which the key cannot be taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub enum MissingKey {
-    /// It shares one budget with all such requests (that have the key's other parts in common).
-    #[default]
-    Shared,
-    /// It is answered 400.
-    Deny,
-    /// It passes without a limit.
-    Skip,
-}
 
 const IPV6_PREFIX: u8 = 64;
 
@@ -107,6 +112,23 @@ impl Key {
     #[must_use]
     pub fn header(name: HeaderName) -> Self {
         Self::of(Part::Header(name))
+    }
+
+    /// The value of a cookie, the first of that name. A cookie is what its client likes it to be:
+    /// who leaves it out or makes one up gets another budget, so let this not be the only limit.
+    #[must_use]
+    pub fn cookie(name: impl Into<String>) -> Self {
+        Self::of(Part::Cookie(name.into().into()))
+    }
+
+    /// Who is logged in, by the [`SessionLayer`](crate::session::SessionLayer) that stands outside
+    /// of this one; nobody is a missing key, and so is a session that cannot be read. The session
+    /// has to be read first, so that a request makes two round trips to the store.
+    #[cfg(feature = "session")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
+    #[must_use]
+    pub fn session_user() -> Self {
+        Self::of(Part::SessionUser)
     }
 
     /// The request's method. All that RFC 9110 and RFC 5789 do not know count as one, so that
@@ -184,6 +206,21 @@ impl Key {
         }
     }
 
+    /// Whether a session has to be [loaded](Self::load_session) first.
+    pub(super) fn needs_session(&self) -> bool {
+        #[cfg(feature = "session")]
+        return (self.parts.iter()).any(|part| matches!(part, Part::SessionUser));
+        #[cfg(not(feature = "session"))]
+        false
+    }
+
+    pub(super) async fn load_session(&self, _request: &mut Parts) {
+        #[cfg(feature = "session")]
+        if self.needs_session() {
+            session_user::load(_request).await;
+        }
+    }
+
     /// The request's subject, and whether the request has all parts of the key. One hash.
     pub(crate) fn subject(&self, key: &SubjectKey, request: &Parts) -> (Subject, bool) {
         let mut hasher = SubjectHasher::new(key);
@@ -216,6 +253,14 @@ impl Part {
                 let value = joined(&request.headers, name);
                 hasher.part("header", name.as_str(), value.as_deref());
             }
+            Self::Cookie(name) => {
+                hasher.part("cookie", name, cookie(&request.headers, name));
+            }
+            #[cfg(feature = "session")]
+            Self::SessionUser => {
+                let user = session_user::loaded(request);
+                hasher.part("user", "", user.map(str::as_bytes));
+            }
             Self::Method => hasher.part("method", "", Some(standard(&request.method).as_bytes())),
             #[cfg(feature = "axum")]
             Self::MatchedPath => {
@@ -225,19 +270,6 @@ impl Part {
             Self::Custom { name, f } => f(request, &mut |value| hasher.part("fn", name, value)),
         }
     }
-}
-
-/// All lines of a field as one value; `None` without any.
-fn joined<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, [u8]>> {
-    let mut lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let first = Cow::Borrowed(lines.next()?);
-    let separator: &[u8] = if *name == COOKIE { b"; " } else { b", " };
-    Some(lines.fold(first, |joined, line| {
-        let mut joined = joined.into_owned();
-        joined.extend_from_slice(separator);
-        joined.extend_from_slice(line);
-        Cow::Owned(joined)
-    }))
 }
 
 fn standard(method: &Method) -> &str {
@@ -267,6 +299,9 @@ impl fmt::Debug for Part {
             Self::PeerIp => f.write_str("peer_ip"),
             Self::ClientIp(proxies) => write!(f, "client_ip({proxies:?})"),
             Self::Header(name) => write!(f, "header({name})"),
+            Self::Cookie(name) => write!(f, "cookie({name})"),
+            #[cfg(feature = "session")]
+            Self::SessionUser => f.write_str("session_user"),
             Self::Method => f.write_str("method"),
             #[cfg(feature = "axum")]
             Self::MatchedPath => f.write_str("matched_path"),

@@ -20,6 +20,13 @@ impl SubjectKey {
     }
 }
 
+/// The key itself is nobody's business.
+impl std::fmt::Debug for SubjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SubjectKey")
+    }
+}
+
 /// Collects the parts of a key, each with its kind and its length, so that no two lists of parts
 /// read the same.
 pub(crate) struct SubjectHasher {

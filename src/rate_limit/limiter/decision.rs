@@ -1,16 +1,20 @@
 //! What the limits said, for handlers and for outer layers.
 
-use std::time::Duration;
+use std::{fmt, sync::Arc, time::Duration};
 
+use super::{limits::Limits, policy_set::PolicySet, reservation::Reserved};
 use crate::{
     rate_limit::policy::QuotaPolicy,
-    store::operations::limit::{Outcome, PerLimit, Wait},
+    store::{
+        StoreError,
+        operations::limit::{Algorithm, Limit, Outcome, PerLimit, Subject, Wait},
+    },
 };
 
-/// What every policy said to a request.
+/// What every policy said to a request, and a hold on the limiter that said it.
 ///
-/// It is in the request's extensions for handlers and in the response's for outer layers. Of
-/// several stacked layers each adds its policies.
+/// A layer puts it into the request's extensions for handlers and into the response's for outer
+/// layers. Of several stacked layers each adds its policies.
 ///
 /// ```
 /// use tower_keep::rate_limit::RateLimitDecision;
@@ -23,56 +27,105 @@ use crate::{
 ///     }
 /// }
 /// ```
-#[derive(Debug, Clone)]
+///
+/// A handler gives its client the whole quota back, as after a login that succeeds, with
+/// [`reset`](Self::reset), and corrects what a request costs with [`settle`](Self::settle).
+#[derive(Clone, Default)]
 pub struct RateLimitDecision {
-    policies: PerLimit<PolicyDecision>,
+    members: PerLimit<Member>,
+}
+
+/// What one limiter said.
+#[derive(Clone)]
+struct Member {
+    limits: Arc<Limits>,
+    set: PolicySet,
+    subject: Subject,
+    outcomes: PerLimit<Outcome>,
+    /// Microseconds.
+    banned: u64,
     degraded: bool,
+    reserved: Option<Arc<Reserved>>,
 }
 
 /// What one policy said to a request.
-#[derive(Debug, Clone)]
-pub struct PolicyDecision {
-    policy: QuotaPolicy,
-    outcome: Outcome,
+#[derive(Clone, Copy)]
+pub struct PolicyDecision<'a> {
+    policy: &'a QuotaPolicy,
+    outcome: &'a Outcome,
 }
 
 impl RateLimitDecision {
-    pub(crate) fn new(policies: &[QuotaPolicy], outcomes: &[Outcome], degraded: bool) -> Self {
-        let decision = |(policy, outcome): (&QuotaPolicy, &Outcome)| PolicyDecision {
-            policy: policy.clone(),
-            outcome: *outcome,
+    pub(super) fn new(
+        limits: &Arc<Limits>,
+        set: &PolicySet,
+        subject: Subject,
+        outcomes: &PerLimit<Outcome>,
+        banned: u64,
+        degraded: bool,
+    ) -> Self {
+        let member = Member {
+            limits: limits.clone(),
+            set: set.clone(),
+            subject,
+            outcomes: outcomes.clone(),
+            banned,
+            degraded,
+            reserved: None,
         };
         Self {
-            policies: policies.iter().zip(outcomes).map(decision).collect(),
-            degraded,
+            members: PerLimit::from_buf([member]),
+        }
+    }
+
+    pub(super) fn reserve(&mut self, reserved: Reserved) {
+        if let Some(member) = self.members.last_mut() {
+            member.reserved = Some(Arc::new(reserved));
         }
     }
 
     /// Adds what this decision says to the one of another layer that stands there already.
-    pub(crate) fn put_into(&self, extensions: &mut http::Extensions) {
-        let both = match extensions.get::<Self>() {
-            Some(other) => Self {
-                policies: other.iter().chain(self.iter()).cloned().collect(),
-                degraded: other.degraded || self.degraded,
-            },
-            None => self.clone(),
-        };
-        extensions.insert(both);
+    pub(crate) fn put_into(self, extensions: &mut http::Extensions) {
+        match extensions.get_mut::<Self>() {
+            Some(other) => other.members.extend(self.members),
+            None => {
+                extensions.insert(self);
+            }
+        }
     }
 
     /// What each policy said, in the order of the layers and of their policies.
-    pub fn iter(&self) -> std::slice::Iter<'_, PolicyDecision> {
-        self.policies.iter()
+    pub fn iter(&self) -> impl Iterator<Item = PolicyDecision<'_>> {
+        self.members.iter().flat_map(Member::policies)
+    }
+
+    /// What each policy said, with the limit that said it.
+    pub(super) fn limits(&self) -> impl Iterator<Item = (PolicyDecision<'_>, &Limit)> {
+        self.members.iter().flat_map(|member| {
+            let limits = member.set.limits.iter().map(|named| &named.limit);
+            member.policies().zip(limits)
+        })
     }
 
     /// Whether the request passed all policies. A denied request has consumed nothing.
     pub fn is_admitted(&self) -> bool {
-        self.iter().all(|policy| !policy.is_violated())
+        !self.is_banned() && self.iter().all(|policy| !policy.is_violated())
+    }
+
+    /// Whether the client is banned for having been denied too often.
+    pub fn is_banned(&self) -> bool {
+        self.members.iter().any(|member| member.banned > 0)
+    }
+
+    /// The name of the ban that is in force.
+    pub fn ban(&self) -> Option<&str> {
+        let mut banned = self.members.iter().filter(|member| member.banned > 0);
+        banned.find_map(|member| Some(member.limits.ban.as_ref()?.name()))
     }
 
     /// The policy with the smallest part of its quota left.
-    pub fn tightest(&self) -> Option<&PolicyDecision> {
-        let part = |policy: &&PolicyDecision| {
+    pub fn tightest(&self) -> Option<PolicyDecision<'_>> {
+        let part = |policy: &PolicyDecision<'_>| {
             // In millionths, rounded up: only nothing left is 0.
             let left = u128::from(policy.remaining()) * 1_000_000;
             left.div_ceil(u128::from(policy.limit()))
@@ -80,70 +133,155 @@ impl RateLimitDecision {
         self.iter().min_by_key(part)
     }
 
-    /// When a denied request can be sent again: after the longest wait of its policies. `None`
-    /// for an admitted request, and for one that costs more than a policy's whole quota.
+    /// When a denied request can be sent again: after the longest wait of its policies and the end
+    /// of a ban. `None` for an admitted request, and for one that costs more than a policy's whole
+    /// quota.
     pub fn retry_after(&self) -> Option<Duration> {
         if self.iter().any(|p| p.outcome.wait == Wait::Forever) {
             return None;
         }
-        self.iter().filter_map(PolicyDecision::retry_after).max()
+        let bans = self.members.iter().map(|member| member.banned);
+        let bans = bans.filter(|left| *left > 0).map(Duration::from_micros);
+        let policies = self.iter().filter_map(|policy| policy.retry_after());
+        policies.chain(bans).max()
     }
 
     /// Whether the store did not answer and a local limiter took its place.
     pub fn is_degraded(&self) -> bool {
-        self.degraded
+        self.members.iter().any(|member| member.degraded)
+    }
+
+    /// Gives the client the whole quota back, and ends its ban: of the limiter that has the policy
+    /// `name`, with all policies of that limiter. Other layers' limits stay as they are. Answers
+    /// whether there was such a limiter. One `UNLINK`.
+    ///
+    /// Requests that are denied in this process meanwhile are denied no longer; other processes
+    /// see it within [five seconds](super::RateLimiter::with_denial_recheck).
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub async fn reset(&self, name: &str) -> Result<bool, StoreError> {
+        let names = |member: &&Member| member.policies().any(|p| p.policy().name() == name);
+        match self.members.iter().find(names) {
+            Some(member) => {
+                member.limits.reset(member.subject).await?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Makes the cost of a request that was [reserved](super::RateLimiter::reserve) `cost`: what
+    /// is not needed goes back, as far as it has not come back by time, and what was needed beyond
+    /// is taken as far as there is some. Answers whether there was something to settle: a
+    /// reservation is settled once, and what was not reserved never. One `EVALSHA`, none if the
+    /// cost is the same.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer; the reservation then stays charged.
+    pub async fn settle(&self, cost: u64) -> Result<bool, StoreError> {
+        let mut settled = false;
+        for member in &self.members {
+            if let Some(reserved) = &member.reserved {
+                settled |= reserved.settle(cost).await?;
+            }
+        }
+        Ok(settled)
+    }
+
+    /// Whether these are the quotas of `set`.
+    pub(crate) fn is_of(&self, set: &PolicySet) -> bool {
+        let same = |member: &Member| Arc::ptr_eq(&member.set.policies, &set.policies);
+        self.members.iter().all(same)
+    }
+
+    /// Whether there is something to settle.
+    pub(crate) fn is_reserved(&self) -> bool {
+        self.members.iter().any(|member| member.reserved.is_some())
+    }
+
+    /// The subject's digest of the layer whose decision this is: a partition key for clients.
+    pub(crate) fn partition(&self) -> Option<Subject> {
+        Some(self.members.last()?.subject)
     }
 }
 
-impl<'a> IntoIterator for &'a RateLimitDecision {
-    type Item = &'a PolicyDecision;
-    type IntoIter = std::slice::Iter<'a, PolicyDecision>;
-
-    fn into_iter(self) -> Self::IntoIter {
-        self.iter()
+impl Member {
+    fn policies(&self) -> impl Iterator<Item = PolicyDecision<'_>> {
+        let policies = self.set.policies.iter().zip(&self.outcomes);
+        policies.map(|(policy, outcome)| PolicyDecision { policy, outcome })
     }
 }
 
-impl PolicyDecision {
+impl<'a> PolicyDecision<'a> {
     /// The policy.
-    pub fn policy(&self) -> &QuotaPolicy {
-        &self.policy
+    pub fn policy(self) -> &'a QuotaPolicy {
+        self.policy
     }
 
     /// The policy's whole quota, in units.
-    pub fn limit(&self) -> u64 {
+    pub fn limit(self) -> u64 {
         self.policy.quota().limit()
     }
 
     /// The units left after this request.
-    pub fn remaining(&self) -> u64 {
+    pub fn remaining(self) -> u64 {
         self.outcome.remaining
     }
 
-    /// The time until the whole quota is available again.
-    pub fn reset_after(&self) -> Duration {
+    /// The time until the whole quota is available again. Zero for a concurrency limit, of which
+    /// nobody knows.
+    pub fn reset_after(self) -> Duration {
         Duration::from_micros(self.outcome.reset_after)
     }
 
     /// The time until more of the quota is available than [`remaining`](Self::remaining): one
     /// unit, or for a denied request as much as it needs. Zero when all of it is.
-    pub fn more_after(&self) -> Duration {
+    pub fn more_after(self) -> Duration {
         self.retry_after()
             .unwrap_or_else(|| Duration::from_micros(self.outcome.more_after))
     }
 
+    /// Whether the times are known: of a concurrency limit nobody knows when a request will end.
+    pub(crate) fn has_known_times(self) -> bool {
+        self.policy.algorithm() != Algorithm::Concurrency
+    }
+
     /// Whether the request costs more than this policy had left.
-    pub fn is_violated(&self) -> bool {
+    pub fn is_violated(self) -> bool {
         self.outcome.wait != Wait::None
     }
 
     /// The time until this policy has enough for the request that it denied. `None` where it
     /// denied nothing, and where the request costs more than the whole quota.
-    pub fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(self) -> Option<Duration> {
         match self.outcome.wait {
             Wait::Micros(micros) => Some(Duration::from_micros(micros)),
             Wait::None | Wait::Forever => None,
         }
+    }
+}
+
+impl fmt::Debug for RateLimitDecision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RateLimitDecision")
+            .field("policies", &self.iter().collect::<Vec<_>>())
+            .field("banned", &self.is_banned())
+            .field("degraded", &self.is_degraded())
+            .finish()
+    }
+}
+
+impl fmt::Debug for PolicyDecision<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicyDecision")
+            .field("policy", self.policy)
+            .field("remaining", &self.remaining())
+            .field("reset_after", &self.reset_after())
+            .field("retry_after", &self.retry_after())
+            .finish()
     }
 }
 

@@ -12,7 +12,9 @@ use std::{
 use quick_cache::{Weighter, sync::Cache};
 use tokio::time::Instant;
 
-use crate::store::operations::limit::{Level, NamedLimit, Outcome, PerLimit, Subject, Wait};
+use crate::store::operations::limit::{
+    Acquired, Level, NamedLimit, Outcome, PerLimit, Subject, Wait,
+};
 
 /// How long denials are repeated without asking again, unless the layer is told otherwise.
 pub(crate) const RECHECK: Duration = Duration::from_secs(5);
@@ -27,8 +29,9 @@ const OVERHEAD: usize = 192;
 /// A limit only becomes stricter until it has replenished, so a request that costs no less than
 /// a denied one is denied until the moment that the denied one was told: counted from before the
 /// question was sent, on the monotonic clock, that moment is never later here than at the store.
-/// Only a reset, a raised quota or a flush can end a denial earlier. To see these, one request
-/// asks the store again each time that the recheck interval has passed.
+/// Only a reset, a refund, a raised quota or a flush can end a denial earlier. What this process does
+/// of these it knows; to see those of others, one request asks the store again each time that the
+/// recheck interval has passed.
 pub(crate) struct LocalDenials {
     cache: Cache<Subject, Arc<Denial>, Weight>,
     recheck: Duration,
@@ -41,14 +44,22 @@ struct Denial {
     until: Instant,
     /// Microseconds from `sent_at` to the time at which the store is to be asked again.
     ask_after: AtomicU64,
+    /// The limits as they were then: with another quota the denial says nothing.
+    limits: Arc<[NamedLimit]>,
     levels: Box<[Level]>,
+    /// Microseconds from `received_at` to the end of a ban; 0 without one.
+    banned: u64,
 }
 
 /// What is known of a request before the store is asked.
 #[derive(Debug)]
 pub(crate) enum Known {
     /// It is sure to be denied so.
-    Denied(PerLimit<Outcome>),
+    Denied {
+        outcomes: PerLimit<Outcome>,
+        /// Microseconds for which the subject is still banned; 0 where it is not.
+        banned: u64,
+    },
     /// Nothing: the store is to be asked.
     Nothing,
     /// It would be denied, but it is time to ask the store again, and this request is to do it.
@@ -77,18 +88,19 @@ impl LocalDenials {
         &self,
         subject: Subject,
         cost: u64,
-        limits: &[NamedLimit],
+        limits: &Arc<[NamedLimit]>,
         now: Instant,
     ) -> Known {
         let Some(denial) = self.cache.get(&subject) else {
             return Known::Nothing;
         };
         // What is cheaper may fit, and then leaves less than the denial says.
-        if denial.until <= now || (1..denial.cost).contains(&cost) {
+        let cheaper = denial.banned == 0 && (1..denial.cost).contains(&cost);
+        if denial.until <= now || cheaper || !denial.is_of(limits) {
             self.remove(subject, &denial);
             return Known::Nothing;
         }
-        if cost < denial.cost {
+        if cost == 0 || cost < denial.cost && denial.banned == 0 || !denial.foresees(cost) {
             return Known::Nothing;
         }
         if denial.claims_recheck(now, self.recheck) {
@@ -99,27 +111,32 @@ impl LocalDenials {
         let elapsed = micros(now.saturating_duration_since(denial.received_at));
         let later =
             |(named, level): (&NamedLimit, &Level)| named.limit.later(*level, elapsed, cost);
-        Known::Denied(limits.iter().zip(&denial.levels).map(later).collect())
+        Known::Denied {
+            outcomes: limits.iter().zip(&denial.levels).map(later).collect(),
+            banned: denial.banned.saturating_sub(elapsed),
+        }
     }
 
     /// Remembers the denial of a request that asked the store at `sent_at`. The answer to a
-    /// recheck takes the place of what was known before.
+    /// recheck takes the place of what was known before. Where denials bring a ban, only that is
+    /// remembered, since the store has to count the others.
+    #[expect(clippy::too_many_arguments, reason = "all that is known of one answer")]
     pub(crate) fn put(
         &self,
         subject: Subject,
         cost: u64,
-        outcomes: &[Outcome],
+        limits: &Arc<[NamedLimit]>,
+        denied: &Acquired,
+        brings_ban: bool,
         sent_at: Instant,
         recheck: bool,
     ) {
-        let wait = |outcome: &Outcome| match outcome.wait {
-            Wait::None => Duration::ZERO,
-            Wait::Micros(micros) => Duration::from_micros(micros),
-            // It needs no store to be right, but the other fields that go with it do.
-            Wait::Forever => self.recheck,
-        };
-        let longest = outcomes.iter().map(wait).max().unwrap_or_default();
         let received_at = Instant::now();
+        let longest = match denied.banned {
+            0 if brings_ban => Duration::ZERO,
+            0 => self.longest(cost, limits, &denied.outcomes),
+            banned => Duration::from_micros(banned),
+        };
         let until = sent_at.checked_add(longest);
         let Some(until) = until.filter(|until| *until > received_at) else {
             if recheck {
@@ -127,7 +144,12 @@ impl LocalDenials {
             }
             return;
         };
-        let covers = |old: Arc<Denial>| old.cost <= cost && old.until >= until;
+        let covers = |old: Arc<Denial>| {
+            old.banned >= denied.banned
+                && old.cost <= cost
+                && old.until >= until
+                && old.is_of(limits)
+        };
         if recheck || !self.cache.get(&subject).is_some_and(covers) {
             let denial = Denial {
                 cost,
@@ -135,10 +157,30 @@ impl LocalDenials {
                 received_at,
                 until,
                 ask_after: AtomicU64::new(micros(self.recheck)),
-                levels: outcomes.iter().map(|outcome| outcome.level).collect(),
+                limits: limits.clone(),
+                levels: denied
+                    .outcomes
+                    .iter()
+                    .map(|outcome| outcome.level)
+                    .collect(),
+                banned: denied.banned,
             };
             self.cache.insert(subject, Arc::new(denial));
         }
+    }
+
+    /// How long the limits deny such a request for sure.
+    fn longest(&self, cost: u64, limits: &[NamedLimit], outcomes: &[Outcome]) -> Duration {
+        let wait = |(named, outcome): (&NamedLimit, &Outcome)| match outcome.wait {
+            Wait::Micros(micros) if named.limit.foresees(cost, cost) => {
+                Duration::from_micros(micros)
+            }
+            Wait::Micros(_) | Wait::None => Duration::ZERO,
+            // It needs no store to be right, but the other fields that go with it do.
+            Wait::Forever => self.recheck,
+        };
+        let waits = limits.iter().zip(outcomes).map(wait);
+        waits.max().unwrap_or_default()
     }
 
     /// Forgets the denial of a subject: the store has admitted what it denied before.
@@ -153,6 +195,21 @@ impl LocalDenials {
 }
 
 impl Denial {
+    /// Whether it was told of the same limits.
+    fn is_of(&self, limits: &Arc<[NamedLimit]>) -> bool {
+        let same = |(one, other): (&NamedLimit, &NamedLimit)| one.limit == other.limit;
+        Arc::ptr_eq(&self.limits, limits)
+            || self.limits.len() == limits.len() && self.limits.iter().zip(&**limits).all(same)
+    }
+
+    /// Whether it says what a request of another cost is to be told.
+    fn foresees(&self, cost: u64) -> bool {
+        let foresees = |named: &NamedLimit| {
+            named.limit.is_concurrency() || named.limit.foresees(self.cost, cost)
+        };
+        self.banned > 0 || self.limits.iter().all(foresees)
+    }
+
     /// Whether it is time to ask again, which one caller is told an interval.
     fn claims_recheck(&self, now: Instant, interval: Duration) -> bool {
         let elapsed = micros(now.saturating_duration_since(self.sent_at));
@@ -191,23 +248,31 @@ mod tests {
         Subject::new(digest)
     }
 
-    fn limits() -> [NamedLimit; 1] {
+    fn limits() -> Arc<[NamedLimit]> {
         let limit = Limit::new(Algorithm::Gcra, 5, 50_000_000);
-        [NamedLimit::new("units", limit)]
+        [NamedLimit::new("units", limit)].into()
     }
 
     /// 2 of 5 units are left, one comes back every 10 s, and 3 were asked for.
-    fn denied() -> [Outcome; 1] {
+    fn denied() -> Acquired {
+        denied_with(30_000_000)
+    }
+
+    fn denied_with(left: u64) -> Acquired {
         let level = Level {
-            left: 30_000_000,
-            rest: 0,
+            left,
+            ..Level::default()
         };
-        [limits()[0].limit.later(level, 0, 3)]
+        Acquired {
+            outcomes: [limits()[0].limit.later(level, 0, 3)].into_iter().collect(),
+            banned: 0,
+            marks: None,
+        }
     }
 
     fn told(known: &Known) -> Option<Wait> {
         match known {
-            Known::Denied(outcomes) => Some(outcomes[0].wait),
+            Known::Denied { outcomes, .. } => Some(outcomes[0].wait),
             Known::Nothing | Known::Recheck => None,
         }
     }
@@ -220,7 +285,7 @@ mod tests {
     async fn a_denial_ends_at_the_time_it_told_counted_from_before_it_was_asked_for() {
         let (denials, limits, sent_at) = (local_denials(), limits(), Instant::now());
         tokio::time::advance(Duration::from_secs(1)).await;
-        denials.put(subject(1), 3, &denied(), sent_at, false);
+        denials.put(subject(1), 3, &limits, &denied(), false, sent_at, false);
         tokio::time::advance(Duration::from_secs(4)).await;
         let now = Instant::now();
         let get = |number, cost, now| told(&denials.get(subject(number), cost, &limits, now));
@@ -234,7 +299,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_cheaper_request_ends_a_denial_and_one_for_nothing_does_not() {
         let (denials, limits, now) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &denied(), now, false);
+        denials.put(subject(1), 3, &limits, &denied(), false, now, false);
         let get = |cost| told(&denials.get(subject(1), cost, &limits, now)).is_some();
         assert!(!get(0));
         assert!(get(3));
@@ -245,15 +310,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn one_request_an_interval_is_to_ask_again() {
         let (denials, limits, start) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &denied(), start, false);
+        denials.put(subject(1), 3, &limits, &denied(), false, start, false);
         let get = |seconds| {
             let now = start + Duration::from_secs(seconds);
             denials.get(subject(1), 3, &limits, now)
         };
-        assert!(matches!(get(7), Known::Denied(_)));
+        assert!(matches!(get(7), Known::Denied { .. }));
         assert!(matches!(get(8), Known::Recheck));
-        assert!(matches!(get(8), Known::Denied(_)));
-        assert!(matches!(get(9), Known::Denied(_)));
+        assert!(matches!(get(8), Known::Denied { .. }));
+        assert!(matches!(get(9), Known::Denied { .. }));
         denials.end(subject(1));
         assert!(matches!(get(9), Known::Nothing));
     }
@@ -261,31 +326,45 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_a_recheck_is_told_replaces_what_was_known() {
         let (denials, limits, start) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &denied(), start, false);
+        denials.put(subject(1), 3, &limits, &denied(), false, start, false);
         let later = start + Duration::from_secs(8);
         tokio::time::advance(Duration::from_secs(8)).await;
-        let level = Level {
-            left: 21_000_000,
-            rest: 0,
-        };
-        let shorter = [limits[0].limit.later(level, 0, 3)];
-        denials.put(subject(1), 3, &shorter, later, true);
+        let shorter = denied_with(21_000_000);
+        denials.put(subject(1), 3, &limits, &shorter, false, later, true);
         let known = denials.get(subject(1), 3, &limits, later);
         assert_eq!(told(&known), Some(Wait::Micros(1_000_000)));
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_flood_of_subjects_does_not_grow_them() {
-        let denials = local_denials();
+        let (denials, limits) = (local_denials(), limits());
         for number in 0..100_000 {
-            denials.put(subject(number), 3, &denied(), Instant::now(), false);
+            denials.put(
+                subject(number),
+                3,
+                &limits,
+                &denied(),
+                false,
+                Instant::now(),
+                false,
+            );
         }
         let weight = denials.cache.weight();
         assert!((CAPACITY / 2..=CAPACITY).contains(&weight), "{weight}");
         // Nor do the levels of very many policies.
-        let many = vec![denied()[0]; 1_000];
+        let mut many = denied();
+        many.outcomes = vec![many.outcomes[0]; 1_000].into();
+        let limits = vec![limits[0].clone(); 1_000].into();
         for number in 0..10_000 {
-            denials.put(subject(number), 3, &many, Instant::now(), false);
+            denials.put(
+                subject(number),
+                3,
+                &limits,
+                &many,
+                false,
+                Instant::now(),
+                false,
+            );
         }
         assert!(denials.cache.weight() <= CAPACITY);
     }

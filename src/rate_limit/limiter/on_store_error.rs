@@ -1,11 +1,7 @@
-//! What a layer does when the store does not answer.
+//! What a limiter does when the store does not answer.
 
-use std::sync::Arc;
-
-use crate::{
-    rate_limit::policy::QuotaPolicy,
-    store::{Store, operations::limit::NamedLimit},
-};
+use super::policy_set::PolicySet;
+use crate::store::Store;
 
 /// What happens to requests while the store does not keep count of them: it does not answer
 /// within its deadline, it refuses, or embedded memory has no room for the state.
@@ -37,17 +33,25 @@ impl Default for RateLimitOnStoreError {
 #[derive(Debug, Clone)]
 pub(crate) struct Fallback {
     pub(crate) store: Store,
-    pub(crate) policies: Arc<[QuotaPolicy]>,
-    pub(crate) limits: Arc<[NamedLimit]>,
+    pub(crate) set: PolicySet,
+    share: f64,
 }
 
 impl Fallback {
-    pub(crate) fn new(policies: &[QuotaPolicy], share: f64) -> Self {
-        let policies: Arc<[_]> = policies.iter().map(|policy| policy.share(share)).collect();
+    pub(crate) fn new(set: &PolicySet, share: f64) -> Self {
         Self {
             store: Store::memory(),
-            limits: policies.iter().map(QuotaPolicy::limit).collect(),
-            policies,
+            set: scaled(set, share),
+            share,
         }
     }
+
+    pub(crate) fn scaled(&self, set: &PolicySet) -> PolicySet {
+        scaled(set, self.share)
+    }
+}
+
+fn scaled(set: &PolicySet, share: f64) -> PolicySet {
+    let policies = set.policies.iter();
+    PolicySet::new(policies.map(|policy| policy.share(share)).collect())
 }

@@ -1,5 +1,7 @@
 //! Why a policy cannot be used.
 
+use sfv::StringRef;
+
 use super::quota::QuotaError;
 
 /// A policy that cannot be used.
@@ -36,7 +38,30 @@ pub enum QuotaPolicyError {
         #[source]
         error: QuotaError,
     },
+    /// A limit without a policy.
+    #[error("no policy: expected at least one, such as \"burst\";q=5;w=10")]
+    Missing,
+    /// A share that blocks cannot have.
+    #[error("blocks of a share {0}: expected more than 0 and at most 0.1, as in 0.01")]
+    BlockShare(String),
+    /// A policy of which no blocks can be taken.
+    #[error("policy {0:?}: blocks can be taken of alg=gcra only")]
+    NoBlocks(String),
+    /// There is no policy of that name.
+    #[error("there is no policy {0:?}: expected the name of one that the layer has")]
+    Unknown(String),
     /// Two policies of one layer share a name, and so would share a state.
     #[error("policy {0:?} is given twice: expected a name of its own for each policy of a layer")]
     Duplicate(String),
+}
+
+const MAX_NAME: usize = 100;
+
+impl QuotaPolicyError {
+    /// The name as a String of a structured field, if it is one.
+    pub(crate) fn check_name(name: &str) -> Result<&StringRef, Self> {
+        let string = StringRef::from_str(name).ok();
+        let string = string.filter(|_| (1..=MAX_NAME).contains(&name.len()));
+        string.ok_or_else(|| Self::Name(name.chars().take(MAX_NAME).collect()))
+    }
 }

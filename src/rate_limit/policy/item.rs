@@ -4,18 +4,29 @@ use std::{fmt, str::FromStr, time::Duration};
 
 use sfv::{BareItem, Item, ItemSerializer, KeyRef, Parser, StringRef, TokenRef};
 
-use super::{QuotaPolicy, error::QuotaPolicyError, quota::Quota};
+use super::{QuotaPolicy, error::QuotaPolicyError, quota::Quota, unit::QuotaUnit};
 use crate::store::operations::limit::Algorithm;
 
 impl QuotaPolicy {
     /// The item as clients are told: without `alg`, which is nobody else's business.
     pub(crate) fn advertised(&self) -> String {
         let name = StringRef::from_str(self.name()).expect("checked when the policy was made");
-        ItemSerializer::new()
+        let item = ItemSerializer::new()
             .bare_item(name)
-            .parameter(key("q"), integer(self.0.quota.limit()))
-            .parameter(key("w"), integer(self.0.quota.window().as_secs()))
-            .finish()
+            .parameter(key("q"), integer(self.0.quota.limit()));
+        // The lease of a place is no window that a client could count in.
+        let item = match self.algorithm() {
+            Algorithm::Concurrency => item,
+            _ => item.parameter(key("w"), integer(self.0.quota.window().as_secs())),
+        };
+        let item = match self.0.unit {
+            QuotaUnit::Requests => item,
+            unit => {
+                let unit = StringRef::constant(unit.as_str());
+                item.parameter(key("qu"), unit)
+            }
+        };
+        item.finish()
     }
 }
 
@@ -38,9 +49,12 @@ impl FromStr for QuotaPolicy {
         let BareItem::String(name) = &item.bare_item else {
             return Err(malformed("the name is not in double quotes".to_owned()));
         };
-        let known = |name: &&sfv::Key| ["q", "w", "alg"].contains(&name.as_str());
+        let known = |name: &&sfv::Key| ["q", "w", "qu", "alg"].contains(&name.as_str());
         if let Some(unknown) = item.params.keys().find(|name| !known(name)) {
-            return Err(wrong(unknown.as_str(), "unknown, expected q, w and alg"));
+            return Err(wrong(
+                unknown.as_str(),
+                "unknown, expected q, w, qu and alg",
+            ));
         }
         let number = |name, expected| {
             let value = item.params.get(name).and_then(|value| value.as_integer());
@@ -51,17 +65,12 @@ impl FromStr for QuotaPolicy {
         let window = number("w", "expected a window in seconds, as in w=10")?;
         let algorithm = match item.params.get("alg") {
             None => Algorithm::Gcra,
-            Some(name) => match name.as_token().map(TokenRef::as_str) {
-                Some("gcra") => Algorithm::Gcra,
-                Some("fixed") => Algorithm::FixedWindow,
-                Some("sliding") => {
-                    return Err(wrong(
-                        "alg",
-                        "sliding is not available, expected gcra or fixed",
-                    ));
-                }
-                _ => return Err(wrong("alg", "expected gcra or fixed")),
-            },
+            Some(name) => {
+                let name = name.as_token().map(TokenRef::as_str);
+                let algorithm = name.and_then(|name| name.parse().ok());
+                let expected = "expected gcra, fixed, sliding or concurrency";
+                algorithm.ok_or_else(|| wrong("alg", expected))?
+            }
         };
         let quota = Quota::new(limit, Duration::from_secs(window)).map_err(|error| {
             QuotaPolicyError::Quota {
@@ -69,7 +78,14 @@ impl FromStr for QuotaPolicy {
                 error,
             }
         })?;
-        Self::new(name.as_str(), quota, algorithm)
+        let policy = Self::new(name.as_str(), quota, algorithm)?;
+        let Some(unit) = item.params.get("qu") else {
+            return Ok(policy);
+        };
+        let unit = unit.as_string().and_then(|unit| unit.as_str().parse().ok());
+        let expected = "expected requests, content-bytes or concurrent-requests, in double quotes";
+        let unit: QuotaUnit = unit.ok_or_else(|| wrong("qu", expected))?;
+        Ok(policy.with_unit(unit))
     }
 }
 
@@ -77,9 +93,12 @@ impl FromStr for QuotaPolicy {
 impl fmt::Display for QuotaPolicy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.advertised())?;
+        if self.algorithm() == Algorithm::Concurrency {
+            write!(f, ";w={}", self.quota().window().as_secs())?;
+        }
         match self.algorithm() {
             Algorithm::Gcra => Ok(()),
-            Algorithm::FixedWindow => f.write_str(";alg=fixed"),
+            other => write!(f, ";alg={}", other.as_str()),
         }
     }
 }
@@ -108,6 +127,9 @@ mod tests {
             r#""burst";q=5;w=10"#,
             r#""per hour";q=1000;w=3600;alg=fixed"#,
             r#""a \"quoted\" {name}\\";q=1;w=1"#,
+            r#""exact";q=10;w=1;alg=sliding"#,
+            r#""slots";q=10;qu="concurrent-requests";w=30;alg=concurrency"#,
+            r#""bytes";q=1000000;w=60;qu="content-bytes""#,
         ] {
             assert_eq!(parse(item).unwrap().to_string(), item);
         }
@@ -139,16 +161,16 @@ mod tests {
             (r#""burst";q="5";w=10"#, "as in q=5"),
             (r#""burst";q=5;w=ten"#, "as in w=10"),
             (
-                r#""burst";q=5;w=10;alg=sliding"#,
-                "alg: sliding is not available, expected gcra or fixed",
+                r#""burst";q=5;w=10;qu="pages""#,
+                "qu: expected requests, content-bytes or concurrent-requests",
             ),
             (
                 r#""burst";q=5;w=10;alg=leaky"#,
-                "alg: expected gcra or fixed",
+                "alg: expected gcra, fixed, sliding or concurrency",
             ),
             (
-                r#""burst";q=5;w=10;qu="requests""#,
-                "qu: unknown, expected q, w and alg",
+                r#""burst";q=5;w=10;pk=:Zm9v:"#,
+                "pk: unknown, expected q, w, qu and alg",
             ),
         ];
         for (input, expected) in cases {

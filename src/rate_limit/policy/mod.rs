@@ -1,16 +1,19 @@
 //! A quota with a name, written as the list item of the `RateLimit-Policy` field.
 
+mod config;
 mod error;
 mod item;
 mod quota;
+mod unit;
 
 pub use error::QuotaPolicyError;
 pub(crate) use item::{integer, key};
 pub use quota::{Quota, QuotaError};
+pub use unit::QuotaUnit;
 
 use std::{fmt, sync::Arc};
 
-use sfv::{ItemSerializer, StringRef};
+use sfv::ItemSerializer;
 
 use crate::store::operations::limit::{Algorithm, NamedLimit};
 
@@ -37,20 +40,20 @@ use crate::store::operations::limit::{Algorithm, NamedLimit};
 /// in one of them know nothing of each other. When a deployment changes the quota, everybody
 /// keeps the fraction of it that they have used.
 ///
-/// Every quota is enforced exactly: never more of it is admitted, and in the long run no less.
+/// Every quota is enforced exactly: never more of it is admitted, and in the long run no less. A
+/// policy also reads from a configuration file, as that item or as a table of its parameters.
 #[derive(Clone, PartialEq, Eq)]
 pub struct QuotaPolicy(Arc<Inner>);
 
-#[derive(PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Inner {
     name: Box<str>,
     /// The name as a String of a structured field, with its quotation marks.
     quoted_name: Box<str>,
     quota: Quota,
     algorithm: Algorithm,
+    unit: QuotaUnit,
 }
-
-const MAX_NAME: usize = 100;
 
 impl QuotaPolicy {
     /// Enforces `quota` by GCRA: it is the burst, and its units come back one by one, evenly
@@ -72,30 +75,67 @@ impl QuotaPolicy {
         Self::new(name, quota, Algorithm::FixedWindow)
     }
 
-    fn new(name: &str, quota: Quota, algorithm: Algorithm) -> Result<Self, QuotaPolicyError> {
-        let string = StringRef::from_str(name).ok();
-        let string = string.filter(|_| (1..=MAX_NAME).contains(&name.len()));
-        let Some(string) = string else {
-            return Err(QuotaPolicyError::Name(
-                name.chars().take(MAX_NAME).collect(),
-            ));
-        };
+    /// Enforces `quota` so that no span of a window's length sees more of it.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no structured-field String of 1 to 100 characters.
+    pub fn sliding_window(name: &str, quota: Quota) -> Result<Self, QuotaPolicyError> {
+        Self::new(name, quota, Algorithm::SlidingWindow)
+    }
+
+    /// Admits so many requests at a time as the quota has units. Its window is the lease of a
+    /// place: a process renews the places of its requests while they last, and those of a
+    /// process that has crashed are free again after the window.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no structured-field String of 1 to 100 characters.
+    pub fn concurrency(name: &str, quota: Quota) -> Result<Self, QuotaPolicyError> {
+        Self::new(name, quota, Algorithm::Concurrency)
+    }
+
+    /// Enforces `quota` by any of the algorithms.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no structured-field String of 1 to 100 characters.
+    pub fn new(name: &str, quota: Quota, algorithm: Algorithm) -> Result<Self, QuotaPolicyError> {
+        let string = QuotaPolicyError::check_name(name)?;
         Ok(Self(Arc::new(Inner {
             name: name.into(),
             quoted_name: ItemSerializer::new().bare_item(string).finish().into(),
             quota,
             algorithm,
+            unit: match algorithm {
+                Algorithm::Concurrency => QuotaUnit::ConcurrentRequests,
+                _ => QuotaUnit::default(),
+            },
         })))
+    }
+
+    /// Says what the units are; requests, unless it is a concurrency limit. Clients are told by the
+    /// parameter `qu`.
+    #[must_use]
+    pub fn with_unit(&self, unit: QuotaUnit) -> Self {
+        self.with(|inner| inner.unit = unit)
+    }
+
+    /// The same policy with another quota.
+    #[must_use]
+    pub fn with_quota(&self, quota: Quota) -> Self {
+        self.with(|inner| inner.quota = quota)
     }
 
     /// The same policy with a share of the quota.
     pub(crate) fn share(&self, share: f64) -> Self {
-        Self(Arc::new(Inner {
-            name: self.0.name.clone(),
-            quoted_name: self.0.quoted_name.clone(),
-            quota: self.0.quota.share(share),
-            algorithm: self.0.algorithm,
-        }))
+        self.with_quota(self.0.quota.share(share))
+    }
+
+    fn with(&self, change: impl FnOnce(&mut Inner)) -> Self {
+        let mut inner = Inner::clone(&self.0);
+        change(&mut inner);
+        Self(Arc::new(inner))
     }
 
     /// The name that clients see.
@@ -118,6 +158,11 @@ impl QuotaPolicy {
         self.0.algorithm
     }
 
+    /// What the units are.
+    pub fn unit(&self) -> QuotaUnit {
+        self.0.unit
+    }
+
     /// The limit to ask the store for.
     pub(crate) fn limit(&self) -> NamedLimit {
         let limit = self.0.quota.under(self.0.algorithm);
@@ -127,7 +172,7 @@ impl QuotaPolicy {
 
 /// Names may hold braces, which would move a cluster's hash tag, and what a SCAN takes for a
 /// pattern: anything but `A-Z a-z 0-9 . _ -` is percent-encoded.
-fn key_name(name: &str) -> String {
+pub(crate) fn key_name(name: &str) -> String {
     use fmt::Write;
 
     let mut encoded = String::with_capacity(name.len());

@@ -21,6 +21,8 @@ pub(crate) mod session;
 pub(crate) mod session_index;
 #[cfg(feature = "key-value")]
 pub(crate) mod tag;
+#[cfg(feature = "refresh-token")]
+pub(crate) mod token;
 #[cfg(feature = "key-value")]
 pub(crate) mod value;
 
@@ -127,4 +129,6 @@ kinds! {
     "key-value" value ["lease"] => values: 64 * MIB;
     /// Stamps of tags. Default 8 MiB, about 40,000 of them.
     "key-value" tag ["tag"] => tags: 8 * MIB;
+    /// Families of refresh tokens. Default 32 MiB, about 60,000 of them.
+    "refresh-token" token ["refresh_token"] => refresh_tokens: 32 * MIB;
 }

@@ -35,13 +35,14 @@ impl Server {
     }
 
     fn launch(dir: &TempDir, args: &[&str]) -> Child {
-        Process::new("redis-server")
+        let program = std::env::var_os("TEST_REDIS_SERVER");
+        Process::new(program.unwrap_or_else(|| "redis-server".into()))
             .args(["--port", "0", "--save", "", "--unixsocket", "redis.sock"])
             .args(args)
             .current_dir(dir.path())
             .stdout(Stdio::null())
             .spawn()
-            .expect("redis-server is installed")
+            .expect("there is a redis-server")
     }
 
     fn restart(&mut self) {

@@ -3,14 +3,12 @@
 use std::time::{Duration, SystemTime};
 
 use http::{Method, Request};
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
-};
+use proptest::prelude::*;
 use tokio::{sync::watch, task::JoinHandle};
 use tower_keep::{Store, cache::CacheLayer};
 
-use super::stand::{Origin, Reply, Site, Stand, ok, request, status};
+use super::stand::{Origin, Reply, Site, ok, request, status};
+use crate::harness::differential::memory_and_redis_agree;
 
 /// A request; what the origin makes of it is in fields of its own.
 #[derive(Debug, Clone)]
@@ -173,32 +171,8 @@ async fn quiesce(store: &Store) {
 
 #[test]
 fn memory_and_redis_answer_the_same_to_random_requests() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let stand = runtime.block_on(Stand::redis());
-    let case = std::cell::Cell::new(0);
-    let mut runner = TestRunner::new(Config {
-        cases: 150,
-        failure_persistence: None,
-        ..Config::default()
-    });
     let visits = prop::collection::vec(visit(), 1..16);
-    runner
-        .run(&visits, |visits| {
-            case.set(case.get() + 1);
-            let namespace = format!("case{}", case.get());
-            let redis = stand.store.clone().with_namespace(&namespace).unwrap();
-            let (memory, redis) = runtime.block_on(async {
-                (
-                    transcript(Store::memory(), &visits).await,
-                    transcript(redis, &visits).await,
-                )
-            });
-            prop_assert_eq!(memory, redis);
-            Ok(())
-        })
-        .unwrap();
-    stand.server().assert_every_key_has_a_ttl();
+    memory_and_redis_agree(150, visits, async |store, _, visits| {
+        transcript(store, visits).await
+    });
 }

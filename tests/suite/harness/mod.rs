@@ -9,6 +9,7 @@ pub(crate) mod body;
 pub(crate) mod client;
 pub(crate) mod connected;
 pub(crate) mod cookie_jar;
+pub(crate) mod differential;
 mod eventually;
 pub(crate) mod example;
 pub(crate) mod log;

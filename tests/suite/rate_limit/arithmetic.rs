@@ -3,10 +3,10 @@
 //! Redis counts its times to live by the real clock, so every limit here replenishes in seconds at the fastest.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 
 use super::halves::algorithm::{Limit, Outcome, Wait};
 use super::halves::{Halves, START, admitted, fixed, gcra};
+use crate::harness::differential::random_cases;
 
 const SECOND: u64 = 1_000_000;
 
@@ -351,7 +351,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
             let (level, _) = limit.level(stored, now);
             let left = limit.later(level, 0, 0).remaining;
             let cost = ((left as f64 * part) as u64).clamp(1, quota);
-            let outcome = super::halves::algorithm::acquire(&[(limit, level)], cost)[0];
+            let outcome = super::halves::algorithm::acquire(false, &[(limit, level)], cost)[0];
             prop_assert_eq!(outcome.wait == Wait::None, cost <= left);
             if outcome.wait == Wait::None {
                 stored = Some(limit.state(outcome.level, stored, now));
@@ -370,9 +370,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
         }
         Ok(())
     };
-    TestRunner::new(Config::with_cases(300))
-        .run(&(quota.clone(), window.clone(), steps), run)
-        .unwrap();
+    random_cases(300, (quota.clone(), window.clone(), steps), run);
 
     // A client that always asks for all there is.
     let greedy = |(quota, window): (u64, u64)| {
@@ -385,7 +383,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
             let (level, _) = limit.level(stored, now);
             let cost = limit.later(level, 0, 0).remaining;
             if cost > 0 {
-                let outcome = super::halves::algorithm::acquire(&[(limit, level)], cost)[0];
+                let outcome = super::halves::algorithm::acquire(false, &[(limit, level)], cost)[0];
                 prop_assert_eq!(outcome.wait, Wait::None);
                 stored = Some(limit.state(outcome.level, stored, now));
                 sum += u128::from(cost);
@@ -396,9 +394,7 @@ fn gcra_admits_never_more_than_its_quota_and_in_the_long_run_no_less() {
         prop_assert!(sum <= due + u128::from(quota) + 1);
         Ok(())
     };
-    TestRunner::new(Config::with_cases(300))
-        .run(&(quota, window), greedy)
-        .unwrap();
+    random_cases(300, (quota, window), greedy);
 }
 
 #[test]
@@ -458,8 +454,6 @@ fn both_halves_agree_on_any_sequence_of_requests() {
         }
         Ok(())
     };
-    TestRunner::new(Config::with_cases(150))
-        .run(&(limits, steps), run)
-        .unwrap();
+    random_cases(150, (limits, steps), run);
     halves.borrow().0.redis().assert_every_key_has_a_ttl();
 }

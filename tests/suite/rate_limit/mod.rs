@@ -1,6 +1,9 @@
 //! Rate limits: the arithmetic of both halves, the layer over embedded memory and over Redis.
 
 mod arithmetic;
+mod bans;
+mod blocks;
+mod concurrency;
 mod cost;
 mod denials;
 mod exactness;
@@ -8,9 +11,15 @@ mod fields;
 mod grpc;
 mod halves;
 mod keys;
+mod limiter;
 mod peers;
+mod quotas;
+mod shadow;
+mod sliding;
+mod stand;
 mod store_failure;
 mod tower_contract;
+mod waiting;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;

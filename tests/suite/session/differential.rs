@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use http::{Response, StatusCode};
-use proptest::{
-    prelude::*,
-    test_runner::{Config, TestRunner},
+use proptest::prelude::*;
+use tower_keep::{
+    Store,
+    session::{Session, SessionError, SessionLayer},
 };
-use tower_keep::session::{Session, SessionError, SessionLayer};
 
-use super::stand::{Client, Stand};
+use super::stand::{Client, advance};
+use crate::harness::{differential::memory_and_redis_agree, redis::Backend};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -156,11 +157,20 @@ impl Clients {
     }
 }
 
-async fn transcript(stand: &Stand, layer: SessionLayer, visits: &[Visit]) -> Vec<String> {
+async fn transcript(
+    store: Store,
+    redis: Option<&Backend>,
+    grace: u64,
+    visits: &[Visit],
+) -> Vec<String> {
+    if redis.is_none() {
+        tokio::time::pause();
+    }
+    let layer = layer(SessionLayer::new(store), grace);
     let clients = Clients([(); 3].map(|()| Client::of(layer.clone())));
     let mut lines = Vec::new();
     for visit in visits {
-        stand.advance(Duration::from_secs(visit.wait)).await;
+        advance(redis, Duration::from_secs(visit.wait)).await;
         let client = usize::from(visit.client);
         lines.extend(clients.request(client, visit.fails, &visit.steps).await);
         if let Some((to, from)) = visit.copies
@@ -172,35 +182,13 @@ async fn transcript(stand: &Stand, layer: SessionLayer, visits: &[Visit]) -> Vec
     lines
 }
 
-fn runtime() -> tokio::runtime::Runtime {
-    let mut builder = tokio::runtime::Builder::new_current_thread();
-    builder.enable_all().build().unwrap()
-}
-
 #[test]
 fn memory_and_redis_answer_the_same_to_random_requests() {
-    // Only one of them has a clock that is paused.
-    let (memory, redis) = (runtime(), runtime());
-    let stands = (
-        memory.block_on(async { Stand::memory() }),
-        redis.block_on(Stand::redis()),
-    );
-    let mut runner = TestRunner::new(Config {
-        cases: 300,
-        failure_persistence: None,
-        ..Config::default()
-    });
     let visits = prop::collection::vec(visit(), 1..12);
     let grace = prop::sample::select(&[0, 10][..]);
-    runner
-        .run(&(grace, visits), |(grace, visits)| {
-            stands.1.server().command(&["FLUSHALL"]);
-            let of = |stand: &Stand| layer(SessionLayer::new(stand.store.clone()), grace);
-            let here = memory.block_on(transcript(&stands.0, of(&stands.0), &visits));
-            let there = redis.block_on(transcript(&stands.1, of(&stands.1), &visits));
-            prop_assert_eq!(here, there);
-            stands.1.server().assert_every_key_has_a_ttl();
-            Ok(())
-        })
-        .unwrap();
+    memory_and_redis_agree(
+        300,
+        (grace, visits),
+        async |store, redis, (grace, visits)| transcript(store, redis, *grace, visits).await,
+    );
 }

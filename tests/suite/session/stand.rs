@@ -85,28 +85,9 @@ impl Stand {
         keys[0].clone()
     }
 
-    /// Lets time pass. Redis' clock cannot be driven, so there all that it has written down
-    /// moves back instead.
+    /// Lets time pass.
     pub(crate) async fn advance(&self, time: Duration) {
-        let Some(server) = &self.server else {
-            return tokio::time::advance(time).await;
-        };
-        let by = u64::try_from(time.as_millis()).unwrap();
-        for key in server.keys("*") {
-            let meta = match key.contains("session:{") {
-                true => server.query::<Option<String>>(&["HGET", &key, "m"]),
-                false => None,
-            };
-            if let Some(mut meta) = meta.filter(|meta| meta.starts_with(['=', '?'])) {
-                for from in [17, 28, 39] {
-                    let then = u64::from_str_radix(&meta[from..from + 11], 16).unwrap() - by;
-                    meta.replace_range(from..from + 11, &format!("{then:011x}"));
-                }
-                server.command(&["HSET", &key, "m", &meta]);
-            }
-            let ends: u64 = server.query(&["PEXPIRETIME", &key]);
-            server.command(&["PEXPIREAT", &key, &(ends - by).to_string()]);
-        }
+        advance(self.server.as_ref(), time).await;
     }
 
     pub(crate) fn client(&self) -> Client {
@@ -118,6 +99,31 @@ impl Stand {
         let client = self.client();
         client.login(user).await;
         client
+    }
+}
+
+/// Lets time pass, on embedded memory if there is no server. The clock of one cannot be driven, so
+/// there all that it has written down moves back instead.
+pub(crate) async fn advance(server: Option<&Backend>, time: Duration) {
+    let Some(server) = server else {
+        return tokio::time::advance(time).await;
+    };
+    let by = u64::try_from(time.as_millis()).unwrap();
+    for key in server.keys("*") {
+        // An index and a place of a session have no such field.
+        let meta = match key.contains("session_") {
+            true => None,
+            false => server.query::<Option<String>>(&["HGET", &key, "m"]),
+        };
+        if let Some(mut meta) = meta.filter(|meta| meta.starts_with(['=', '?'])) {
+            for from in [17, 28, 39] {
+                let then = u64::from_str_radix(&meta[from..from + 11], 16).unwrap() - by;
+                meta.replace_range(from..from + 11, &format!("{then:011x}"));
+            }
+            server.command(&["HSET", &key, "m", &meta]);
+        }
+        let ends: u64 = server.query(&["PEXPIRETIME", &key]);
+        server.command(&["PEXPIREAT", &key, &(ends - by).to_string()]);
     }
 }
 

@@ -11,6 +11,7 @@ use tower_keep::{
     PeerAddr, Store, StoreConfig,
     cache::CacheLayer,
     rate_limit::RateLimitLayer,
+    refresh_token::{Grant, RefreshTokenError, RefreshTokens},
     session::{Session, SessionLayer},
     store::StoreState,
 };
@@ -60,6 +61,22 @@ pub(super) async fn use_everything(store: &Store, user: u64) {
     values.set(user, "ada", HOUR).await.unwrap();
     assert_eq!(values.get::<String>(user).await.unwrap().unwrap(), "ada");
     assert!(values.del(user).await.unwrap());
+
+    let tokens = RefreshTokens::new(store.clone());
+    let grant = || Grant::new(format!("user{user}"), "web").with_device("laptop");
+    let first = tokens.issue(grant()).await.unwrap().token;
+    let second = tokens.rotate(first.expose(), "web").await.unwrap().token;
+    let third = tokens.rotate(second.expose(), "web").await.unwrap().token;
+    let stolen = tokens.rotate(first.expose(), "web").await.unwrap_err();
+    assert!(matches!(stolen, RefreshTokenError::Reused), "{stolen}");
+    tokens.issue(grant()).await.unwrap();
+    assert_eq!(tokens.list(grant().user()).await.unwrap().len(), 1);
+    tokens.revoke(third.expose()).await.unwrap();
+    tokens
+        .revoke_device(grant().user(), "laptop")
+        .await
+        .unwrap();
+    tokens.revoke_user(grant().user()).await.unwrap();
 }
 
 #[tokio::test]

@@ -1,116 +1,103 @@
-//! Rate limits: check N limits of one subject and consume from all of them, or from none.
+//! Check N limits of one subject and consume from all of them, or from none.
 
 use std::sync::Arc;
 
-use super::{
-    algorithm::{self, Algorithm, Level, Limit, Outcome, PerLimit, State, Wait},
-    subject::Subject,
-};
+use crate::store::redis::{Command, NextReply, Reply, Script};
 use crate::store::{
     batch::Operation,
     clock::Timestamp,
     error::StoreError,
-    key::Namespace,
-    memory::{Live, Table, Weigh, heap},
-    redis::{Command, NextReply, Reply, Script},
+    key::{Key, Namespace},
+    memory::Table,
+};
+
+use super::{
+    algorithm::{self, Algorithm, Kept, Level, Limit, Outcome, PerLimit, PlaceId, Standing, Wait},
+    named::{NamedBan, NamedLimit},
+    state::LimitState,
+    subject::Subject,
 };
 
 pub(crate) static ACQUIRE: Script = Script::new(include_str!("acquire.lua"));
 pub(crate) static ACQUIRE_ONE: Script = Script::new(include_str!("acquire_one.lua"));
 
-/// Consumes `cost` of every limit for one subject, if all of them have so much left.
-/// Answers an outcome a limit, in their order.
+/// Consumes `cost` of every limit for one subject, if all of them have so much left and the
+/// subject is not banned.
 ///
-/// One `EVALSHA`. Redis: a hash a limit, `{ns}:rate_limit:{{subject}}:{name}:{algorithm}:{window}`.
-/// Memory: one entry a subject, so that one lock makes it all or nothing.
+/// One `EVALSHA`. Redis: a hash (of concurrency a sorted set) a limit,
+/// `{ns}:rate_limit:{{subject}}:{name}:{algorithm}:{window}`, and a hash for the ban. Memory: one
+/// entry a subject.
 #[derive(Debug)]
 pub(crate) struct Acquire {
     pub(crate) names: Namespace,
     pub(crate) subject: Subject,
     pub(crate) limits: Arc<[NamedLimit]>,
+    pub(crate) ban: Option<NamedBan>,
     pub(crate) cost: u64,
+    /// Who takes the place of concurrency limits.
+    pub(crate) place: PlaceId,
+    /// Whether some of the cost may go back: asks for [`Acquired::marks`].
+    pub(crate) reserves: bool,
 }
 
-/// A limit and what its states go by.
-///
-/// That is the policy's name, the algorithm and the window: a state means the same under any
-/// quota, and nothing under another algorithm or window.
-#[derive(Debug, Clone)]
-pub(crate) struct NamedLimit {
-    key_name: Arc<str>,
-    pub(crate) limit: Limit,
-}
-
-impl NamedLimit {
-    /// `name` must be safe in a key and without a colon.
-    pub(crate) fn new(name: &str, limit: Limit) -> Self {
-        let algorithm = match limit.algorithm {
-            Algorithm::Gcra => "gcra",
-            Algorithm::FixedWindow => "fixed",
-        };
-        let seconds = limit.window / 1_000_000;
-        Self {
-            key_name: format!("{name}:{algorithm}:{seconds}").into(),
-            limit,
-        }
-    }
-}
-
-/// The states of one subject's limits on embedded memory.
-#[derive(Debug, Default)]
-pub(crate) struct LimitState(Vec<Held>);
-
+/// What came of an [`Acquire`].
 #[derive(Debug)]
-struct Held {
-    key_name: Arc<str>,
-    state: State,
-    /// Until when more than half of the quota is in use.
-    scarce_until: u64,
+pub(crate) struct Acquired {
+    /// One a limit, in their order.
+    pub(crate) outcomes: PerLimit<Outcome>,
+    /// Microseconds for which the subject is banned; 0 where it is not.
+    pub(crate) banned: u64,
+    /// Of an admitted reservation.
+    pub(crate) marks: Option<Marks>,
 }
 
-impl LimitState {
-    fn get(&self, limit: &NamedLimit) -> Option<State> {
-        let mut held = self.0.iter();
-        Some(held.find(|held| held.key_name == limit.key_name)?.state)
-    }
-
-    fn set(&mut self, limit: &NamedLimit, state: State) {
-        let new = Held {
-            key_name: limit.key_name.clone(),
-            state,
-            scarce_until: limit.limit.scarce_until(state),
-        };
-        match self.0.iter_mut().find(|held| held.key_name == new.key_name) {
-            Some(held) => *held = new,
-            None => self.0.push(new),
-        }
-    }
+/// What a reservation was taken of, a number of each limit: see [`Kept::refund`].
+#[derive(Debug, Clone)]
+pub(crate) struct Marks {
+    pub(crate) marks: PerLimit<u64>,
+    /// When the states began.
+    pub(crate) began: PerLimit<u64>,
 }
 
-impl Weigh for LimitState {
-    /// The names are shared with the layers', of which there are a few, and count there.
-    fn weight(&self) -> usize {
-        heap(self.0.capacity() * size_of::<Held>())
-    }
-
-    /// Whether a limit denies, or soon would: without its state the subject would start anew.
-    fn is_worth_keeping(&self, now: Timestamp) -> bool {
-        (self.0.iter()).any(|held| held.scarce_until > now.as_micros())
+impl Acquired {
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.banned == 0 && self.outcomes.iter().all(|o| o.wait == Wait::None)
     }
 }
 
 impl Acquire {
-    /// The outcomes for what was in use before the request.
-    fn outcomes(&self, levels: impl Iterator<Item = Level>) -> PerLimit<Outcome> {
+    /// What follows from what was in use before the request.
+    fn acquired(&self, levels: impl Iterator<Item = Level>, standing: Standing) -> Acquired {
         let limits = self.limits.iter().map(|named| named.limit);
         let limits: PerLimit<_> = limits.zip(levels).collect();
-        algorithm::acquire(&limits, self.cost)
+        let mut acquired = Acquired {
+            outcomes: algorithm::acquire(standing.left > 0, &limits, self.cost),
+            banned: standing.left,
+            marks: None,
+        };
+        // The denial that brings a ban is told so.
+        if let Some(ban) = &self.ban
+            && self.cost > 0
+            && !acquired.is_admitted()
+            && standing.left == 0
+            && standing.denials + 1 >= ban.ban.denials
+        {
+            acquired.banned = ban.ban.length(standing.bans);
+        }
+        acquired
+    }
+
+    fn keys(&self) -> impl Iterator<Item = Key> {
+        let subject = self.subject.text();
+        let names = self.limits.iter().map(|named| &named.key_name);
+        let names = names.chain(self.ban.iter().map(|ban| &ban.key_name));
+        names.map(move |name| subject.key(&self.names, name))
     }
 }
 
 impl Operation for Acquire {
     type Entry = LimitState;
-    type Output = PerLimit<Outcome>;
+    type Output = Acquired;
 
     fn run(
         &self,
@@ -123,42 +110,61 @@ impl Operation for Acquire {
             // clock back for what others have consumed meanwhile.
             let now = Timestamp::now().as_micros();
             let mut states = live.take().map(|live| live.value).unwrap_or_default();
-            let level = |named: &NamedLimit| named.limit.level(states.get(named), now);
-            let levels: PerLimit<_> = self.limits.iter().map(level).collect();
-            let outcomes = self.outcomes(levels.iter().map(|(level, _)| *level));
-            let admitted = outcomes.iter().all(|outcome| outcome.wait == Wait::None);
-            states
-                .0
-                .reserve_exact(self.limits.len().saturating_sub(states.0.len()));
-            for ((named, outcome), (_, cut)) in self.limits.iter().zip(&outcomes).zip(&levels) {
+            let levels: PerLimit<_> = (self.limits.iter())
+                .map(|named| {
+                    let kept = states.get_mut(named).map(|held| &mut held.kept);
+                    Kept::level(kept, &named.limit, now, self.cost)
+                })
+                .collect();
+            let (standing, ban_state) = match &self.ban {
+                Some(ban) => {
+                    let state = states.ban(&ban.key_name);
+                    (ban.ban.standing(state, now), state)
+                }
+                None => (Standing::default(), None),
+            };
+            let levels_alone = levels.iter().map(|(level, _)| *level);
+            let mut acquired = self.acquired(levels_alone, standing);
+            let admitted = acquired.is_admitted();
+            if let Some(ban) = &self.ban
+                && self.cost > 0
+                && !admitted
+                && standing.left == 0
+            {
+                let (state, _) = ban.ban.deny(ban_state, now);
+                states.set_ban(&ban.key_name, state, state.forgotten_at(&ban.ban));
+            }
+            let cost = if admitted { self.cost } else { 0 };
+            let mut marks = (self.reserves && admitted && cost > 0).then(Marks::default);
+            states.reserve(self.limits.len());
+            let each = self.limits.iter().zip(&acquired.outcomes).zip(&levels);
+            for ((named, outcome), (_, cut)) in each {
                 if self.cost > 0 && (admitted || *cut) {
-                    let state = named.limit.state(outcome.level, states.get(named), now);
-                    states.set(named, state);
+                    let (limit, level) = (&named.limit, outcome.level);
+                    let held = states.change(named, now, |kept| {
+                        Kept::charged(kept, limit, now, cost, level, self.place)
+                    });
+                    if let Some(marks) = &mut marks {
+                        marks.marks.push(held.kept.mark(now));
+                        marks.began.push(held.began);
+                    }
                 }
             }
-            states.0.retain(|held| held.state.ends >= now);
-            if let Some(ends) = states.0.iter().map(|held| held.state.ends).max() {
-                *live = Some(Live {
-                    value: states,
-                    // Parts of a microsecond may be left when it ends.
-                    expires_at: Timestamp::from_micros(ends + 1),
-                });
-            }
-            outcomes
+            acquired.marks = marks;
+            *live = states.into_live(now);
+            acquired
         })
     }
 
     fn command(&self) -> Command {
-        let subject = self.subject.text();
-        let key = |named: &NamedLimit| subject.key(&self.names, &named.key_name);
-        let keys: Vec<_> = self.limits.iter().map(key).collect();
+        let keys: PerLimit<_> = self.keys().collect();
         if let Some(limit) = self.only_whole() {
             let (charge, _) = limit.charge(self.cost);
             let command = Command::script(&ACQUIRE_ONE, &keys).once();
             return command.arg(charge).arg(limit.window);
         }
         let command = Command::script(&ACQUIRE, &keys).once();
-        self.limits.iter().fold(command, |command, named| {
+        let command = self.limits.iter().fold(command, |command, named| {
             let limit = &named.limit;
             let (micros, parts) = limit.charge(self.cost);
             match limit.algorithm {
@@ -173,27 +179,108 @@ impl Operation for Acquire {
                     let command = command.arg("fixed").arg(limit.window).arg(parts);
                     command.arg(limit.quota)
                 }
+                Algorithm::SlidingWindow => {
+                    let command = command.arg("sliding").arg(limit.window).arg(parts);
+                    command.arg(limit.quota).arg(limit.group_width())
+                }
+                Algorithm::Concurrency => {
+                    let command = command.arg("places").arg(limit.window).arg(parts);
+                    command
+                        .arg(limit.quota)
+                        .arg(&self.place.0.to_be_bytes()[..])
+                }
             }
-        })
+        });
+        let command = match &self.ban {
+            Some(NamedBan { ban, .. }) => {
+                let command = command.arg("ban").arg(ban.window);
+                let command = command.arg(u64::from(self.cost > 0)).arg(ban.denials);
+                command.arg(ban.first).arg(ban.longest)
+            }
+            None => command,
+        };
+        match self.reserves {
+            true => command.arg("mark"),
+            false => command,
+        }
     }
 
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         if self.only_whole().is_some() {
             let left = u64::try_from(reply.integer()?);
             let left = left.map_err(|_| StoreError::UnexpectedReply("a negative integer"))?;
-            return Ok(self.outcomes(std::iter::once(Level { left, rest: 0 })));
+            let level = Level {
+                left,
+                ..Level::default()
+            };
+            return Ok(self.acquired(std::iter::once(level), Standing::default()));
         }
         let mut numbers = reply.array()?;
-        let level = |named: &NamedLimit| {
-            let left = numbers.next_unsigned()?;
-            let rest = match named.limit.is_whole() {
-                true => 0,
-                false => numbers.next_unsigned()?,
-            };
-            Ok(Level { left, rest })
+        let mut level = |named: &NamedLimit| -> Result<Level, StoreError> {
+            let mut next = || numbers.next_unsigned();
+            let nothing = Level::default();
+            Ok(match named.limit.algorithm {
+                Algorithm::Gcra if named.limit.is_whole() => Level {
+                    left: next()?,
+                    ..nothing
+                },
+                Algorithm::Gcra | Algorithm::FixedWindow => Level {
+                    left: next()?,
+                    rest: next()?,
+                    ..nothing
+                },
+                Algorithm::SlidingWindow => Level {
+                    left: next()?,
+                    rest: next()?,
+                    next: next()?,
+                    wait: next()?,
+                },
+                Algorithm::Concurrency => Level {
+                    rest: next()?,
+                    ..nothing
+                },
+            })
         };
-        let levels: Result<PerLimit<_>, StoreError> = self.limits.iter().map(level).collect();
-        Ok(self.outcomes(levels?.into_iter()))
+        let levels: Result<PerLimit<_>, _> = self.limits.iter().map(&mut level).collect();
+        let standing = match &self.ban {
+            Some(_) => Standing {
+                left: numbers.next_unsigned()?,
+                denials: numbers.next_unsigned()?,
+                bans: numbers.next_unsigned()?,
+            },
+            None => Standing::default(),
+        };
+        let mut acquired = self.acquired(levels?.into_iter(), standing);
+        if self.reserves && self.cost > 0 && acquired.is_admitted() {
+            let now = numbers.next_unsigned()?;
+            let mark = |(named, outcome): (&NamedLimit, &Outcome)| match named.limit.algorithm {
+                Algorithm::Gcra | Algorithm::FixedWindow => now + outcome.level.left,
+                Algorithm::SlidingWindow | Algorithm::Concurrency => now,
+            };
+            let marks = self
+                .limits
+                .iter()
+                .zip(&acquired.outcomes)
+                .map(mark)
+                .collect();
+            let began: Result<_, _> = (self.limits.iter())
+                .map(|_| numbers.next_unsigned())
+                .collect();
+            acquired.marks = Some(Marks {
+                marks,
+                began: began?,
+            });
+        }
+        Ok(acquired)
+    }
+}
+
+impl Default for Marks {
+    fn default() -> Self {
+        Self {
+            marks: PerLimit::new(),
+            began: PerLimit::new(),
+        }
     }
 }
 
@@ -201,7 +288,9 @@ impl Acquire {
     /// The limit, if it is one that `acquire_one.lua` is for.
     fn only_whole(&self) -> Option<Limit> {
         match &*self.limits {
-            [named] if named.limit.is_whole() => Some(named.limit),
+            [named] if named.limit.is_whole() && self.ban.is_none() && !self.reserves => {
+                Some(named.limit)
+            }
             _ => None,
         }
     }

@@ -14,6 +14,10 @@ impl Subject {
     pub(crate) const fn new(digest: [u8; 16]) -> Self {
         Self(digest)
     }
+
+    pub(crate) const fn digest(&self) -> &[u8; 16] {
+        &self.0
+    }
 }
 
 /// A subject in base64url, as it stands in keys.

@@ -5,13 +5,14 @@ mod cluster;
 mod config;
 mod inspect;
 mod leash;
+mod program;
 mod rights;
 mod sentinel;
 mod shared;
 mod tls;
 
 use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -86,7 +87,7 @@ impl RedisServer {
         let conf = self.dir.path().join("redis.conf");
         std::fs::write(&conf, self.config.file(self.port, self.second_port))
             .expect("the server's directory can be written to");
-        let process = Command::new("redis-server")
+        let process = program::redis_server()
             .arg(&conf)
             .args(self.config.arguments())
             .current_dir(self.dir.path())

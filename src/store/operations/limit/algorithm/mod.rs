@@ -1,22 +1,25 @@
-//! The arithmetic of the limits: pure functions over a state, a time and a cost.
+//! The arithmetic of the limits: pure functions over a state, a time and a cost, one file an
+//! algorithm.
 //!
-//! No clock, no storage, no rounding. Under GCRA a unit comes back every `window / quota`
-//! microseconds, in lowest terms `weight / parts`: so the time is counted in whole microseconds
-//! and in `parts` of one, and what does not divide is carried in the parts. Every number that is
-//! stored or sent is below 2^53, because `acquire.lua` does the same in doubles.
-//!
-//! A state is a moment, after which it is as good as absent, and a remainder:
-//!
-//! | | `ends` | `rest` | `of` |
-//! |---|---|---|---|
-//! | GCRA | the theoretical arrival time, whole microseconds | the parts of a microsecond beyond it | the parts in a microsecond |
-//! | fixed window | the window's end | the units consumed in it | the quota they are counted against |
-//!
-//! Neither depends on the quota but for the remainder, and that says of what it is one. So a
-//! changed quota keeps the fraction that is used: to the microsecond under GCRA, to the unit in
-//! a fixed window, and always rounded to the strict side.
+//! No clock, no storage. Times are whole microseconds. Every number that is stored or sent is
+//! below 2^53, because `acquire.lua` does the same in doubles, and every rounding is to the
+//! strict side: never is more admitted than a quota says.
+
+mod ban;
+mod block;
+mod concurrency;
+mod fixed_window;
+mod gcra;
+mod kept;
+mod sliding_window;
 
 use smallvec::SmallVec;
+
+pub(crate) use ban::{Ban, BanState, Standing};
+pub(crate) use concurrency::{PlaceId, Places};
+pub(crate) use gcra::State;
+pub(crate) use kept::Kept;
+pub(crate) use sliding_window::Log;
 
 /// How a quota is enforced over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -29,6 +32,27 @@ pub enum Algorithm {
     /// The first request opens a window; the quota is whole again when the window ends.
     /// Across a boundary up to twice the quota may pass within one window's length. `alg=fixed`.
     FixedWindow,
+    /// No span of a window's length sees more than the quota, wherever it begins. Each unit comes
+    /// back a window after it was taken. Exact for quotas of up to 128 units; of larger ones the
+    /// units that were taken within a 128th of the window come back together, when the last of
+    /// them does. `alg=sliding`.
+    SlidingWindow,
+    /// So many requests at a time. Each holds a place until its response has ended; the window
+    /// is the time after which the place of a process that has crashed is free again.
+    /// `alg=concurrency`.
+    Concurrency,
+}
+
+impl Algorithm {
+    /// The name in policies and keys.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Gcra => "gcra",
+            Self::FixedWindow => "fixed",
+            Self::SlidingWindow => "sliding",
+            Self::Concurrency => "concurrency",
+        }
+    }
 }
 
 /// One limit in the numbers that the arithmetic needs.
@@ -39,26 +63,25 @@ pub(crate) struct Limit {
     pub(crate) quota: u64,
     /// Microseconds, at most 2^45.
     pub(crate) window: u64,
-    /// Parts that a unit takes of the window.
+    /// GCRA: the parts that a unit takes of the window.
     pub(crate) weight: u64,
-    /// Parts in a microsecond: 1 where a unit is a whole number of microseconds.
+    /// GCRA: the parts in a microsecond, 1 where a unit is a whole number of microseconds.
     pub(crate) parts: u64,
-}
-
-/// What is stored of a limit between requests.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct State {
-    pub(crate) ends: u64,
-    pub(crate) rest: u64,
-    pub(crate) of: u64,
+    /// Units that are kept back for what [blocks](Self::sparing) may be late; 0 without blocks.
+    pub(crate) spare: u64,
 }
 
 /// A state seen from one moment: how much of the limit is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Level {
-    /// Microseconds until the state ends.
+    /// Microseconds until nothing is in use any more.
     pub(crate) left: u64,
+    /// GCRA: the parts of a microsecond beyond it. Else the units or places in use.
     pub(crate) rest: u64,
+    /// Sliding window: microseconds until the units that were taken first come back.
+    pub(crate) next: u64,
+    /// Sliding window: microseconds until the cost that was asked for fits.
+    pub(crate) wait: u64,
 }
 
 /// How long a request has to wait for a limit.
@@ -86,15 +109,17 @@ pub(crate) struct Outcome {
     pub(crate) level: Level,
 }
 
+/// Something for each limit of a layer, which mostly has one.
+pub(crate) type PerLimit<T> = SmallVec<[T; 1]>;
+
 impl Limit {
     /// `quota` units in every `window` of so many microseconds.
     pub(crate) fn new(algorithm: Algorithm, quota: u64, window: u64) -> Self {
         let (weight, parts) = match algorithm {
-            Algorithm::Gcra => {
-                let common = greatest_common_divisor(window, quota).max(1);
-                (window / common, quota / common)
+            Algorithm::Gcra => gcra::weight_and_parts(quota, window),
+            Algorithm::FixedWindow | Algorithm::SlidingWindow | Algorithm::Concurrency => {
+                (1, quota)
             }
-            Algorithm::FixedWindow => (1, quota),
         };
         Self {
             algorithm,
@@ -102,6 +127,7 @@ impl Limit {
             window,
             weight,
             parts,
+            spare: 0,
         }
     }
 
@@ -110,67 +136,20 @@ impl Limit {
         self.algorithm == Algorithm::Gcra && self.parts == 1
     }
 
-    /// What `cost` takes of the window: whole microseconds and parts of one. Of a fixed window,
-    /// which is no matter of time, units alone. A cost above the quota is cut to one that never fits.
+    pub(crate) fn is_concurrency(&self) -> bool {
+        self.algorithm == Algorithm::Concurrency
+    }
+
+    /// What `cost` takes: of GCRA whole microseconds and parts of one, else units alone. A cost
+    /// above the quota is cut to one that never fits, and a request takes one place whatever it
+    /// costs.
     pub(crate) fn charge(&self, cost: u64) -> (u64, u64) {
         let cost = cost.min(self.quota + 1);
         match self.algorithm {
-            Algorithm::Gcra => {
-                let parts = u128::from(cost) * u128::from(self.weight);
-                self.micros_and_parts(parts)
-            }
-            Algorithm::FixedWindow => (0, cost),
+            Algorithm::Gcra => self.gcra_charge(cost),
+            Algorithm::FixedWindow | Algorithm::SlidingWindow => (0, cost),
+            Algorithm::Concurrency => (0, cost.min(1)),
         }
-    }
-
-    /// What is in use at `now` of what was stored, and whether that had to be cut: no request
-    /// can leave a state that reaches further than the window, so the clock stepped back. Unless
-    /// the cut is stored, it slides along with the clock and denies until the old time has come
-    /// again.
-    pub(crate) fn level(&self, stored: Option<State>, now: u64) -> (Level, bool) {
-        let Some(state) = stored else {
-            return (Level::default(), false);
-        };
-        let (ends, rest) = match self.algorithm {
-            Algorithm::Gcra if self.is_whole() => (state.ends, 0),
-            Algorithm::Gcra if state.of == self.parts => (state.ends, state.rest),
-            Algorithm::Gcra => (state.ends + u64::from(state.rest > 0), 0),
-            Algorithm::FixedWindow => (state.ends, self.units_of(state)),
-        };
-        let Some(left) = ends.checked_sub(now) else {
-            return (Level::default(), false);
-        };
-        match self.algorithm {
-            Algorithm::Gcra if left > self.window => {
-                let left = self.window;
-                (Level { left, rest: 0 }, true)
-            }
-            Algorithm::FixedWindow if left == 0 => (Level::default(), false),
-            Algorithm::FixedWindow => {
-                let cut = left > self.window;
-                let left = left.min(self.window);
-                (Level { left, rest }, cut)
-            }
-            Algorithm::Gcra => (Level { left, rest }, false),
-        }
-    }
-
-    /// Until when more than half of the quota is in use, if nothing more is consumed.
-    pub(crate) fn scarce_until(&self, state: State) -> u64 {
-        match self.algorithm {
-            Algorithm::Gcra => state.ends.saturating_sub(self.window / 2),
-            Algorithm::FixedWindow if self.units_of(state) > self.quota / 2 => state.ends,
-            Algorithm::FixedWindow => 0,
-        }
-    }
-
-    /// The units of this quota that are the same fraction of it as those of the state are of
-    /// theirs. In doubles, as Lua does it: exact below 2^53, and rounded up.
-    fn units_of(&self, state: State) -> u64 {
-        if state.of == self.quota {
-            return state.rest;
-        }
-        (state.rest as f64 * self.quota as f64 / state.of as f64).ceil() as u64
     }
 
     /// How long a request of `cost` has to wait.
@@ -178,16 +157,15 @@ impl Limit {
         if cost == 0 {
             return Wait::None;
         }
-        if cost > self.quota {
+        if cost > self.quota - self.spare && self.algorithm != Algorithm::Concurrency {
             return Wait::Forever;
         }
         let wait = match self.algorithm {
-            Algorithm::Gcra => {
-                let after = self.in_parts(level) + u128::from(cost) * u128::from(self.weight);
-                self.whole_micros(after.saturating_sub(self.full()))
-            }
+            Algorithm::Gcra => self.gcra_wait(level, cost),
             Algorithm::FixedWindow if level.rest + cost > self.quota => level.left,
-            Algorithm::FixedWindow => 0,
+            Algorithm::SlidingWindow if level.rest + cost > self.quota => level.wait,
+            Algorithm::Concurrency if level.rest >= self.quota => concurrency::RETRY,
+            _ => 0,
         };
         match wait {
             0 => Wait::None,
@@ -197,35 +175,24 @@ impl Limit {
 
     fn charged(&self, level: Level, cost: u64) -> Level {
         match self.algorithm {
-            Algorithm::Gcra => {
-                let after = self.in_parts(level) + u128::from(cost) * u128::from(self.weight);
-                let (left, rest) = self.micros_and_parts(after);
-                Level { left, rest }
-            }
-            Algorithm::FixedWindow => Level {
-                left: if level.left == 0 {
-                    self.window
-                } else {
-                    level.left
-                },
-                rest: level.rest + cost,
+            Algorithm::Gcra => self.gcra_charged(level, cost),
+            Algorithm::FixedWindow => self.fixed_charged(level, cost),
+            Algorithm::SlidingWindow => self.sliding_charged(level, cost),
+            Algorithm::Concurrency => Level {
+                rest: level.rest + 1,
+                ..level
             },
         }
     }
 
     fn outcome(&self, level: Level, wait: Wait) -> Outcome {
+        let unused = self.quota.saturating_sub(level.rest);
         let (remaining, reset_after, more_after) = match self.algorithm {
-            Algorithm::Gcra => {
-                let (held, weight) = (self.in_parts(level), u128::from(self.weight));
-                let remaining = (self.full().saturating_sub(held) / weight) as u64;
-                let others = u128::from(self.quota.saturating_sub(remaining + 1)) * weight;
-                let more_after = self.whole_micros(held.saturating_sub(others));
-                (remaining, self.whole_micros(held), more_after)
-            }
-            Algorithm::FixedWindow => {
-                let remaining = self.quota.saturating_sub(level.rest);
-                (remaining, level.left, level.left)
-            }
+            Algorithm::Gcra => self.gcra_outcome(level),
+            Algorithm::FixedWindow => (unused, level.left, level.left),
+            Algorithm::SlidingWindow => (unused, level.left, level.next),
+            // Nobody knows when a request will end.
+            Algorithm::Concurrency => (unused, 0, 0),
         };
         Outcome {
             remaining,
@@ -236,68 +203,56 @@ impl Limit {
         }
     }
 
-    /// What a request of `cost` is told `elapsed` microseconds after the limit held `level`, if
-    /// nothing was consumed in between.
-    pub(crate) fn later(&self, level: Level, elapsed: u64, cost: u64) -> Outcome {
-        let state = State {
-            ends: level.left,
-            rest: level.rest,
-            of: self.parts,
-        };
-        let (level, _) = self.level(Some(state), elapsed);
-        self.outcome(level, self.wait(level, cost))
-    }
-
-    /// The state to store for `level`. Where it is a moment alone, the rest of what was stored
-    /// stays: it is under a microsecond, of another quota.
-    pub(crate) fn state(&self, level: Level, stored: Option<State>, now: u64) -> State {
-        let ends = now + level.left;
-        match (self.is_whole(), stored) {
-            (true, Some(stored)) => State { ends, ..stored },
-            _ => State {
-                ends,
-                rest: level.rest,
-                of: self.parts,
-            },
+    /// How long `units` that go before take, in microseconds; `None` where they leave nothing.
+    pub(crate) fn time_of(&self, units: u64) -> Option<u64> {
+        match self.algorithm {
+            Algorithm::Gcra => {
+                let parts = u128::from(units) * u128::from(self.weight);
+                u64::try_from(parts.div_ceil(u128::from(self.parts))).ok()
+            }
+            _ => (units < self.quota).then_some(0),
         }
     }
 
-    /// The whole quota in parts.
-    fn full(&self) -> u128 {
-        u128::from(self.window) * u128::from(self.parts)
+    /// Whether what a denied request was told says what later ones are to be told: only of what
+    /// comes back by time alone, and of a sliding window only for the cost that was asked for.
+    pub(crate) fn foresees(&self, denied: u64, cost: u64) -> bool {
+        match self.algorithm {
+            Algorithm::Gcra | Algorithm::FixedWindow => true,
+            Algorithm::SlidingWindow => denied == cost,
+            Algorithm::Concurrency => false,
+        }
     }
 
-    fn in_parts(&self, level: Level) -> u128 {
-        u128::from(level.left) * u128::from(self.parts) + u128::from(level.rest)
-    }
-
-    fn micros_and_parts(&self, parts: u128) -> (u64, u64) {
-        let of = u128::from(self.parts);
-        ((parts / of) as u64, (parts % of) as u64)
-    }
-
-    fn whole_micros(&self, parts: u128) -> u64 {
-        parts.div_ceil(u128::from(self.parts)) as u64
+    /// What a request of `cost` is told `elapsed` microseconds after the limit held `level`, if
+    /// nothing was consumed in between.
+    pub(crate) fn later(&self, level: Level, elapsed: u64, cost: u64) -> Outcome {
+        let level = match self.algorithm {
+            Algorithm::Gcra | Algorithm::FixedWindow => {
+                let state = State {
+                    ends: level.left,
+                    rest: level.rest,
+                    of: self.parts,
+                };
+                self.level(Some(state), elapsed).0
+            }
+            Algorithm::SlidingWindow | Algorithm::Concurrency => Level {
+                left: level.left.saturating_sub(elapsed),
+                next: level.next.saturating_sub(elapsed),
+                wait: level.wait.saturating_sub(elapsed),
+                rest: level.rest,
+            },
+        };
+        self.outcome(level, self.wait(level, cost))
     }
 }
-
-fn greatest_common_divisor(a: u64, b: u64) -> u64 {
-    if b == 0 {
-        a
-    } else {
-        greatest_common_divisor(b, a % b)
-    }
-}
-
-/// Something for each limit of a layer, which mostly has one.
-pub(crate) type PerLimit<T> = SmallVec<[T; 1]>;
 
 /// What each limit says to a request of `cost`, which is taken of all of them or, if one has
-/// less left, of none. A cost of 0 looks and takes nothing.
-pub(crate) fn acquire(limits: &[(Limit, Level)], cost: u64) -> PerLimit<Outcome> {
+/// less left or the subject is banned, of none. A cost of 0 looks and takes nothing.
+pub(crate) fn acquire(banned: bool, limits: &[(Limit, Level)], cost: u64) -> PerLimit<Outcome> {
     let wait = |(limit, level): &(Limit, Level)| limit.wait(*level, cost);
     let waits: PerLimit<Wait> = limits.iter().map(wait).collect();
-    let admitted = waits.iter().all(|wait| *wait == Wait::None);
+    let admitted = !banned && waits.iter().all(|wait| *wait == Wait::None);
     let outcome = |(&(limit, level), wait): (&(Limit, Level), Wait)| {
         let level = match admitted && cost > 0 {
             true => limit.charged(level, cost),

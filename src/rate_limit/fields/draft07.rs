@@ -1,0 +1,48 @@
+//! Draft 07: a Dictionary for the tightest policy.
+
+use http::{HeaderMap, HeaderValue};
+use sfv::{DictSerializer, Dictionary, ListEntry, Parser};
+
+use super::RATE_LIMIT;
+use crate::rate_limit::{
+    limiter::{PolicyDecision, RateLimitDecision, ceil_seconds},
+    policy::{QuotaPolicy, integer, key},
+};
+
+/// `5;w=10, …`
+pub(super) fn policies(policies: &[QuotaPolicy]) -> Option<HeaderValue> {
+    let item = |policy: &QuotaPolicy| {
+        let quota = policy.quota();
+        format!("{};w={}", quota.limit(), quota.window().as_secs())
+    };
+    let items: Vec<_> = policies.iter().map(item).collect();
+    HeaderValue::try_from(items.join(", ")).ok()
+}
+
+/// The field has no room for a second layer's policies: the tighter one is told.
+pub(super) fn write(headers: &mut HeaderMap, decision: &RateLimitDecision) {
+    if let Some(policy) = decision.tightest()
+        && remaining(headers).is_none_or(|told| told > policy.remaining())
+        && let Some(value) = dictionary(policy)
+    {
+        headers.insert(RATE_LIMIT, value);
+    }
+}
+
+/// `limit=5, remaining=4, reset=2`
+fn dictionary(policy: PolicyDecision<'_>) -> Option<HeaderValue> {
+    let mut dictionary = DictSerializer::new();
+    let reset = ceil_seconds(policy.more_after());
+    let _ = dictionary.bare_item(key("limit"), integer(policy.limit()));
+    let _ = dictionary.bare_item(key("remaining"), integer(policy.remaining()));
+    let _ = dictionary.bare_item(key("reset"), integer(reset));
+    HeaderValue::try_from(dictionary.finish()?).ok()
+}
+
+fn remaining(headers: &HeaderMap) -> Option<u64> {
+    let field: Dictionary = Parser::new(headers.get(RATE_LIMIT)?).parse().ok()?;
+    let ListEntry::Item(item) = field.get("remaining")? else {
+        return None;
+    };
+    u64::try_from(i64::from(item.bare_item.as_integer()?)).ok()
+}

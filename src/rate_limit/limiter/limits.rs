@@ -1,0 +1,157 @@
+//! The limits of one limiter, and what it needs to enforce them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    ban::BanPolicy,
+    blocks::{BlockShare, Blocks},
+    decision::RateLimitDecision,
+    local_denials::{Known, LocalDenials, RECHECK},
+    on_store_error::{Fallback, RateLimitOnStoreError},
+    permit::Permit,
+    places::PlaceKeeper,
+    policy_set::PolicySet,
+    question::Question,
+    waiting::WaitingRoom,
+};
+use crate::{
+    rate_limit::{key::subject::SubjectKey, policy::QuotaPolicy},
+    store::{
+        Store, StoreError,
+        operations::limit::{NamedBan, Reset, Subject},
+    },
+};
+
+/// The settings of a limiter and what its clones share.
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) store: Store,
+    pub(crate) set: PolicySet,
+    pub(crate) subject_key: SubjectKey,
+    pub(crate) ban: Option<BanPolicy>,
+    pub(crate) on_store_error: RateLimitOnStoreError,
+    /// Only there with [`RateLimitOnStoreError::Local`].
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) denial_recheck: Duration,
+    pub(crate) waiting_room: Option<WaitingRoom>,
+    pub(crate) local_denials: Arc<LocalDenials>,
+    pub(crate) places: Arc<PlaceKeeper>,
+    /// Whether units are to be taken in blocks.
+    pub(crate) block_share: Option<BlockShare>,
+    pub(super) blocks: Arc<Blocks>,
+    pub(super) named_ban: Option<NamedBan>,
+}
+
+/// What a limiter says when it is asked.
+pub(crate) enum Asked {
+    /// It knows that the request is to be denied.
+    Denied(RateLimitDecision),
+    /// It has taken the units before.
+    Admitted(Permit),
+    /// The store has to say.
+    Question(Question),
+}
+
+/// One question to the limits.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) subject: Subject,
+    pub(crate) set: PolicySet,
+    pub(crate) cost: u64,
+    /// Whether some of the cost may be given back.
+    pub(crate) reserves: bool,
+}
+
+impl Limits {
+    pub(crate) fn new(store: Store, policy: QuotaPolicy) -> Self {
+        let mut limits = Self {
+            subject_key: SubjectKey::of_namespace(store.namespace()),
+            store,
+            set: PolicySet::new([policy].into()),
+            ban: None,
+            on_store_error: RateLimitOnStoreError::default(),
+            fallback: None,
+            denial_recheck: RECHECK,
+            waiting_room: None,
+            local_denials: Arc::new(LocalDenials::new(RECHECK)),
+            places: Arc::default(),
+            block_share: None,
+            blocks: Arc::new(Blocks::new()),
+            named_ban: None,
+        };
+        limits.derive();
+        limits
+    }
+
+    /// Makes anew what follows from the settings. A changed clone shares neither denials nor the
+    /// fallback's counts with the original, whose limits may be others.
+    pub(crate) fn derive(&mut self) {
+        // A ban is for all processes at once, and embedded memory has no round trip to save.
+        let possible = self.ban.is_none() && !self.store.is_embedded();
+        let share = self.block_share.filter(|_| possible);
+        self.set = self.set.clone().with_blocks(share);
+        self.blocks = Arc::new(Blocks::new());
+        self.fallback = match self.on_store_error {
+            RateLimitOnStoreError::Local { share } => Some(Fallback::new(&self.set, share)),
+            RateLimitOnStoreError::Allow | RateLimitOnStoreError::Deny => None,
+        };
+        self.local_denials = Arc::new(LocalDenials::new(self.denial_recheck));
+        self.named_ban = self.ban.as_ref().map(BanPolicy::named);
+    }
+
+    /// Asks for `cost` units. `now` is a moment before anything is sent.
+    pub(crate) fn ask(self: &Arc<Self>, ask: Ask, now: Instant) -> Asked {
+        let known = (self.local_denials).get(ask.subject, ask.cost, &ask.set.limits, now);
+        let recheck = match known {
+            Known::Nothing => false,
+            Known::Recheck => true,
+            Known::Denied { outcomes, banned } => {
+                let decision =
+                    RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, banned, false);
+                return match self
+                    .waiting_room
+                    .as_ref()
+                    .and_then(|room| room.enter(ask.subject, ask.cost, &decision, now))
+                {
+                    Some(waiting) => {
+                        Asked::Question(Question::waiting(self.clone(), ask, now, waiting))
+                    }
+                    None => Asked::Denied(decision),
+                };
+            }
+        };
+        let Some(share) = ask.set.blocks.filter(|_| ask.cost > 0) else {
+            return Asked::Question(Question::new(self.clone(), ask, now, recheck, None));
+        };
+        let limits = &ask.set.limits;
+        if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
+            let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
+            return Asked::Admitted(Permit::new(decision, None));
+        }
+        let wanted = self
+            .blocks
+            .wanted(share, ask.subject, ask.cost, limits, now);
+        Asked::Question(Question::new(self.clone(), ask, now, recheck, wanted))
+    }
+
+    /// Forgets what `subject` has consumed, in the store and here.
+    pub(crate) async fn reset(&self, subject: Subject) -> Result<(), StoreError> {
+        let reset = |store: &Store, set: &PolicySet| {
+            store.execute(Reset {
+                names: store.names().clone(),
+                subject,
+                limits: set.limits.clone(),
+                ban: self.named_ban.clone(),
+            })
+        };
+        if let Some(fallback) = &self.fallback {
+            reset(&fallback.store, &fallback.set).await?;
+        }
+        let result = reset(&self.store, &self.set).await;
+        self.local_denials.end(subject);
+        self.blocks.forget(subject);
+        result
+    }
+}

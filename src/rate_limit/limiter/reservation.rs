@@ -1,0 +1,83 @@
+//! A cost that was taken ahead and may turn out to be another.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use super::{
+    limits::{Ask, Asked, Limits},
+    policy_set::PolicySet,
+};
+use crate::store::{
+    Store, StoreError,
+    operations::limit::{Marks, Settle, Subject},
+};
+
+/// What a request has reserved. It can be settled once; if it never is, it stays charged.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    pub(super) limits: Arc<Limits>,
+    pub(super) store: Store,
+    pub(super) set: PolicySet,
+    pub(super) subject: Subject,
+    pub(super) marks: Marks,
+    pub(super) cost: u64,
+    pub(super) settled: AtomicBool,
+}
+
+impl Reserved {
+    /// Makes the cost `actual`. Answers whether this was the call that settled it.
+    pub(crate) async fn settle(&self, actual: u64) -> Result<bool, StoreError> {
+        if self.settled.swap(true, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        if actual < self.cost {
+            let settle = self.store.execute(Settle {
+                names: self.store.names().clone(),
+                subject: self.subject,
+                limits: self.set.limits.clone(),
+                marks: self.marks.clone(),
+                units: self.cost - actual,
+            });
+            let result = settle.await;
+            self.limits.local_denials.end(self.subject);
+            result?;
+        } else if actual > self.cost {
+            self.take_more(actual - self.cost).await?;
+        }
+        Ok(true)
+    }
+
+    /// Takes what was needed beyond the reservation, or as much of it as is left.
+    async fn take_more(&self, units: u64) -> Result<(), StoreError> {
+        let left = self.take(units).await?;
+        if let Some(left) = left.filter(|left| *left > 0) {
+            self.take(left).await?;
+        }
+        Ok(())
+    }
+
+    /// What is left of the tightest limit, if the units could not be taken.
+    async fn take(&self, units: u64) -> Result<Option<u64>, StoreError> {
+        let ask = Ask {
+            subject: self.subject,
+            set: self.set.without_places(),
+            cost: units,
+            reserves: false,
+        };
+        if ask.set.limits.is_empty() {
+            return Ok(None);
+        }
+        let decision = match self.limits.ask(ask, tokio::time::Instant::now()) {
+            Asked::Denied(decision) => decision,
+            Asked::Admitted(permit) => permit.into_decision(),
+            Asked::Question(question) => match question.await.into_permit()? {
+                Some(permit) => permit.into_decision(),
+                None => return Ok(None),
+            },
+        };
+        let left = decision.iter().map(|policy| policy.remaining()).min();
+        Ok(left.filter(|_| !decision.is_admitted()))
+    }
+}

@@ -1,0 +1,162 @@
+//! Requests that wait for a limit rather than being refused.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Instant, Sleep};
+
+use super::decision::RateLimitDecision;
+use crate::store::operations::limit::Subject;
+
+/// How often a place of a concurrency limit is asked for.
+const PLACE_POLL: Duration = Duration::from_millis(50);
+
+/// Where requests wait: so many, for so long.
+#[derive(Clone)]
+pub(crate) struct WaitingRoom {
+    max_wait: Duration,
+    seats: usize,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    taken: AtomicUsize,
+    /// The units that the waiting requests of each subject will take.
+    ahead: Mutex<HashMap<Subject, u64>>,
+}
+
+/// A request that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    sleep: Pin<Box<Sleep>>,
+    until: Instant,
+    /// Held for its drop.
+    _seat: Seat,
+}
+
+struct Seat {
+    shared: Arc<Shared>,
+    subject: Subject,
+    cost: u64,
+}
+
+impl WaitingRoom {
+    pub(crate) fn new(max_wait: Duration, seats: usize) -> Self {
+        Self {
+            max_wait,
+            seats,
+            shared: Arc::default(),
+        }
+    }
+
+    /// Takes a seat for a denied request, if one is free and its turn comes soon enough: after
+    /// those of its subject that wait in this process already.
+    pub(crate) fn enter(
+        &self,
+        subject: Subject,
+        cost: u64,
+        decision: &RateLimitDecision,
+        now: Instant,
+    ) -> Option<Waiting> {
+        let mut ahead = self.shared.ahead();
+        let before = ahead.get(&subject).copied().unwrap_or(0);
+        let wait = wait(decision, before)?;
+        if wait > self.max_wait {
+            return None;
+        }
+        let taken = &self.shared.taken;
+        let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
+        let take = |taken| (taken < self.seats).then_some(taken + 1);
+        taken.fetch_update(success, failure, take).ok()?;
+        ahead.insert(subject, before.saturating_add(cost));
+        Some(Waiting {
+            sleep: Box::pin(tokio::time::sleep_until(now + wait)),
+            until: now + self.max_wait,
+            _seat: Seat {
+                shared: self.shared.clone(),
+                subject,
+                cost,
+            },
+        })
+    }
+}
+
+/// How long the request has to wait where so many units go first; `None` where that is never or
+/// not known.
+fn wait(decision: &RateLimitDecision, before: u64) -> Option<Duration> {
+    decision.retry_after()?;
+    let waits: Option<Vec<_>> = (decision.limits())
+        .filter(|(policy, _)| policy.is_violated())
+        .map(|(policy, limit)| match limit.is_concurrency() {
+            true => Some(PLACE_POLL),
+            false => {
+                let queue = Duration::from_micros(limit.time_of(before)?);
+                policy.retry_after()?.checked_add(queue)
+            }
+        })
+        .collect();
+    waits?.into_iter().max()
+}
+
+impl Waiting {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sleep.as_mut().poll(cx)
+    }
+
+    /// Waits again, since others were faster; `false` if that would take too long.
+    pub(crate) fn again(&mut self, decision: &RateLimitDecision, now: Instant) -> bool {
+        let wake = wait(decision, 0).and_then(|wait| now.checked_add(wait));
+        match wake.filter(|wake| *wake <= self.until) {
+            Some(wake) => {
+                self.sleep.as_mut().reset(wake);
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+impl Shared {
+    fn ahead(&self) -> MutexGuard<'_, HashMap<Subject, u64>> {
+        self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.shared.taken.fetch_sub(1, Ordering::Relaxed);
+        let mut ahead = self.shared.ahead();
+        if let Some(units) = ahead.get_mut(&self.subject) {
+            *units = units.saturating_sub(self.cost);
+            if *units == 0 {
+                ahead.remove(&self.subject);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Seat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Seat").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for WaitingRoom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WaitingRoom")
+            .field("max_wait", &self.max_wait)
+            .field("seats", &self.seats)
+            .field("taken", &self.shared.taken.load(Ordering::Relaxed))
+            .finish()
+    }
+}

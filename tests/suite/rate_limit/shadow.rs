@@ -1,0 +1,36 @@
+//! Limits that only watch.
+
+use http::Response;
+use tower_keep::rate_limit::{Key, MissingKey, RateLimitDecision};
+
+use super::{around, in_memory, limited, request, statuses};
+
+#[tokio::test]
+async fn what_would_be_denied_passes_and_its_client_is_told_nothing() {
+    let layer = in_memory(r#""burst";q=2;w=3600"#).with_shadow(true);
+    let service = around(&layer, |request| {
+        let decision: &RateLimitDecision = request.extensions().get().unwrap();
+        let header = if decision.is_admitted() { "yes" } else { "no" };
+        Response::builder()
+            .header("admitted", header)
+            .body(Default::default())
+            .unwrap()
+    });
+    for admitted in ["yes", "yes", "no", "no"] {
+        let reply = request(&service).await;
+        assert_eq!(reply.status, 200);
+        assert_eq!(reply.field("admitted"), [admitted]);
+        assert!(reply.field("ratelimit").is_empty() && reply.field("ratelimit-policy").is_empty());
+        assert_eq!(reply.retry_after(), None);
+    }
+    let enforced = limited(&layer.with_shadow(false));
+    assert_eq!(statuses(&enforced, 1).await, [429]);
+}
+
+#[tokio::test]
+async fn a_missing_key_passes_too() {
+    let key = Key::header("x-api-key".parse().unwrap());
+    let layer = in_memory(r#""burst";q=2;w=3600"#).with_key(key);
+    let layer = layer.on_missing_key(MissingKey::Deny).with_shadow(true);
+    assert_eq!(statuses(&limited(&layer), 3).await, [200; 3]);
+}

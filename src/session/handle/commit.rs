@@ -110,10 +110,23 @@ impl Session {
         // A handler that has read the session does not want to log in to another one.
         let seen = (plan.target.as_ref()).is_some_and(|target| target.lineage.is_some());
         if plan.renews && !seen && plan.target.is_some() {
-            self.fetch().await?;
-            let state = self.state();
-            plan.target = self.target(&state.stored);
-            plan.user = state.live().and_then(|live| live.user.clone());
+            let follower = match plan.login {
+                Some(_) => Follower::Login,
+                None => Follower::Request,
+            };
+            let found = self.find(follower).await?;
+            // Where another user has logged in over this id, whoever logs in gets a session of
+            // their own.
+            let found = found.filter(|found| {
+                let login = plan.login.as_ref().map(|login| &login.user);
+                found.place.via != Via::Closed || found.session.user.as_ref() == login
+            });
+            plan.user = found.as_ref().and_then(|found| found.session.user.clone());
+            plan.target = found.map(|found| Target {
+                place: found.place,
+                lineage: Some(found.session.lineage),
+                touch: false,
+            });
         }
         if let Some(target) = &plan.target {
             match self.commit_to(target, &plan).await? {

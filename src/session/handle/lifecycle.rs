@@ -173,10 +173,10 @@ impl Session {
                     .map(|id| id.place().key(self.0.store.names())),
             };
             let found = self.reach(target, Follower::Logout, destroy).await?;
-            if let Found::Here(place, destroyed) = found {
-                if let Some(user) = destroyed.user {
-                    self.leave(&user, &place.member(destroyed.lineage)).await;
-                }
+            if let Found::Here(place, destroyed) = found
+                && let Some(user) = destroyed.user
+            {
+                self.leave(&user, &place.member(destroyed.lineage)).await;
             }
         }
         self.state().destroyed(self.0.presented.is_some());

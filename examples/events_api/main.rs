@@ -24,6 +24,7 @@ mod repository;
 mod serve;
 mod session_data;
 mod sessions;
+mod tokens;
 mod users;
 
 use flags::Flags;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use axum::{
     Router,
+    extract::State,
     http::StatusCode,
     routing::{delete, get, post},
 };
@@ -16,6 +17,7 @@ use crate::{
     app::App,
     login::LoggedIn,
     repository::NotFound,
+    tokens,
 };
 
 pub fn routes() -> Router<App> {
@@ -72,7 +74,12 @@ async fn logout_others(LoggedIn { session, .. }: LoggedIn) -> Result<StatusCode,
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn logout_everywhere(LoggedIn { session, .. }: LoggedIn) -> Result<StatusCode, Error> {
+/// With the refresh tokens first: none is to be left when the sessions are gone.
+async fn logout_everywhere(
+    State(app): State<App>,
+    LoggedIn { user, session }: LoggedIn,
+) -> Result<StatusCode, Error> {
+    tokens::revoke_user(&app.tokens, &user).await?;
     session.revoke_all_sessions().await?;
     Ok(StatusCode::NO_CONTENT)
 }

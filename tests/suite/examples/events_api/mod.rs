@@ -3,6 +3,7 @@
 mod cost;
 mod events;
 mod flags;
+mod health;
 mod limits;
 mod login;
 mod outages;
@@ -11,6 +12,7 @@ mod session_bounds;
 mod session_data;
 mod sessions;
 mod stand;
+mod tokens;
 mod users;
 
 use crate::harness::on_all_stores;

@@ -8,6 +8,10 @@
 //! alone: a mark and the hash of another id. All ids of a session share a slot tag, so each script
 //! works on one slot.
 //!
+//! A login as another user gives the session a new lineage, so that a lineage belongs to one user.
+//! Where a session with a user stands is noted at its [place](super::session_index), by the same
+//! scripts.
+//!
 //! The key of a session expires after the idle timeout or with the absolute one, whichever is
 //! first, by the server's own clock. So a read is `HGETALL` and `PTTL` and no script: what has
 //! ended is not there, and the end as it is written in `m`, less what is left of it, is the

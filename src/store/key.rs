@@ -18,8 +18,10 @@ pub(crate) struct Key(Text);
 #[cfg_attr(
     not(any(
         feature = "cache",
+        feature = "inspect",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     )),
     expect(dead_code, reason = "no kind of data makes a key")
@@ -40,6 +42,33 @@ impl Key {
             Text::Long(text) => text,
         }
     }
+
+    /// A key by its whole name, the namespace included.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn whole(name: &str) -> Self {
+        Self::join(&[name])
+    }
+
+    #[cfg(any(
+        feature = "cache",
+        feature = "inspect",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "refresh-token",
+        feature = "session"
+    ))]
+    fn join<'a>(parts: impl IntoIterator<Item = &'a &'a str, IntoIter: Clone>) -> Self {
+        let parts = parts.into_iter();
+        let length = parts.clone().map(|part| part.len()).sum::<usize>();
+        if length <= USUAL {
+            let mut key = ArrayString::new();
+            parts.for_each(|part| key.push_str(part));
+            return Self(Text::Short(key));
+        }
+        let mut key = String::with_capacity(length);
+        parts.for_each(|part| key.push_str(part));
+        Self(Text::Long(key.into_boxed_str()))
+    }
 }
 
 impl PartialEq for Key {
@@ -59,14 +88,6 @@ impl Hash for Key {
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Key").field(&self.as_str()).finish()
-    }
-}
-
-#[cfg(feature = "inspect")]
-impl Key {
-    /// A key by its whole name, the namespace included.
-    pub(crate) fn whole(name: &str) -> Self {
-        Self(name.into())
     }
 }
 
@@ -122,16 +143,7 @@ impl Namespace {
     /// the key is of.
     pub(super) fn key(&self, name: &str, parts: &[&str]) -> Key {
         let names = [self.as_str(), ":", name, ":"];
-        let parts = names.iter().chain(parts);
-        let length = parts.clone().map(|part| part.len()).sum::<usize>();
-        if length <= USUAL {
-            let mut key = ArrayString::new();
-            parts.for_each(|part| key.push_str(part));
-            return Key(Text::Short(key));
-        }
-        let mut key = String::with_capacity(length);
-        parts.for_each(|part| key.push_str(part));
-        Key(Text::Long(key.into_boxed_str()))
+        Key::join(names.iter().chain(parts))
     }
 }
 

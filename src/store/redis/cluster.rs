@@ -148,6 +148,11 @@ impl Cluster {
         kinds
     }
 
+    /// What the first shard that knows has said.
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        self.map().shards.iter().find_map(|shard| shard.server())
+    }
+
     pub(crate) fn connections_epoch(&self) -> u64 {
         let map = self.map();
         let shards = map.shards.iter();
@@ -192,6 +197,20 @@ impl Cluster {
         debug_assert_eq!(ordered.len(), count);
         ordered.sort_by_key(|(place, _)| *place);
         Ok(ordered.into_iter().map(|(_, result)| result).collect())
+    }
+
+    /// All shards by the map, which is read first, for as long as `patience`, if it never was.
+    #[cfg(feature = "health")]
+    pub(crate) async fn shards(self: &Arc<Self>, patience: Duration) -> Vec<Arc<Redis>> {
+        if !self.map().is_known {
+            let slots = tokio::time::timeout(patience, self.slots()).await;
+            if let Ok(Some(slots)) = slots {
+                self.learn(Some(&slots));
+            }
+        } else if self.map().is_due(tokio::time::Instant::now()) {
+            self.read_map();
+        }
+        self.map().shards.clone()
     }
 
     /// Reads the map in the background, unless somebody does so already.

@@ -57,6 +57,13 @@ impl Topology {
         }
     }
 
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Server(server) => server.server(),
+            Self::Cluster(cluster) => cluster.server(),
+        }
+    }
+
     pub(crate) fn refusals(&self) -> Vec<RefusalKind> {
         match self {
             Self::Server(server) => server.refusals().collect(),
@@ -68,6 +75,20 @@ impl Topology {
         match self {
             Self::Server(server) => server.connections_epoch(),
             Self::Cluster(cluster) => cluster.connections_epoch(),
+        }
+    }
+
+    /// Each server by itself, and where it listens if it is one of a cluster. That is asked for
+    /// its map first, for as long as `patience`, if it was never known.
+    #[cfg(feature = "health")]
+    pub(crate) async fn servers(&self, patience: Duration) -> Vec<(Option<Box<str>>, Self)> {
+        match self {
+            Self::Server(_) => vec![(None, self.clone())],
+            Self::Cluster(cluster) => {
+                let shards = cluster.shards(patience).await.into_iter();
+                let server = |shard: Arc<Redis>| (shard.address(), Self::Server(shard));
+                shards.map(server).collect()
+            }
         }
     }
 

@@ -124,7 +124,7 @@ kinds! {
     /// Which sessions a user has. Default 32 MiB, about 80,000 sessions.
     "session" session_index ["session_index", "session_place"] => session_index: 32 * MIB;
     /// Stored HTTP responses with their bodies. Default 128 MiB.
-    "cache" response ["cache"] => responses: 128 * MIB;
+    "cache" response ["cache", "cache_tag", "cache_purges"] => responses: 128 * MIB;
     /// Values of the key-value service. Default 64 MiB.
     "key-value" value ["lease"] => values: 64 * MIB;
     /// Stamps of tags. Default 8 MiB, about 40,000 of them.

@@ -18,8 +18,10 @@ pub(crate) struct Key(Text);
 #[cfg_attr(
     not(any(
         feature = "cache",
+        feature = "inspect",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     )),
     expect(dead_code, reason = "no kind of data makes a key")
@@ -66,7 +68,10 @@ impl fmt::Debug for Key {
 impl Key {
     /// A key by its whole name, the namespace included.
     pub(crate) fn whole(name: &str) -> Self {
-        Self(name.into())
+        Self(match ArrayString::from(name) {
+            Ok(short) => Text::Short(short),
+            Err(_) => Text::Long(name.into()),
+        })
     }
 }
 

@@ -46,7 +46,7 @@ impl<V: Weigh> Shard<V> {
     }
 
     #[cfg(feature = "inspect")]
-    pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&Key)) {
+    pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
         let slots = self
             .slots
             .indices()

@@ -119,7 +119,7 @@ impl<V: Weigh> Table<V> {
 
     /// Shows every key that has not expired to `f`, of one shard after another.
     #[cfg(feature = "inspect")]
-    pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&Key)) {
+    pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
         for shard in &self.shards {
             lock(shard).each_key(now, f);
         }

@@ -73,7 +73,7 @@ macro_rules! kinds {
         #[cfg(feature = "inspect")]
         impl Memory {
             /// Shows every key that has not expired to `f`, no two tables at once.
-            pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&$crate::store::key::Key)) {
+            pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
                 let _ = (now, &f);
                 $(#[cfg(feature = $feature)] self.$table.each_key(now, f);)*
             }

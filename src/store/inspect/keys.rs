@@ -28,8 +28,8 @@ impl Batch<Memory> for Scan {
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
         let mut names = Vec::new();
-        memory.each_key(now, &mut |key| {
-            let name = key.as_bytes();
+        memory.each_key(now, &mut |name| {
+            let name = name.as_bytes();
             if super::glob::matches(self.pattern.as_bytes(), name) {
                 names.push(name.to_vec());
             }

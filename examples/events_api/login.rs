@@ -12,6 +12,7 @@ use tower_keep::{rate_limit::RateLimitLayer, session::Session};
 use crate::{
     answer::{Error, Json},
     app::App,
+    tokens,
 };
 
 /// The keys of the session that are the application's own.
@@ -34,6 +35,7 @@ struct Login {
 #[derive(Debug, Serialize)]
 struct Welcome {
     user: String,
+    refresh_token: String,
 }
 
 /// A layer counts logins by address, and this by user name, which is in the body. A success gives
@@ -53,7 +55,12 @@ async fn login(
     session.login(&login.user)?;
     session.insert(DEVICE, &login.device)?;
     app.logins.reset(&login.user).await?;
-    Ok(Json(Welcome { user: login.user }))
+    let device = login.device.as_deref();
+    let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
+    Ok(Json(Welcome {
+        user: login.user,
+        refresh_token,
+    }))
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Error> {

@@ -9,7 +9,7 @@ mod pool;
 use std::{ffi::OsString, fmt, time::Duration};
 
 #[cfg(feature = "redis")]
-use deadpool_redis::redis::{ConnectionInfo, IntoConnectionInfo};
+use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 use super::{MemoryLimits, NamespaceError, Store};
 
@@ -217,7 +217,7 @@ impl StoreConfig {
     /// Trusts servers whose certificate one of these has signed, and no others; PEM. Default:
     /// those of the system, or of the file that `SSL_CERT_FILE` names.
     ///
-    /// For `rediss://` only.
+    /// For `rediss://` only: with any other URL [`build`](Self::build) fails.
     #[cfg(feature = "redis-tls")]
     #[must_use]
     pub fn with_root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
@@ -231,6 +231,15 @@ impl StoreConfig {
     #[must_use]
     pub fn with_memory_limits(self, memory: MemoryLimits) -> Self {
         Self { memory, ..self }
+    }
+
+    /// Whether the server is reached by TLS.
+    fn is_tls(&self) -> bool {
+        match &self.target {
+            #[cfg(feature = "redis")]
+            Target::Redis(info) => matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+            _ => false,
+        }
     }
 
     /// Whether this is embedded memory.
@@ -250,6 +259,13 @@ impl StoreConfig {
                 name: "deadline",
                 value: "0".to_owned(),
                 expected: "expected at least one millisecond",
+            });
+        }
+        #[cfg(feature = "redis-tls")]
+        if self.root_certificates.is_some() && !self.is_tls() {
+            return Err(ConfigError::Incomplete {
+                name: "root certificates",
+                expected: "expected a URL that begins with rediss:// beside them",
             });
         }
         let store = match self.target {

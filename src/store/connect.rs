@@ -26,11 +26,13 @@ impl Store {
 
     /// The master that Redis Sentinel names, over the application's pool, on two connections of it.
     ///
-    /// As [`redis`](Self::redis). When a master dies or stops, the store is connected to the one
-    /// that takes over within a second of its promotion. One that is alive when its sentinels order
-    /// a failover takes writes until they tell it to be a replica, ten seconds later as a rule; what
-    /// it executed until then is lost, as is what a dead one had not replicated. It is left when it
-    /// refuses a write or breaks its connections.
+    /// As [`redis`](Self::redis). The store is connected to a new master within a second of its
+    /// promotion. What the old one executed until then is lost, as is what it had not replicated.
+    ///
+    /// An old master that is alive takes writes for some ten seconds more. So the store asks the
+    /// sentinels twice a second, each time by a connection of its own that the pool's manager
+    /// makes, and compares `INFO server`. Where the user may not `INFO`, an old master is left only
+    /// when it refuses a write or breaks its connections.
     pub fn sentinel(pool: deadpool_redis::sentinel::Pool) -> Self {
         Self::new(Backend::Redis(Topology::sentinel(pool, LANES, SCRIPTS)))
     }

@@ -60,29 +60,37 @@ pub enum RefusalKind {
     ReadOnly,
     /// `NOREPLICAS`: fewer replicas are connected than `min-replicas-to-write` asks for.
     NoReplicas,
+    /// `ERR unknown command`: the server, or what stands in front of it, does not have the
+    /// command or has it under another name.
+    Unsupported,
     /// Any other error.
     Other,
 }
 
 impl RefusalKind {
     #[cfg(feature = "redis")]
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::OutOfMemory,
         Self::WrongType,
         Self::NoPermission,
         Self::NotPersisted,
         Self::ReadOnly,
         Self::NoReplicas,
+        Self::Unsupported,
         Self::Other,
     ];
 
     #[cfg(feature = "redis")]
-    pub(super) fn of_code(code: &str) -> Self {
+    pub(super) fn of_error(code: &str, details: &str) -> Self {
+        if details.starts_with("unknown command") {
+            return Self::Unsupported;
+        }
         let known = Self::ALL.into_iter().find(|kind| kind.as_str() == code);
         known.unwrap_or(Self::Other)
     }
 
-    /// Redis' code for it, `OOM` for example; `ERR` for [`Other`](Self::Other).
+    /// Redis' code for it, `OOM` for example; `ERR` for [`Other`](Self::Other), and
+    /// `UNSUPPORTED` for [`Unsupported`](Self::Unsupported), which has none of its own.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OutOfMemory => "OOM",
@@ -91,6 +99,7 @@ impl RefusalKind {
             Self::NotPersisted => "MISCONF",
             Self::ReadOnly => "READONLY",
             Self::NoReplicas => "NOREPLICAS",
+            Self::Unsupported => "UNSUPPORTED",
             Self::Other => "ERR",
         }
     }

@@ -30,7 +30,7 @@
 //! breaker closes on an answer within the deadline that was missed, and at once. When it opens
 //! again within ten seconds it stays open for at least 1 s, then 2 s, then 4 s, and needs several
 //! answers in a row; a server that refused connections or lost them in between is taken
-//! back at once. A server that is loading its data or is a replica does not count as answering.
+//! back at once. A server that is loading its data does not count as answering.
 //!
 //! Before a call's deadline has passed, the other connections are asked for a sign of life, and
 //! then a new one: a large reply that is still arriving, or a connection that has gone silent,
@@ -43,7 +43,17 @@
 //! one warning in ten seconds, makes the store [`Degraded`](StoreState::Degraded) and is listed by
 //! [`refusals`](Store::refusals); the call's error names it ([`StoreError::Refused`]).
 //!
+//! A replica refuses writes with `READONLY` and answers what only reads; the store looks for the
+//! master meanwhile.
+//!
 //! A call that loses its connection is sent once more, unless it would count twice.
+//!
+//! # Servers
+//!
+//! Redis 5 and later, and what is compatible with it and runs Lua scripts that call `TIME`. A server
+//! that does not, or a user who may not, is one error in the log at the first connection, and
+//! operations that need scripts are [refused](StoreError::Refused); those that do not go on.
+//! [`Store::server`] says what server it is.
 //!
 //! # Time to live
 //!
@@ -204,6 +214,16 @@ impl Store {
         match &self.backend {
             Backend::Memory(_) => Vec::new(),
             Backend::Redis(redis) => redis.refusals(),
+        }
+    }
+
+    /// The name and version of the server that was connected to last, `redis 7.4.1` or `valkey
+    /// 9.0.0` for example. `None` for embedded memory, before the first connection, and of
+    /// servers that have no `HELLO`, which came with Redis 6.
+    pub fn server(&self) -> Option<Arc<str>> {
+        match &self.backend {
+            Backend::Memory(_) => None,
+            Backend::Redis(redis) => redis.server(),
         }
     }
 

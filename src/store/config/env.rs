@@ -21,6 +21,14 @@ impl StoreConfig {
         };
         if let Some(file) = var.text("REDIS_TLS_CA")? {
             config = config.with_root_certificates_of(&file)?;
+            if !config.is_tls() {
+                return Err(ConfigError::Invalid {
+                    name: "REDIS_TLS_CA",
+                    value: file,
+                    expected: "expected REDIS_URL beside it to begin with rediss://, as certificates \
+                               are of use to TLS alone",
+                });
+            }
         }
         if let Some(namespace) = var.text("REDIS_NAMESPACE")? {
             if Namespace::new(&namespace).is_err() {

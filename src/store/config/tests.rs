@@ -221,3 +221,25 @@ fn a_host_that_is_a_url_or_has_a_port_is_refused_and_shows_no_password() {
         );
     }
 }
+
+#[cfg(feature = "redis-tls")]
+#[test]
+fn certificates_for_a_server_without_tls_are_an_error_that_names_both() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let ca = ("REDIS_TLS_CA", file);
+    for without_tls in [
+        ("REDIS_URL", "redis://h"),
+        ("REDIS_URL", "redis+cluster://h"),
+        ("REDIS_URL", "memory"),
+        ("REDIS_HOST", "h"),
+    ] {
+        let error = from(&[ca, without_tls]).unwrap_err().to_string();
+        assert!(error.starts_with("REDIS_TLS_CA is "), "{error}");
+        assert!(error.contains("REDIS_URL"), "{error}");
+    }
+    assert!(from(&[ca]).is_err());
+    assert!(from(&[ca, ("REDIS_URL", "rediss://h")]).is_ok());
+    let config = StoreConfig::from_url("redis://h").unwrap();
+    let error = config.with_root_certificates("pem").build().unwrap_err();
+    assert!(error.to_string().contains("rediss://"), "{error}");
+}

@@ -9,7 +9,7 @@ use hashbrown::{HashTable, hash_table::Entry};
 use super::{
     list::{NONE, Region, Slots},
     sketch::Sketch,
-    table::{Budget, Live},
+    table::{Budget, Live, Touch},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
@@ -47,7 +47,11 @@ impl<V: Weigh> Shard<V> {
 
     fn find(&self, key: &Key, hash: u64) -> Option<u32> {
         let slots = &self.slots;
-        let same = |index: &u32| slots.get(*index).is_some_and(|slot| slot.key == *key);
+        let same = |index: &u32| {
+            slots
+                .get(*index)
+                .is_some_and(|slot| *slot.key == *key.as_str())
+        };
         self.index.find(hash, same).copied()
     }
 
@@ -71,26 +75,15 @@ impl<V: Weigh> Shard<V> {
     pub(super) fn update<R>(
         &mut self,
         (key, hash): (&Key, u64),
+        touch: Touch,
         now: Timestamp,
         budget: &Budget,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
     ) -> Result<R, StoreError> {
-        let index = self.find_to_use(key, hash);
-        let mut live = self.take_at(index, now);
-        let result = f(&mut live);
-        self.put_at(index, (key, hash), now, budget, live)
-            .map(|()| result)
-    }
-
-    /// As [`update`](Self::update), and not a use.
-    pub(super) fn complete<R>(
-        &mut self,
-        (key, hash): (&Key, u64),
-        now: Timestamp,
-        budget: &Budget,
-        f: impl FnOnce(&mut Option<Live<V>>) -> R,
-    ) -> Result<R, StoreError> {
-        let index = self.find(key, hash);
+        let index = match touch {
+            Touch::Use => self.find_to_use(key, hash),
+            Touch::Completion => self.find(key, hash),
+        };
         let mut live = self.take_at(index, now);
         let result = f(&mut live);
         self.put_at(index, (key, hash), now, budget, live)
@@ -156,7 +149,7 @@ impl<V: Weigh> Shard<V> {
             }
             None => {
                 self.sketch.count(hash);
-                let inserted = self.slots.insert(key.clone(), hash, live, weight);
+                let inserted = self.slots.insert(key.as_str().into(), hash, live, weight);
                 let index = inserted.ok_or(StoreError::NoRoom)?;
                 self.enter(hash, index);
                 budget.exchange(0, weight);

@@ -34,6 +34,14 @@ pub(crate) struct Table<V> {
     turn: AtomicUsize,
 }
 
+/// Whether a change shows that its key is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    Use,
+    /// It ends what the same request has begun.
+    Completion,
+}
+
 /// What all shards of a table share.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -122,11 +130,7 @@ impl<V: Weigh> Table<V> {
         now: Timestamp,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
     ) -> Result<R, StoreError> {
-        let hash = self.hasher.hash_one(key);
-        let shard = shard_of(hash);
-        let result = lock(&self.shards[shard]).update((key, hash), now, &self.budget, f);
-        self.settle([shard], now);
-        result
+        self.change(key, Touch::Use, now, f)
     }
 
     /// As [`update`](Self::update), of an entry that the same request has put there: it ends
@@ -141,9 +145,19 @@ impl<V: Weigh> Table<V> {
         now: Timestamp,
         f: impl FnOnce(&mut Option<Live<V>>) -> R,
     ) -> Result<R, StoreError> {
+        self.change(key, Touch::Completion, now, f)
+    }
+
+    fn change<R>(
+        &self,
+        key: &Key,
+        touch: Touch,
+        now: Timestamp,
+        f: impl FnOnce(&mut Option<Live<V>>) -> R,
+    ) -> Result<R, StoreError> {
         let hash = self.hasher.hash_one(key);
         let shard = shard_of(hash);
-        let result = lock(&self.shards[shard]).complete((key, hash), now, &self.budget, f);
+        let result = lock(&self.shards[shard]).update((key, hash), touch, now, &self.budget, f);
         self.settle([shard], now);
         result
     }
@@ -176,15 +190,15 @@ impl<V: Weigh> Table<V> {
         if a == b {
             let mut shard = lock(&self.shards[a]);
             let mut other = shard.take(two.0, two.1, now);
-            let result = shard.update(one, now, budget, |live| f(live, &mut other));
+            let result = shard.update(one, Touch::Use, now, budget, |live| f(live, &mut other));
             shard.put(two.0, two.1, now, budget, other)?;
             return result;
         }
         // Always in the shards' order, so that two pairs cannot wait for each other.
         let (low, high) = (lock(&self.shards[a.min(b)]), lock(&self.shards[a.max(b)]));
         let (mut first, mut second) = if a < b { (low, high) } else { (high, low) };
-        first.update(one, now, budget, |x| {
-            second.update(two, now, budget, |y| f(x, y))
+        first.update(one, Touch::Use, now, budget, |x| {
+            second.update(two, Touch::Use, now, budget, |y| f(x, y))
         })?
     }
 

@@ -48,6 +48,10 @@ impl Topology {
         match *self {}
     }
 
+    pub(crate) fn server(&self) -> Option<std::sync::Arc<str>> {
+        match *self {}
+    }
+
     pub(crate) fn refusals(&self) -> Vec<RefusalKind> {
         match *self {}
     }

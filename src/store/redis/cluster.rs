@@ -148,6 +148,11 @@ impl Cluster {
         kinds
     }
 
+    /// What the first shard that knows has said.
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        self.map().shards.iter().find_map(|shard| shard.server())
+    }
+
     pub(crate) fn connections_epoch(&self) -> u64 {
         let map = self.map();
         let shards = map.shards.iter();

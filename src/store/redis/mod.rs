@@ -10,11 +10,15 @@ mod cluster;
 mod command;
 mod connection;
 mod elements;
+mod follow;
+mod handshake;
 mod lane;
 mod probe;
 mod refusals;
+mod replica;
 mod revive;
 mod script;
+mod server;
 mod source;
 mod topology;
 
@@ -36,8 +40,10 @@ use connection::{Connection, Shard};
 pub(crate) use elements::NextReply;
 use lane::{Lanes, Link};
 use refusals::Refusals;
+use replica::Replica;
 pub(crate) use script::Script;
 use script::Scripts;
+use server::{LastServer, Server};
 use source::Source;
 pub(crate) use topology::{Call, Topology};
 
@@ -62,8 +68,12 @@ pub(crate) struct Redis {
     lanes: Lanes,
     breaker: Breaker,
     refusals: Refusals,
+    replica: Replica,
+    server: LastServer,
     /// Held by the reviver.
     reviving: Claim,
+    /// Held by who asks the sentinels.
+    following: Claim,
     /// Held by who looks whether the server is silent, or only a connection.
     looking: Claim,
     /// The age of the lanes from which on a connection may be made for that.
@@ -78,7 +88,10 @@ impl Redis {
             lanes: Lanes::new(lanes),
             breaker: Breaker::default(),
             refusals: Refusals::default(),
+            replica: Replica::default(),
+            server: LastServer::default(),
             reviving: Claim::default(),
+            following: Claim::default(),
             looking: Claim::default(),
             look_from: AtomicU64::new(0),
         })
@@ -86,9 +99,13 @@ impl Redis {
 
     pub(crate) fn state(&self) -> StoreState {
         match self.breaker.state() {
-            StoreState::Ready if self.refusals().next().is_some() => StoreState::Degraded,
+            StoreState::Ready if self.is_degraded() => StoreState::Degraded,
             state => state,
         }
+    }
+
+    fn is_degraded(&self) -> bool {
+        self.replica.is_suspected() || self.refusals.lately().next().is_some()
     }
 
     fn state_of_connections(&self) -> StoreState {
@@ -107,7 +124,20 @@ impl Redis {
     }
 
     pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalKind> + use<> {
-        self.refusals.lately()
+        let is_replica = self.replica.is_suspected();
+        let read_only = is_replica.then_some(RefusalKind::ReadOnly);
+        let others = self.refusals.lately();
+        others
+            .filter(move |kind| !(is_replica && *kind == RefusalKind::ReadOnly))
+            .chain(read_only)
+    }
+
+    fn learn(&self, server: Server) {
+        self.server.learn(server);
+    }
+
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        self.server.name()
     }
 
     pub(crate) fn connections_epoch(&self) -> u64 {
@@ -149,7 +179,7 @@ impl Redis {
         // Held by the attempt until it ends.
         let on = &mut link;
         {
-            let mut attempt = std::pin::pin!(self.attempt(&commands, on));
+            let mut attempt = std::pin::pin!(self.attempt(&commands, deadline / 3, on));
             let mut left = deadline;
             for step in [deadline / 2, deadline / 4] {
                 match tokio::time::timeout(step, &mut attempt).await {
@@ -184,9 +214,10 @@ impl Redis {
     async fn attempt(
         self: &Arc<Self>,
         commands: &[Command],
+        patience: Duration,
         on: &mut Option<Link>,
     ) -> Result<Results, StoreError> {
-        let lost = match self.send(commands, on).await {
+        let lost = match self.send(commands, patience, on).await {
             Err(StoreError::Connection(lost)) => lost,
             done => return done,
         };
@@ -195,7 +226,7 @@ impl Redis {
         if again.is_empty() {
             return Err(StoreError::Connection(lost));
         }
-        let results = self.send(&again, on).await;
+        let results = self.send(&again, patience, on).await;
         let mut results = results
             .unwrap_or_else(|error| all_failed(&error, again.len()))
             .into_iter();
@@ -212,17 +243,55 @@ impl Redis {
     async fn send(
         self: &Arc<Self>,
         commands: &[Command],
+        patience: Duration,
         on: &mut Option<Link>,
     ) -> Result<Results, StoreError> {
         let link = on.insert(self.link().await?);
         match exchange(&mut link.connection, commands, &self.refusals).await {
-            Ok(results) => {
+            Ok(mut results) => {
                 self.lanes.replied(link);
+                if results.iter().any(is_refused_by_a_replica) {
+                    let again = self.send_to_the_master(commands, &mut results, on);
+                    // Whatever comes of it, what only reads has its reply.
+                    let _ = tokio::time::timeout(patience, again).await;
+                }
                 Ok(results)
             }
             Err(lost) => {
                 self.lose(link, &lost);
                 Err(StoreError::Connection(lost))
+            }
+        }
+    }
+
+    /// Sends the commands once more that a replica has refused, if the master is found. A replica
+    /// has executed nothing of them.
+    #[cold]
+    async fn send_to_the_master(
+        self: &Arc<Self>,
+        commands: &[Command],
+        results: &mut Results,
+        on: &mut Option<Link>,
+    ) {
+        let is_worth_waiting = self.replica.suspect();
+        self.connect();
+        if !is_worth_waiting || !self.replica.master_is_back().await {
+            return;
+        }
+        let Ok(link) = self.link().await else { return };
+        let link = on.insert(link);
+        for (result, command) in results.iter_mut().zip(commands) {
+            if is_refused_by_a_replica(result) {
+                let command = std::slice::from_ref(command);
+                let sent = exchange(&mut link.connection, command, &self.refusals).await;
+                match sent.map(|mut again| again.pop()) {
+                    Ok(again) => *result = again.unwrap_or(Err(StoreError::Unavailable)),
+                    Err(lost) => {
+                        self.lose(link, &lost);
+                        *result = Err(StoreError::Connection(lost));
+                        return;
+                    }
+                }
             }
         }
     }
@@ -292,13 +361,14 @@ fn outcome(
     ) {
         return Err(message);
     }
-    let kind = RefusalKind::of_code(error.code());
+    let kind = RefusalKind::of_error(error.code(), error.details().unwrap_or_default());
     refusals.refused(kind, command, &message);
-    // A demoted master: a new connection may lead to the one that took its place.
-    if kind == RefusalKind::ReadOnly {
-        return Err(message);
-    }
     Ok(Err(StoreError::Refused { kind, message }))
+}
+
+fn is_refused_by_a_replica(result: &Result<Reply, StoreError>) -> bool {
+    let kind = RefusalKind::ReadOnly;
+    matches!(result, Err(StoreError::Refused { kind: refused, .. }) if *refused == kind)
 }
 
 fn server_error(value: &Value) -> Option<ServerErrorKind> {

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     Redis,
     claim::{Claim, Ticket},
-    revive::check,
+    handshake::check,
 };
 use crate::store::state::StoreState;
 
@@ -63,7 +63,7 @@ impl Look {
                 let redis = self.redis.clone();
                 // On its own: a look ends before the lanes' last chance to answer.
                 tokio::spawn(async move {
-                    if let Ok(Ok(())) = timeout(patience, check(&mut link.connection)).await {
+                    if let Ok(Ok(_)) = timeout(patience, check(&mut link.connection)).await {
                         redis.lanes.replied(&link);
                     }
                 });

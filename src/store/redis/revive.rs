@@ -6,16 +6,13 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::{Cmd, Pipeline, ServerErrorKind, Value};
 use tokio::time::Instant;
 
 use super::{
     Redis,
     claim::Ticket,
-    connection::Connection,
+    handshake::{Role, check, prime},
     lane::{Lane, Link},
-    script::Scripts,
-    server_error,
 };
 use crate::store::state::StoreState;
 
@@ -23,6 +20,8 @@ use crate::store::state::StoreState;
 const ATTEMPT: Duration = Duration::from_millis(500);
 /// The pause between attempts doubles from the first to the second of these.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
+/// The longest pause while a replica answers what only reads.
+const BACKOFF_OF_A_REPLICA: Duration = Duration::from_millis(500);
 
 impl Redis {
     /// Opens the breaker, because there was no answer within `deadline`, and sends the reviver
@@ -69,6 +68,7 @@ impl Redis {
     /// Whether there is nothing for the reviver to do.
     fn is_whole(&self) -> bool {
         self.breaker.state() == StoreState::Ready
+            && !self.replica.is_suspected()
             && self.lanes.iter().all(|lane| lane.get().is_some())
     }
 
@@ -87,6 +87,7 @@ impl Redis {
                 self.breaker.unreachable();
             }
         }
+        self.replica.looked(round.replica);
     }
 }
 
@@ -101,6 +102,10 @@ struct Round {
     assumed: bool,
     /// A connection was refused or lost, which one that is merely slow never is.
     server_was_away: bool,
+    /// A lane leads to a replica.
+    replica: bool,
+    /// A new connection did.
+    found_replica: bool,
 }
 
 enum Failure {
@@ -164,6 +169,7 @@ impl Reviver {
             }
             redis.settle(&round);
             if redis.is_whole() {
+                redis.follow();
                 drop(redis);
                 return self.leave().await;
             }
@@ -173,9 +179,14 @@ impl Reviver {
                 }
                 redis.source.drop_idle();
             }
+            let longest = if round.replica {
+                BACKOFF_OF_A_REPLICA
+            } else {
+                BACKOFF.1
+            };
             drop(redis);
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(BACKOFF.1);
+            pause = (pause * 2).min(longest);
         }
     }
 
@@ -193,16 +204,19 @@ impl Reviver {
         }
     }
 
-    /// Brings every lane up: keeps those that answer, replaces the others. Tries no second
-    /// connection after one that failed.
+    /// Brings every lane up: keeps those that answer, replaces the others. One that leads to a
+    /// replica is kept until a new connection leads to the master. Tries no second connection
+    /// after one that failed or led to a replica.
     async fn bring_up(&mut self, redis: &Redis) -> Round {
         let mut round = Round::default();
         // While calls are answered, those find out what a lane is worth. A check would wait for
         // a lane that is busy with a large reply, and with it the lane that is missing.
         let closed = redis.breaker.state() == StoreState::Ready;
+        let suspected = redis.replica.is_suspected();
         for lane in redis.lanes.iter() {
+            let mut is_up = false;
             if let Some(mut link) = lane.get() {
-                if closed {
+                if closed && !suspected {
                     round.assumed = true;
                     continue;
                 }
@@ -211,10 +225,14 @@ impl Reviver {
                     .within(redis, ATTEMPT / 2, check(&mut link.connection))
                     .await
                 {
-                    Ok(()) => {
+                    Ok(role) => {
                         redis.lanes.replied(&link);
                         round.answered(begun.elapsed());
-                        continue;
+                        if role == Role::Master || role == Role::Untold && !suspected {
+                            continue;
+                        }
+                        is_up = true;
+                        round.replica |= role == Role::Replica;
                     }
                     Err(Failure::Superseded) => {
                         round.failed(Failure::Superseded);
@@ -226,9 +244,14 @@ impl Reviver {
                     }
                 }
             }
-            if round.failed.is_none() {
-                match self.raise(redis, lane).await {
-                    Ok(took) => round.answered(took),
+            if round.failed.is_none() && !(is_up && round.found_replica) {
+                match self.raise(redis, lane, is_up).await {
+                    Ok((took, role)) => {
+                        round.answered(took);
+                        round.found_replica = role == Role::Replica;
+                        // The other lanes have been to the replica before.
+                        round.replica = round.found_replica;
+                    }
                     Err(failure) => round.failed(failure),
                 }
             }
@@ -236,8 +259,14 @@ impl Reviver {
         round
     }
 
-    /// Connects a lane. Answers how long the server takes for a short command on it.
-    async fn raise(&mut self, redis: &Redis, lane: &Lane) -> Result<Duration, Failure> {
+    /// Connects a lane, if not to a replica where `is_up` already. Answers how long the server
+    /// takes for a short command on the new connection.
+    async fn raise(
+        &mut self,
+        redis: &Redis,
+        lane: &Lane,
+        is_up: bool,
+    ) -> Result<(Duration, Role), Failure> {
         let connecting = redis.source.connect();
         let mut connection = match self
             .within(redis, redis.source.patience(), connecting)
@@ -250,12 +279,15 @@ impl Reviver {
             }
         };
         let begun = Instant::now();
-        self.within(redis, ATTEMPT, check(&mut connection)).await?;
+        let role = self.within(redis, ATTEMPT, check(&mut connection)).await?;
         let took = begun.elapsed();
-        self.within(redis, ATTEMPT, prime(&mut connection, redis.scripts))
-            .await?;
-        redis.lanes.set(lane, connection);
-        Ok(took)
+        if !(is_up && role == Role::Replica) {
+            let priming = prime(&mut connection, redis.scripts);
+            let server = self.within(redis, ATTEMPT, priming).await?;
+            redis.learn(server);
+            redis.lanes.set(lane, connection);
+        }
+        Ok((took, role))
     }
 
     /// One step, which shows that this reviver is still at work.
@@ -273,46 +305,4 @@ impl Reviver {
             Err(_) => Err(Failure::Silent(limit)),
         }
     }
-}
-
-/// Makes sure that a server answers which has its data and takes writes. What an ACL does not
-/// allow is not asked.
-pub(super) async fn check(connection: &mut Connection) -> Result<(), String> {
-    let mut pipeline = Pipeline::with_capacity(2);
-    // DBSIZE, unlike TIME, is refused while the server loads its data or has lost its master.
-    pipeline.cmd("DBSIZE").cmd("ROLE");
-    let replies = send(connection, &pipeline).await?;
-    if let Some(refusal @ Value::ServerError(error)) = replies.first()
-        && server_error(refusal) != Some(ServerErrorKind::NoPerm)
-    {
-        return Err(error.to_string());
-    }
-    if let Some(Value::Array(role)) = replies.get(1)
-        && role.first() == Some(&Value::BulkString(b"slave".to_vec()))
-    {
-        return Err("the server is a replica, which takes no writes".to_owned());
-    }
-    Ok(())
-}
-
-/// Gives the server the scripts. One that may not be loaded goes by its source.
-async fn prime(connection: &mut Connection, scripts: Scripts) -> Result<(), String> {
-    let mut pipeline = Pipeline::new();
-    for script in scripts.iter().copied().flatten() {
-        let load = Cmd::new()
-            .arg("SCRIPT")
-            .arg("LOAD")
-            .arg(script.source())
-            .take();
-        pipeline.add_command(load);
-    }
-    send(connection, &pipeline).await.map(drop)
-}
-
-async fn send(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Value>, String> {
-    if pipeline.is_empty() {
-        return Ok(Vec::new());
-    }
-    let sent = connection.ask(pipeline).await;
-    sent.map_err(|error| error.to_string())
 }

@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use deadpool::managed::Manager;
 use deadpool_redis::{cluster, sentinel};
 
 use super::connection::{Connection, Shard};
@@ -43,6 +44,15 @@ impl Source {
         // The deadline is the call's: redis-rs' own must not cut it short.
         connection.set_response_timeout(NO_TIMEOUT);
         Ok(Connection::Direct(connection))
+    }
+
+    /// A connection that is made now and none of the pool's, so that the sentinels are asked.
+    /// `None` where there are none.
+    pub(super) async fn connect_by_sentinels(&self) -> Option<Connection> {
+        match self {
+            Self::Sentinel(pool) => pool.manager().create().await.ok().map(Connection::Direct),
+            Self::Single(_) | Self::Cluster { .. } => None,
+        }
     }
 
     /// How long a connection may take. One to a cluster waits a second for each node that does

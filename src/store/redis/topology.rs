@@ -57,6 +57,13 @@ impl Topology {
         }
     }
 
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Server(server) => server.server(),
+            Self::Cluster(cluster) => cluster.server(),
+        }
+    }
+
     pub(crate) fn refusals(&self) -> Vec<RefusalKind> {
         match self {
             Self::Server(server) => server.refusals().collect(),

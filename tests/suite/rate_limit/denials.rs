@@ -93,7 +93,9 @@ async fn without_an_interval_every_request_asks() {
 #[tokio::test]
 async fn a_request_that_can_never_fit_is_denied_without_asking_again() {
     let redis = RedisServer::start();
-    let layer = RateLimitLayer::new(store(&redis), policy(r#""hourly";q=2;w=3600"#));
+    let store = store(&redis);
+    store.ping().await.unwrap();
+    let layer = RateLimitLayer::new(store, policy(r#""hourly";q=2;w=3600"#));
     let service = limited(&layer.with_cost(|_| 3));
     redis.reset_stats();
     for _ in 0..100 {

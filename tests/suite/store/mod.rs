@@ -1,6 +1,7 @@
 //! The store itself: deadlines, outages, connections, scripts, keys and secrets.
 
 mod breaker;
+mod capabilities;
 mod connections;
 mod keys;
 mod loading;

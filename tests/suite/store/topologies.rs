@@ -155,6 +155,26 @@ async fn a_master_that_was_demoted_is_left_for_the_one_that_took_its_place() {
 }
 
 #[tokio::test]
+async fn a_master_that_is_alive_is_left_soon_after_its_sentinels_order_a_failover() {
+    let group = RedisSentinel::start();
+    let store = store(&group.url(), Duration::from_millis(400));
+    answers_again(&store).await;
+    let values = users(&store);
+    values.set(1, "ada", HOUR).await.unwrap();
+    group.fail_over();
+    let ordered = Instant::now();
+    eventually("a write on the new master", async || {
+        let _ = values.set(2, "eve", HOUR).await;
+        group.servers()[1].keys("keep:user:2").len() == 1
+    })
+    .await;
+    // It is told that it is a replica after eight seconds.
+    let role: String = group.servers()[0].query(&["INFO", "replication"]);
+    assert!(role.contains("role:master"), "{role}");
+    assert!(ordered.elapsed() < PATIENT, "{:?}", ordered.elapsed());
+}
+
+#[tokio::test]
 async fn the_master_that_takes_over_from_a_dead_one_is_found() {
     let mut group = RedisSentinel::start();
     let store = store(&group.url(), Duration::from_millis(400));

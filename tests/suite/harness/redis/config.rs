@@ -93,6 +93,11 @@ impl RedisConfig {
         self.directive("unixsocket redis.sock".to_owned())
     }
 
+    /// A server that does not know the command.
+    pub(crate) fn without_command(self, name: &str) -> Self {
+        self.directive(format!("rename-command {name} \"\""))
+    }
+
     /// Starts the server and waits until it answers PING.
     pub(crate) fn start(self) -> RedisServer {
         RedisServer::start_with(self)

@@ -1,5 +1,7 @@
 //! JSON in and out; errors as problem details (RFC 9457).
 
+use std::time::Duration;
+
 use axum::{
     extract::{
         FromRequest, FromRequestParts,
@@ -7,7 +9,7 @@ use axum::{
     },
     http::{
         StatusCode,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
@@ -47,6 +49,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 pub enum Error {
     /// The session cannot be read or changed; the crate knows how to say so.
     Session(SessionError),
+    /// Too many attempts; more are allowed after a time.
+    TooMany(Option<Duration>),
     /// Anything else: a status, and what the client should know.
     Problem(StatusCode, String),
 }
@@ -61,6 +65,13 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::Session(error) => return error.into_response(),
+            Self::TooMany(after) => {
+                let detail = "Too many attempts, try again later.";
+                let mut response = Self::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
+                let seconds = after.map_or(1, |after| after.as_secs() + 1);
+                response.headers_mut().insert(RETRY_AFTER, seconds.into());
+                return response;
+            }
             Self::Problem(status, detail) => (status, detail),
         };
         let problem = json!({

@@ -8,7 +8,7 @@ use tower_keep::{
     cache::CacheLayer,
     health::Health,
     key_value::KeyValue,
-    rate_limit::RateLimitLayer,
+    rate_limit::{RateLimitLayer, RateLimiter},
     refresh_token::RefreshTokens,
     session::{SessionConfigError, SessionLayer},
 };
@@ -23,6 +23,8 @@ pub struct App {
     pub repository: Arc<Repository>,
     /// Users out of the repository, kept in the store.
     pub users: KeyValue,
+    /// Logins by user name.
+    pub logins: RateLimiter,
     /// What keeps clients logged in.
     pub tokens: RefreshTokens,
 }
@@ -34,6 +36,7 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
     let app = App {
         repository: Arc::new(Repository::seeded(flags.db_delay_ms)),
         users: KeyValue::new(store.clone(), "user").map_err(|error| error.to_string())?,
+        logins: RateLimiter::new(store.clone(), flags.login_limit.clone()),
         tokens: RefreshTokens::new(store.clone())
             .with_grace(flags.refresh_grace)
             .map_err(|error| error.to_string())?,

@@ -21,7 +21,7 @@ pub struct Flags {
     )]
     pub limits: Vec<QuotaPolicy>,
 
-    /// The limit of logins per address.
+    /// The limit of logins, per address and per user name.
     #[arg(long, value_name = "POLICY", default_value = r#""login";q=5;w=60"#)]
     pub login_limit: QuotaPolicy,
 

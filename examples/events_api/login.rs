@@ -37,14 +37,22 @@ struct Welcome {
     refresh_token: String,
 }
 
-/// This is where a password would be checked.
+/// A layer counts logins by address, and this by user name, which is in the body. A success gives
+/// the name its attempts back, so that nobody else can lock a user out for long; the address
+/// not, since whoever tries out other users' passwords can log in as themselves in between.
 async fn login(
     State(app): State<App>,
     session: Session,
     Json(login): Json<Login>,
 ) -> Result<Json<Welcome>, Error> {
+    let attempt = app.logins.acquire(&login.user, 1).await?;
+    if !attempt.is_admitted() {
+        return Err(Error::TooMany(attempt.retry_after()));
+    }
+    // This is where a password would be checked.
     // A new id, which nobody can have planted. What another user has left behind goes.
     session.bind(&login.user, login.device.as_deref().unwrap_or_default())?;
+    app.logins.reset(&login.user).await?;
     let device = login.device.as_deref();
     let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
     Ok(Json(Welcome {

@@ -1,5 +1,6 @@
-//! Rate limiting: the draft's `RateLimit` fields over GCRA or fixed windows, exact over all
-//! processes that share a Redis.
+//! Rate limiting: GCRA, fixed and sliding windows and concurrency limits with the draft's `RateLimit`
+//! fields, exact over all processes that share a Redis. The [`guide`] says which to take and what
+//! each costs.
 //!
 //! ```
 //! use axum::{Router, routing::get};
@@ -33,8 +34,13 @@
 //!    in one step. A denied request has consumed nothing.
 //! 5. If the store does not answer within its deadline, refuses or has no room, [`RateLimitOnStoreError`]
 //!    decides what follows.
-//! 6. An admitted request goes to the inner service with the [`RateLimitDecision`] in its
+//! 6. A request that would be admitted soon enough waits, with
+//!    [`with_max_wait`](RateLimitLayer::with_max_wait).
+//! 7. An admitted request goes to the inner service with the [`RateLimitDecision`] in its
 //!    extensions, and the response gets the fields and the decision.
+//!
+//! Without HTTP the same is a call: [`RateLimiter`], which is what the layer asks. A request holds its
+//! places of concurrency limits until its response's body has ended.
 //!
 //! # Cost
 //!
@@ -51,11 +57,13 @@
 //! |---|---|---|---|---|
 //! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds | 8 |
 //! | it costs more than a whole quota | 429 | `quota-exceeded` | none | 8 |
+//! | the client is banned ([`BanPolicy`]) | 429 | `abnormal-usage-detected` | until the ban's end | 8 |
 //! | the store failed, with [`RateLimitOnStoreError::Deny`] | 503 | `temporary-reduced-capacity` | 1 | 14 |
 //! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none | 3 |
 //!
 //! A gRPC call (`content-type: application/grpc…`) is answered by HTTP 200 and trailers alone,
-//! with the status of the last column.
+//! with the status of the last column, and with the feature `tonic` with `google.rpc.RetryInfo` and
+//! `QuotaFailure` in `grpc-status-details-bin`.
 //!
 //! # Deployment
 //!
@@ -67,7 +75,12 @@
 //!   outer one has counted the request.
 //! - The fields are of the request at hand, so put a response cache inside of the limit.
 
-#![cfg_attr(test, allow(clippy::unwrap_used))]
+#[cfg(doc)]
+#[doc = include_str!("GUIDE.md")]
+pub mod guide {
+    #[allow(unused_imports, reason = "for the links of the page")]
+    use super::*;
+}
 
 mod configuration;
 mod denial;

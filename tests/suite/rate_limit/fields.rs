@@ -264,3 +264,66 @@ fn two_policies_of_a_layer_need_two_names() {
         "{error}"
     );
 }
+
+/// Each line of both fields, as a strict parser reads them: names, and parameters by name.
+fn parsed(reply: &super::Reply, field: &str) -> Vec<(String, Vec<String>)> {
+    let mut members = Vec::new();
+    for line in reply.field(field) {
+        let list: sfv::List = sfv::Parser::new(line).parse().unwrap();
+        for member in list {
+            let sfv::ListEntry::Item(item) = member else {
+                panic!("an inner list in {line}");
+            };
+            let name = item.bare_item.as_string().unwrap().as_str().to_owned();
+            let params = item.params.keys().map(|key| key.as_str().to_owned());
+            members.push((name, params.collect()));
+        }
+    }
+    members
+}
+
+#[tokio::test]
+async fn the_fields_are_structured_and_have_the_parameters_of_the_draft() {
+    let layer = in_memory(r#""a \"quoted\" name";q=5;w=10"#)
+        .and_policy(policy(r#""slots";q=3;w=10;alg=concurrency"#))
+        .unwrap();
+    let layer = layer
+        .and_policy(policy(r#""bytes";q=9;w=1;qu="content-bytes""#))
+        .unwrap();
+    let plain = request(&limited(&layer)).await;
+    let names = |params: &[&str]| {
+        params
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect::<Vec<_>>()
+    };
+    let quoted = "a \"quoted\" name".to_owned();
+    assert_eq!(
+        parsed(&plain, "ratelimit-policy"),
+        [
+            (quoted.clone(), names(&["q", "w"])),
+            ("slots".to_owned(), names(&["q", "qu"])),
+            ("bytes".to_owned(), names(&["q", "w", "qu"])),
+        ]
+    );
+    assert_eq!(
+        parsed(&plain, "ratelimit"),
+        [
+            (quoted, names(&["r", "t"])),
+            ("slots".to_owned(), names(&["r"])),
+            ("bytes".to_owned(), names(&["r", "t"])),
+        ]
+    );
+    let keyed = limited(&layer.with_partition_key());
+    let [one, other] = [
+        request(&keyed).await,
+        super::send(&keyed, super::from("192.0.2.99")).await,
+    ];
+    for field in ["ratelimit-policy", "ratelimit"] {
+        for (_, params) in parsed(&one, field) {
+            assert!(params.contains(&"pk".to_owned()), "{params:?}");
+        }
+    }
+    // Of each client another one, which says nothing of its address.
+    assert_ne!(one.field("ratelimit"), other.field("ratelimit"));
+}

@@ -15,6 +15,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::server::{NamedService, UnaryService};
 use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Status};
+use tonic_types::StatusExt;
 use tower::{Service, service_fn};
 use tower_keep::Store;
 use tower_keep::rate_limit::{Key, MissingKey, RateLimitLayer, RateLimitOnStoreError};
@@ -141,6 +142,12 @@ async fn a_denied_tonic_client_gets_resource_exhausted_and_each_peer_has_its_bud
                     "Request cannot be satisfied as assigned quota has been exceeded"
                 );
                 assert!(denied.metadata().contains_key("retry-after"));
+                let details = denied.get_error_details();
+                let retry = details.retry_info().unwrap().retry_delay.unwrap();
+                assert!((3_500..=3_600).contains(&retry.as_secs()), "{retry:?}");
+                let violations = &details.quota_failure().unwrap().violations;
+                assert_eq!(violations.len(), 1);
+                assert_eq!(violations[0].subject, "one");
             }
         }
     }

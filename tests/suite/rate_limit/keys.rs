@@ -276,3 +276,80 @@ async fn another_secret_or_namespace_makes_other_names_of_the_same_addresses() {
     let subjects: std::collections::HashSet<_> = keys.iter().map(|key| subject(key)).collect();
     assert_eq!(subjects.len(), 3, "{keys:?}");
 }
+
+#[tokio::test]
+async fn a_cookie_is_a_key_whatever_stands_beside_it() {
+    let key = Key::cookie("visitor");
+    let cookie = |line: &str| from("192.0.2.1").header("cookie", line);
+    let one = || cookie("visitor=7");
+    for line in [
+        "a=b; visitor=7",
+        "visitor=7; visitors=8",
+        "visitor=7; visitor=9",
+    ] {
+        assert!(share_a_budget(&key, one(), cookie(line)).await, "{line}");
+    }
+    for line in ["visitor=8", "visitors=7", "a=visitor=7", "Visitor=7"] {
+        assert!(!share_a_budget(&key, one(), cookie(line)).await, "{line}");
+    }
+    let two_lines = from("192.0.2.1")
+        .header("cookie", "a=b")
+        .header("cookie", "visitor=7");
+    assert!(share_a_budget(&key, one(), two_lines).await);
+}
+
+#[tokio::test]
+async fn who_is_logged_in_is_a_key_whatever_session_they_come_with() {
+    use axum::extract::Request;
+    use tower_keep::Store;
+    use tower_keep::session::{Session, SessionLayer};
+
+    let redis = RedisServer::start();
+    for store in [Store::memory(), store(&redis)] {
+        let limit = RateLimitLayer::new(store.clone(), policy(r#""one";q=1;w=3600"#))
+            .with_key(Key::session_user())
+            .on_missing_key(MissingKey::Skip);
+        let login = async |session: Session, request: Request| {
+            let user = request.uri().query().unwrap().to_owned();
+            session.login(&user).unwrap();
+        };
+        let app = Router::new()
+            .route("/", get(async || "hello"))
+            .route("/login", get(login))
+            .layer(limit)
+            .layer(SessionLayer::new(store).with_insecure_cookies());
+        let send = async |path: &str, cookie: Option<&str>| {
+            let mut request = Request::get(path);
+            if let Some(cookie) = cookie {
+                request = request.header("cookie", cookie);
+            }
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            let cookie = response.headers().get("set-cookie");
+            let cookie = cookie.map(|cookie| {
+                cookie
+                    .to_str()
+                    .unwrap()
+                    .split(';')
+                    .next()
+                    .unwrap()
+                    .to_owned()
+            });
+            (response.status().as_u16(), cookie)
+        };
+        let mut cookies = Vec::new();
+        for user in ["ada", "ada", "bob"] {
+            let (status, cookie) = send(&format!("/login?{user}"), None).await;
+            assert_eq!(status, 200);
+            cookies.push(cookie.unwrap());
+        }
+        let mut statuses = Vec::new();
+        for cookie in &cookies {
+            statuses.push(send("/", Some(cookie)).await.0);
+        }
+        assert_eq!(statuses, [200, 429, 200]);
+        // Nobody is logged in.
+        assert_eq!(send("/", None).await.0, 200);
+        assert_eq!(send("/", None).await.0, 200);
+    }
+}

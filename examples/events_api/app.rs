@@ -23,10 +23,10 @@ pub struct App {
     pub repository: Arc<Repository>,
     /// Users out of the repository, kept in the store.
     pub users: KeyValue,
-    /// What keeps clients logged in.
-    pub tokens: RefreshTokens,
     /// Logins by user name.
     pub logins: RateLimiter,
+    /// What keeps clients logged in.
+    pub tokens: RefreshTokens,
 }
 
 /// The routes inside of their layers: the limit comes first, then the session, which costs
@@ -36,10 +36,10 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
     let app = App {
         repository: Arc::new(Repository::seeded(flags.db_delay_ms)),
         users: KeyValue::new(store.clone(), "user").map_err(|error| error.to_string())?,
+        logins: RateLimiter::new(store.clone(), flags.login_limit.clone()),
         tokens: RefreshTokens::new(store.clone())
             .with_grace(flags.refresh_grace)
             .map_err(|error| error.to_string())?,
-        logins: RateLimiter::new(store.clone(), flags.login_limit.clone()),
     };
     let login_limit = RateLimitLayer::new(store.clone(), flags.login_limit.clone());
     let routes = Router::new()

@@ -58,6 +58,8 @@
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
 //! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token`, `health` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
+//! | `session-encryption` | signed and encrypted session cookies, and session data encrypted in the store |
+//! | `tower-sessions` | the store for `tower-sessions` and `axum-login` |
 //! | `tonic` | the peers of tonic's connections as keys of limits |
 //! | `full` | everything |
 //!

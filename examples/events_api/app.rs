@@ -15,7 +15,7 @@ use tower_keep::{
 
 use crate::{
     answer, debug, events, flags::Flags, limit::limit, login, repository::Repository, session_data,
-    tokens, users,
+    sessions, tokens, users,
 };
 
 #[derive(Debug, Clone)]
@@ -42,6 +42,7 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
     let routes = Router::new()
         .merge(login::routes(login_limit))
         .merge(session_data::routes())
+        .merge(sessions::routes())
         .merge(tokens::routes())
         .merge(users::routes())
         .merge(events::routes(CacheLayer::new(store.clone())))
@@ -49,7 +50,7 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
         .fallback(answer::not_found)
         .method_not_allowed_fallback(answer::method_not_allowed)
         .with_state(app)
-        .layer(sessions(flags, &store).map_err(|error| error.to_string())?);
+        .layer(session_layer(flags, &store).map_err(|error| error.to_string())?);
     let routes = match limit(&store, &flags.limits)? {
         Some(limit) => routes.layer(limit),
         None => routes,
@@ -61,12 +62,16 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
         .route_service("/_health/ready", health.ready()))
 }
 
-fn sessions(flags: &Flags, store: &Store) -> Result<SessionLayer, SessionConfigError> {
+fn session_layer(flags: &Flags, store: &Store) -> Result<SessionLayer, SessionConfigError> {
     let sessions = SessionLayer::new(store.clone())
         .with_idle_timeout(flags.session_idle)?
         .with_absolute_timeout(flags.session_absolute)?
         .with_renewal_grace(flags.session_grace)?
         .with_max_bytes(flags.session_bytes)?;
+    let sessions = match flags.session_cap {
+        Some(cap) => sessions.with_max_sessions_per_user(cap)?,
+        None => sessions,
+    };
     Ok(match flags.insecure_cookies {
         true => sessions.with_insecure_cookies(),
         false => sessions,

@@ -41,6 +41,10 @@ pub struct Flags {
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
     pub session_grace: Duration,
 
+    /// How many sessions a user may have; a login beyond ends the oldest. Without it no cap.
+    #[arg(long, value_name = "N", value_parser = cap)]
+    pub session_cap: Option<usize>,
+
     /// Seconds for which a refresh token that was exchanged gives the same successor again.
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
     pub refresh_grace: Duration,
@@ -82,6 +86,12 @@ fn bytes(text: &str) -> Result<usize, String> {
         .ok()
         .filter(|bytes| (1..=16 << 20).contains(bytes));
     bytes.ok_or_else(|| "expected a number of bytes from 1 to 16777216".to_owned())
+}
+
+/// As the session layer takes it.
+fn cap(text: &str) -> Result<usize, String> {
+    let cap = text.parse().ok().filter(|cap| (1..=1000).contains(cap));
+    cap.ok_or_else(|| "expected a number of sessions from 1 to 1000".to_owned())
 }
 
 fn millis(text: &str) -> Result<Duration, String> {

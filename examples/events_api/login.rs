@@ -15,8 +15,7 @@ use crate::{
     tokens,
 };
 
-/// The keys of the session that are the application's own.
-const DEVICE: &str = "device";
+/// A key of the session that is the application's own.
 const VISITS: &str = "visits";
 
 pub fn routes(limit: RateLimitLayer) -> Router<App> {
@@ -45,8 +44,7 @@ async fn login(
     Json(login): Json<Login>,
 ) -> Result<Json<Welcome>, Error> {
     // A new id, which nobody can have planted. What another user has left behind goes.
-    session.login(&login.user)?;
-    session.insert(DEVICE, &login.device)?;
+    session.bind(&login.user, login.device.as_deref().unwrap_or_default())?;
     let device = login.device.as_deref();
     let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
     Ok(Json(Welcome {

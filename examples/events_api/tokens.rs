@@ -42,6 +42,15 @@ pub async fn issue(
     }
 }
 
+/// Ends all tokens of a user.
+pub async fn revoke_user(tokens: &RefreshTokens, user: &str) -> Result<(), Error> {
+    match tokens.revoke_user(user).await {
+        Ok(()) => Ok(()),
+        Err(RefreshTokenError::Unavailable(error)) => Err(error.into()),
+        Err(error) => Err(Error::new(error.status(), error.to_string())),
+    }
+}
+
 #[derive(Debug, Deserialize)]
 struct Presented {
     refresh_token: String,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{error::SessionConfigError, transport::cookie::CookieSettings};
+use super::{error::SessionConfigError, transport::Transports};
 use crate::store::operations::session::Rules;
 
 /// What a request gets when the store fails to load its session.
@@ -20,7 +20,9 @@ pub enum SessionOnStoreError {
 
 #[derive(Debug, Clone)]
 pub(super) struct Config {
-    pub(super) cookie: CookieSettings,
+    pub(super) transports: Transports,
+    #[cfg(feature = "session-encryption")]
+    pub(super) data_keys: Option<super::keys::SessionKeys>,
     pub(super) idle: Duration,
     pub(super) absolute: Duration,
     pub(super) touch_fraction: f64,
@@ -30,6 +32,7 @@ pub(super) struct Config {
     pub(super) commit_on_server_error: bool,
     pub(super) max_bytes: usize,
     pub(super) max_keys: usize,
+    pub(super) max_sessions_per_user: Option<usize>,
 }
 
 const HOUR: u64 = 3600;
@@ -37,7 +40,9 @@ const HOUR: u64 = 3600;
 impl Default for Config {
     fn default() -> Self {
         Self {
-            cookie: CookieSettings::default(),
+            transports: Transports::default(),
+            #[cfg(feature = "session-encryption")]
+            data_keys: None,
             idle: Duration::from_secs(24 * HOUR),
             absolute: Duration::from_secs(7 * 24 * HOUR),
             touch_fraction: 0.1,
@@ -47,6 +52,7 @@ impl Default for Config {
             commit_on_server_error: false,
             max_bytes: 64 << 10,
             max_keys: 128,
+            max_sessions_per_user: None,
         }
     }
 }

@@ -60,23 +60,58 @@ pub enum SessionError {
     #[error("a session's user is 1 to 256 bytes")]
     InvalidUser,
 
+    /// [`bind`](super::Session::bind) takes a device of at most 256 bytes.
+    #[error("a session's device is at most 256 bytes")]
+    InvalidDevice,
+
+    /// Nobody is logged in, and [`require_user`](super::Session::require_user) was called.
+    #[error("nobody is logged in")]
+    Unauthenticated,
+
+    /// [`verify_csrf`](super::Session::verify_csrf) was given no token of this session.
+    #[error("the CSRF token is none of this session")]
+    InvalidCsrfToken,
+
     /// The operating system gave no random bytes for a new id.
     #[error("the operating system gave no random bytes")]
     NoEntropy,
 }
 
+/// The status of a gRPC call: `UNAUTHENTICATED` for a 401, `UNAVAILABLE` for a 503, and so on.
+#[cfg(feature = "tonic")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tonic")))]
+impl From<SessionError> for tonic::Status {
+    fn from(error: SessionError) -> Self {
+        use tonic::Code;
+        let code = match error.status() {
+            StatusCode::UNAUTHORIZED => Code::Unauthenticated,
+            StatusCode::FORBIDDEN => Code::PermissionDenied,
+            StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
+            StatusCode::UNPROCESSABLE_ENTITY => Code::InvalidArgument,
+            _ => Code::Internal,
+        };
+        // Not the message of an internal error, which is the server's own affair.
+        match code {
+            Code::Internal | Code::Unavailable => Self::new(code, "The session is unavailable."),
+            _ => Self::new(code, error.to_string()),
+        }
+    }
+}
+
 impl SessionError {
     /// The status that says this to a client: 503 where it is about the store, 401 for a
-    /// session that has ended, 413 for one that would grow over its bounds, 422 for a user that
-    /// cannot log in, 500 for what only the application can mend.
+    /// session that has ended and where nobody is logged in, 403 for a wrong CSRF token, 413 for one that would grow over its bounds, 422 for a user or a
+    /// device that is no such, 500 for what only the application can mend.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Unavailable(_) | Self::Contended(_) | Self::NoEntropy => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Ended => StatusCode::UNAUTHORIZED,
+            Self::Ended | Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::InvalidCsrfToken => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::InvalidUser => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::InvalidUser | Self::InvalidDevice => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

@@ -1,13 +1,15 @@
 //! The session as an axum extractor, and its errors as axum responses.
 
+use std::convert::Infallible;
+
 use axum_core::{
     body::Body,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, OptionalFromRequestParts},
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, request::Parts};
 
-use super::{error::SessionError, handle::Session};
+use super::{error::SessionError, handle::Session, typed::TypedSession};
 use crate::problem::{Plain, Problem};
 
 /// The handler takes a [`Session`], and no [`SessionLayer`](super::SessionLayer) is around it.
@@ -23,6 +25,24 @@ impl<S: Sync> FromRequestParts<S> for Session {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingSessionLayer> {
         parts.extensions.get().cloned().ok_or(MissingSessionLayer)
+    }
+}
+
+/// `None` without a session layer around the handler. Costs nothing.
+impl<S: Sync> OptionalFromRequestParts<S> for Session {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Infallible> {
+        Ok(parts.extensions.get().cloned())
+    }
+}
+
+impl<T, S: Sync> FromRequestParts<S> for TypedSession<T> {
+    type Rejection = MissingSessionLayer;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, MissingSessionLayer> {
+        let session = parts.extensions.get().cloned();
+        session.map(Self::new).ok_or(MissingSessionLayer)
     }
 }
 
@@ -43,6 +63,9 @@ impl IntoResponse for SessionError {
             Self::Ended => "The session has ended.",
             Self::TooLarge => super::error::TOO_LARGE,
             Self::InvalidUser => "The name of the user is empty or too long.",
+            Self::Unauthenticated => "Log in first.",
+            Self::InvalidCsrfToken => "The form is too old or is not from this site.",
+            Self::InvalidDevice => "The name of the device is too long.",
             Self::Contended(_) => "The session is changed by too many at once.",
             Self::NoEntropy => "No session can be made.",
             Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header::CONTENT_TYPE};
 use pin_project_lite::pin_project;
 
 use super::{
@@ -23,6 +23,8 @@ pin_project! {
         #[pin]
         inner: F,
         session: Closing,
+        // Of a gRPC call.
+        grpc: Option<HeaderValue>,
         commit: Option<Committing<B>>,
     }
 }
@@ -51,10 +53,11 @@ impl<B> std::fmt::Debug for Committing<B> {
 }
 
 impl<F, B> ResponseFuture<F, B> {
-    pub(super) fn new(inner: F, session: Session) -> Self {
+    pub(super) fn new(inner: F, session: Session, grpc: Option<HeaderValue>) -> Self {
         Self {
             inner,
             session: Closing(session),
+            grpc,
             commit: None,
         }
     }
@@ -73,12 +76,12 @@ where
             Some(committing) => committing,
             None => {
                 let response = ready!(this.inner.poll(cx))?;
-                let commit = match session.end(response.status()) {
+                let commit = match session.end(outcome(&response)) {
                     Ending::Done(change) => {
                         return Poll::Ready(Ok(finish(session, response, change)));
                     }
                     Ending::Unavailable => {
-                        return Poll::Ready(Ok(refuse(response, &SERVICE_UNAVAILABLE)));
+                        return Poll::Ready(Ok(refuse(response, this.grpc, &SERVICE_UNAVAILABLE)));
                     }
                     Ending::Commit(plan) => Box::pin(session.clone().commit(plan)),
                 };
@@ -93,7 +96,7 @@ where
             (committing.response.take()).expect("a future is not polled after it is done");
         Poll::Ready(Ok(match committed {
             Ok(change) => finish(session, response, change),
-            Err(SessionError::TooLarge) => refuse(response, &PAYLOAD_TOO_LARGE),
+            Err(SessionError::TooLarge) => refuse(response, this.grpc, &PAYLOAD_TOO_LARGE),
             Err(error) => {
                 match &error {
                     SessionError::Unavailable(error) => report::unavailable(error),
@@ -101,9 +104,20 @@ where
                         tracing::warn!(target: "tower_keep::session", %error, "a session could not be committed");
                     }
                 }
-                refuse(response, &SERVICE_UNAVAILABLE)
+                refuse(response, this.grpc, &SERVICE_UNAVAILABLE)
             }
         }))
+    }
+}
+
+/// The status of a response; of a gRPC call that has failed without a body, the HTTP status that
+/// says the same.
+fn outcome<B>(response: &Response<B>) -> StatusCode {
+    let grpc = response.headers().get("grpc-status");
+    match grpc.map(HeaderValue::as_bytes) {
+        // Unknown, deadline exceeded, unimplemented, internal, unavailable, data loss.
+        Some(b"2" | b"4" | b"12" | b"13" | b"14" | b"15") => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => response.status(),
     }
 }
 
@@ -113,7 +127,8 @@ fn finish<B>(
     change: CookieChange,
 ) -> Response<ResponseBody<B>> {
     if session.was_accessed() {
-        head::finish(&mut response, session.cookie(), change);
+        let (transports, carrier) = session.transport();
+        head::finish(&mut response, transports, carrier, change);
     }
     response.map(ResponseBody::inner)
 }
@@ -123,6 +138,7 @@ fn finish<B>(
 /// same status goes out as it is.
 fn refuse<B>(
     response: Response<B>,
+    grpc: &mut Option<HeaderValue>,
     (status, detail): &(StatusCode, &'static str),
 ) -> Response<ResponseBody<B>> {
     if response.status() == *status {
@@ -134,7 +150,9 @@ fn refuse<B>(
         detail: Some(detail),
         extension: problem::Plain {},
     };
-    problem.into_response(*status).map(ResponseBody::own)
+    let request = grpc.take().map(|kind| (CONTENT_TYPE, kind));
+    let request = HeaderMap::from_iter(request);
+    problem.answer(*status, &request).map(ResponseBody::own)
 }
 
 const SERVICE_UNAVAILABLE: (StatusCode, &str) = (StatusCode::SERVICE_UNAVAILABLE, UNAVAILABLE);

@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
-    header::{CACHE_CONTROL, SET_COOKIE, VARY},
+    header::{CACHE_CONTROL, COOKIE, VARY},
 };
 
-use super::{id::SessionId, transport::cookie::CookieSettings};
+use super::{
+    id::SessionId,
+    transport::{Carrier, Transports},
+};
 
 /// In the extensions of a response whose handler has used the session: what such a response
 /// says is for one client, unless it says `public` itself.
@@ -18,29 +21,43 @@ pub struct SessionAccessed;
 #[derive(Debug)]
 pub(super) enum CookieChange {
     Keep,
-    /// A new id, and how long its session can live.
-    Issue(SessionId, Duration),
+    Issue {
+        id: SessionId,
+        /// How long its session can live.
+        remaining: Duration,
+        /// Whether the client is to keep it when it is closed.
+        persistent: bool,
+    },
     Remove,
 }
 
 /// Finishes the head of a response whose handler has used the session.
-pub(super) fn finish<B>(response: &mut Response<B>, cookie: &CookieSettings, change: CookieChange) {
+pub(super) fn finish<B>(
+    response: &mut Response<B>,
+    transports: &Transports,
+    carrier: Carrier,
+    change: CookieChange,
+) {
     response.extensions_mut().insert(SessionAccessed);
     let headers = response.headers_mut();
-    let line = match change {
-        CookieChange::Keep => return keep_private(headers),
-        CookieChange::Issue(id, remaining) => cookie.issue(&id, remaining),
-        CookieChange::Remove => cookie.remove(),
-    };
-    headers.append(SET_COOKIE, line);
+    let field = transports.request_field(carrier);
+    match change {
+        CookieChange::Keep => return keep_private(headers, field),
+        CookieChange::Issue {
+            id,
+            remaining,
+            persistent,
+        } => transports.issue(carrier, headers, &id, remaining, persistent),
+        CookieChange::Remove => transports.remove(carrier, headers),
+    }
     if says(headers, &CACHE_CONTROL, ["no-store"]) == [false] {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    vary_by_cookie(headers);
+    vary_by(headers, field);
 }
 
 /// Keeps a response out of shared caches, unless the handler has called it public.
-fn keep_private(headers: &mut HeaderMap) {
+fn keep_private(headers: &mut HeaderMap, field: &HeaderName) {
     let [public, private, no_store] =
         says(headers, &CACHE_CONTROL, ["public", "private", "no-store"]);
     if public {
@@ -49,12 +66,16 @@ fn keep_private(headers: &mut HeaderMap) {
     if !private && !no_store {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
-    vary_by_cookie(headers);
+    vary_by(headers, field);
 }
 
-fn vary_by_cookie(headers: &mut HeaderMap) {
-    if says(headers, &VARY, ["cookie", "*"]) == [false, false] {
-        headers.append(VARY, HeaderValue::from_static("Cookie"));
+fn vary_by(headers: &mut HeaderMap, field: &HeaderName) {
+    if says(headers, &VARY, [field.as_str(), "*"]) == [false, false] {
+        let field = match *field {
+            COOKIE => HeaderValue::from_static("Cookie"),
+            _ => HeaderValue::from_name(field.clone()),
+        };
+        headers.append(VARY, field);
     }
 }
 
@@ -75,6 +96,8 @@ fn says<const N: usize>(headers: &HeaderMap, field: &HeaderName, names: [&str; N
 
 #[cfg(test)]
 mod tests {
+    use http::header::SET_COOKIE;
+
     use super::*;
 
     fn finished(headers: &[(HeaderName, &'static str)], change: CookieChange) -> HeaderMap {
@@ -82,7 +105,8 @@ mod tests {
         for (name, value) in headers {
             (response.headers_mut()).append(name, HeaderValue::from_static(value));
         }
-        finish(&mut response, &CookieSettings::default(), change);
+        let transports = Transports::default();
+        finish(&mut response, &transports, Carrier::Cookie, change);
         assert!(response.extensions().get::<SessionAccessed>().is_some());
         response.headers().clone()
     }

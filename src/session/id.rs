@@ -1,6 +1,9 @@
 //! Session ids, their places in the store, and what stands for them in logs.
 
-use std::{fmt, sync::OnceLock};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 use arrayvec::ArrayString;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
@@ -9,7 +12,10 @@ use sha2::{Digest, Sha256};
 use super::error::SessionError;
 use crate::store::{
     Key, Namespace,
-    operations::session::{self, Follower, Pointer, Via},
+    operations::{
+        session::{self, Follower, Pointer, Via},
+        session_index::{self, Member},
+    },
 };
 
 /// Characters of an id.
@@ -93,6 +99,18 @@ impl Place {
         &self.id_hash
     }
 
+    /// What names the session of this `lineage` in the index of its user.
+    pub(super) fn member(&self, lineage: Arc<str>) -> Member {
+        let slot = self.slot;
+        Member { lineage, slot }
+    }
+
+    /// Where the place of the session of this `lineage` is noted.
+    pub(super) fn noted(&self, names: &Namespace, lineage: &str) -> Key {
+        let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
+        session_index::place_key(names, slot, lineage)
+    }
+
     /// Where `pointer` leads.
     pub(super) fn follow(&mut self, pointer: Pointer) {
         self.id_hash = hash(&pointer.id_hash);
@@ -117,10 +135,19 @@ fn hash(text: &str) -> ArrayString<HASH> {
     ArrayString::from(text).unwrap_or_default()
 }
 
-/// A new session's lineage: 96 random bits as 16 characters, public, the same under every id it
-/// gets.
-pub(super) fn lineage() -> Result<std::sync::Arc<str>, SessionError> {
+/// A new lineage: 96 random bits as 16 characters, public. A session keeps it under every id that
+/// it gets until another user logs in.
+pub(super) fn lineage() -> Result<Arc<str>, SessionError> {
     random_text::<12>().map(Into::into)
+}
+
+/// Checks the name of a user.
+pub(super) fn check_user(user: &str) -> Result<(), SessionError> {
+    const MOST: usize = 256;
+    match (1..=MOST).contains(&user.len()) {
+        true => Ok(()),
+        false => Err(SessionError::InvalidUser),
+    }
 }
 
 fn random_text<const BYTES: usize>() -> Result<String, SessionError> {

@@ -8,8 +8,14 @@ use super::{
     config::{Config, SessionOnStoreError, bound, duration},
     error::SessionConfigError,
     service::SessionService,
-    transport::cookie::{CookieSettings, SameSite},
+    transport::{
+        cookie::{CookieSettings, SameSite},
+        field_name,
+        header::HeaderTransport,
+    },
 };
+#[cfg(feature = "session-encryption")]
+use super::{keys::SessionKeys, transport::cookie::seal::Seal};
 use crate::Store;
 
 /// Gives every request a [`Session`](super::Session) and commits it before the response begins.
@@ -22,6 +28,7 @@ use crate::Store;
 /// | renewal of the id by age | off |
 /// | grace of a renewed id | 10 s |
 /// | data of a session | 64 KiB, 128 keys |
+/// | sessions of a user | 1000 |
 /// | store failure | 503 |
 /// | changes of a request that ends in a 5xx | dropped |
 ///
@@ -50,8 +57,8 @@ impl SessionLayer {
         self,
         change: impl FnOnce(CookieSettings) -> Result<CookieSettings, SessionConfigError>,
     ) -> Result<Self, SessionConfigError> {
-        let cookie = change(self.config.cookie.clone())?;
-        Ok(self.set(|config| config.cookie = cookie))
+        let cookie = change(self.config.transports.cookie.clone())?;
+        Ok(self.set(|config| config.transports.cookie = cookie))
     }
 
     /// Names the cookie. Default `id`: the name should tell nothing (OWASP Session Management).
@@ -87,27 +94,101 @@ impl SessionLayer {
     /// With which requests from other sites the cookie is sent. Default `Lax`.
     #[must_use]
     pub fn with_same_site(self, same_site: SameSite) -> Self {
-        self.set(|config| config.cookie = config.cookie.clone().with_same_site(same_site))
+        self.set(|config| {
+            let cookie = config.transports.cookie.clone();
+            config.transports.cookie = cookie.with_same_site(same_site);
+        })
     }
 
     /// Gives each embedding site a cookie of its own (`Partitioned`). Default off.
     #[must_use]
     pub fn with_partitioned_cookie(self) -> Self {
-        self.set(|config| config.cookie = config.cookie.clone().partitioned())
+        self.set(|config| {
+            let cookie = config.transports.cookie.clone();
+            config.transports.cookie = cookie.partitioned();
+        })
     }
 
     /// Keeps the cookie when the browser closes, as long as the session can live (the absolute
     /// timeout) and at most 400 days. Default off.
     #[must_use]
     pub fn with_persistent_cookie(self) -> Self {
-        self.set(|config| config.cookie.persistent = true)
+        self.set(|config| config.transports.cookie.persistent = true)
     }
 
     /// For development over plain HTTP only: no `Secure`, and so neither the name's prefix nor
     /// `Partitioned`, and `SameSite=None` becomes `Lax`. The id travels in clear.
     #[must_use]
     pub fn with_insecure_cookies(self) -> Self {
-        self.set(|config| config.cookie = config.cookie.clone().insecure())
+        self.set(|config| {
+            let cookie = config.transports.cookie.clone();
+            config.transports.cookie = cookie.insecure();
+        })
+    }
+
+    /// Signs the cookie (HMAC-SHA-256), so that a made-up id costs no store call. Default: the id
+    /// alone, which is 264 random bits and cannot be guessed.
+    #[cfg(feature = "session-encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
+    #[must_use]
+    pub fn with_signed_cookies(self, keys: SessionKeys) -> Self {
+        self.set(|config| config.transports.cookie.seal = Some(Seal::Signed(keys)))
+    }
+
+    /// Encrypts the cookie (AES-256-GCM), so that the id is in no log of a proxy that cookies get
+    /// into. Default: the id alone.
+    #[cfg(feature = "session-encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
+    #[must_use]
+    pub fn with_encrypted_cookies(self, keys: SessionKeys) -> Self {
+        self.set(|config| config.transports.cookie.seal = Some(Seal::Encrypted(keys)))
+    }
+
+    /// Encrypts all values in the store (XChaCha20-Poly1305, the key's name authenticated). Names
+    /// of keys, the user and the device are not encrypted. Each value takes 45 bytes more. What
+    /// an earlier secret of the ring has encrypted is read, and encrypted anew when it is. Default
+    /// off; what was stored before it is on counts as absent.
+    ///
+    /// A counter in such a session takes a compare-and-set as [`update`](super::Session::update)
+    /// does, since the server cannot add to it.
+    #[cfg(feature = "session-encryption")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
+    #[must_use]
+    pub fn with_encrypted_data(self, keys: SessionKeys) -> Self {
+        self.set(|config| config.data_keys = Some(keys))
+    }
+
+    /// Also takes the id from `Authorization: Bearer`, as programs and gRPC clients send it. A
+    /// request that has the field is not looked at for a cookie, and its response hands out a new
+    /// id in the field `Session-Id`, which is empty when the session was destroyed.
+    #[must_use]
+    pub fn and_bearer_token(self) -> Self {
+        self.set(|config| config.transports.and_header(HeaderTransport::Bearer))
+    }
+
+    /// Also takes the id from the header field `name`. A request that has it (empty, where it has
+    /// no id yet) is not looked at for a cookie, and its response hands out a new id in the same
+    /// field, which is empty when the session was destroyed.
+    ///
+    /// ```
+    /// # use tower_keep::{Store, session::{SessionConfigError, SessionLayer}};
+    /// # fn main() -> Result<(), SessionConfigError> {
+    /// let api = SessionLayer::new(Store::memory()).and_header("x-session-id")?.without_cookies();
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When `name` is no field name, or `Cookie` or `Authorization`.
+    pub fn and_header(self, name: &str) -> Result<Self, SessionConfigError> {
+        let field = HeaderTransport::Field(field_name(name)?);
+        Ok(self.set(|config| config.transports.and_header(field)))
+    }
+
+    /// Neither reads nor sets cookies where there is a header field to carry the id.
+    #[must_use]
+    pub fn without_cookies(self) -> Self {
+        self.set(|config| config.transports.without_cookie())
     }
 
     /// Ends a session after this time without a request that reads or changes it, by the
@@ -205,6 +286,21 @@ impl SessionLayer {
         Ok(self.set(|config| config.max_keys = max_keys))
     }
 
+    /// How many sessions a user may have at once. Default no cap. A login beyond it ends the oldest
+    /// of them (by their last login), at once and in every process; parallel logins leave exactly
+    /// so many. Without a cap the oldest end beyond 1000.
+    ///
+    /// A login at the cap takes four to seven round trips more than one below it.
+    ///
+    /// # Errors
+    ///
+    /// When it is less than 1 or more than 1000.
+    pub fn with_max_sessions_per_user(self, max: usize) -> Result<Self, SessionConfigError> {
+        const MOST: usize = super::user_sessions::MOST;
+        let max = bound("maximum of sessions per user", max, MOST, "1 to 1000")?;
+        Ok(self.set(|config| config.max_sessions_per_user = Some(max)))
+    }
+
     /// What a request gets when the store fails to load its session. Default 503.
     #[must_use]
     pub fn with_on_store_error(self, failure: SessionOnStoreError) -> Self {
@@ -219,7 +315,7 @@ impl SessionLayer {
 
     /// The cookie's name with its prefix.
     pub fn cookie_name(&self) -> &str {
-        self.config.cookie.name()
+        self.config.transports.cookie.name()
     }
 }
 

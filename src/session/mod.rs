@@ -82,10 +82,14 @@
 //!    the changes were stored is then not known.
 //! 9. **5xx and panics** drop what was to be committed, unless
 //!    [`commit_on_server_error`](SessionLayer::with_commit_on_server_error) says otherwise.
-//! 10. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one. That
+//! 10. **Users.** The sessions of a user are [listed](Session::list_sessions) and
+//!     [revoked](Session::revoke_session) one by one, all others, or all; a revoked session is gone
+//!     in every process when the call returns. A [cap](SessionLayer::with_max_sessions_per_user)
+//!     holds however many logins come at once. An administrator has [`UserSessions`].
+//! 11. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one. That
 //!     activity could not be noted does not cost a request its session.
-//! 11. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
-//!     the session is `private` unless it says `public`. Both vary by `Cookie`.
+//! 12. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
+//!     the session is `private` unless it says `public`. Both vary by the field that carries the id.
 //!
 //! # Events
 //!
@@ -97,21 +101,37 @@ mod error;
 #[cfg(feature = "axum")]
 mod extract;
 mod future;
+#[cfg(doc)]
+pub mod guides;
 mod handle;
 mod head;
 mod id;
+#[cfg(feature = "session-encryption")]
+mod keys;
 mod layer;
 mod report;
 mod service;
+#[cfg(feature = "tower-sessions")]
+mod tower_sessions;
 mod transport;
+mod typed;
+mod user_sessions;
 
 pub use config::SessionOnStoreError;
 pub use error::{SessionConfigError, SessionError};
 #[cfg(feature = "axum")]
 pub use extract::MissingSessionLayer;
 pub use future::ResponseFuture;
-pub use handle::Session;
+pub use handle::{Flash, Session};
 pub use head::SessionAccessed;
+#[cfg(feature = "session-encryption")]
+#[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
+pub use keys::SessionKeys;
 pub use layer::SessionLayer;
 pub use service::SessionService;
+#[cfg(feature = "tower-sessions")]
+#[cfg_attr(docsrs, doc(cfg(feature = "tower-sessions")))]
+pub use tower_sessions::TowerSessionsStore;
 pub use transport::cookie::SameSite;
+pub use typed::TypedSession;
+pub use user_sessions::{SessionInfo, UserSessions};

@@ -5,7 +5,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use http::{Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, header::CONTENT_TYPE};
 use tower_service::Service;
 
 use super::{config::Config, future::ResponseFuture, handle::Session};
@@ -44,6 +44,15 @@ impl<S> SessionService<S> {
     }
 }
 
+/// The content type of a gRPC call, by which it is answered.
+fn grpc_content_type(headers: &HeaderMap) -> Option<HeaderValue> {
+    let content_type = headers.get(CONTENT_TYPE)?;
+    let prefix = content_type.as_bytes().get(..16)?;
+    prefix
+        .eq_ignore_ascii_case(b"application/grpc")
+        .then(|| content_type.clone())
+}
+
 impl<S, A, B> Service<Request<A>> for SessionService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
@@ -57,11 +66,12 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let presented = self.config.cookie.read(request.headers());
+        let (presented, carrier) = self.config.transports.read(request.headers());
+        let grpc = grpc_content_type(request.headers());
         let outer = request.extensions_mut().remove::<Session>();
-        let session = Session::new(&self.store, &self.config, presented, outer);
+        let session = Session::new(&self.store, &self.config, presented, carrier, outer);
         request.extensions_mut().insert(session.clone());
         // Nothing is awaited before the call, so the service that is ready is the one called.
-        ResponseFuture::new(self.inner.call(request), session)
+        ResponseFuture::new(self.inner.call(request), session, grpc)
     }
 }

@@ -18,6 +18,7 @@ fn small() -> Store {
         refresh_tokens: BUDGET,
         rate_limits: BUDGET,
         sessions: BUDGET,
+        session_index: BUDGET,
         responses: BUDGET,
         values: BUDGET,
         tags: BUDGET,

@@ -1,11 +1,12 @@
 //! Reading and changing the values of a session.
 
+use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     super::{error::SessionError, id::Place},
     Session,
-    reach::Target,
+    reach::{Found, Target},
 };
 use crate::store::operations::session::{Changes, Follower, IncrementSession, Swap, SwapSession};
 
@@ -27,7 +28,16 @@ impl Session {
             self.load().await?;
         }
         let value = self.state().value(key);
-        Ok(value.and_then(|value| self.decode(key, &value)))
+        let Some(value) = value else {
+            return Ok(None);
+        };
+        let Some(opened) = self.open(key, &value) else {
+            return Ok(None);
+        };
+        if !opened.is_current {
+            self.rewrite(key, &value, &opened.text).await;
+        }
+        Ok(self.read(key, &opened.text))
     }
 
     /// Sets the value of `key` at the commit.
@@ -38,7 +48,7 @@ impl Session {
     /// [`SessionError::Ended`], and [`SessionError::Unavailable`] after the store has failed this
     /// request.
     pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
-        let value = encode(key, value)?;
+        let value = self.encode(key, value)?;
         let mut state = self.used();
         state.writable()?;
         state.change(key, value, &self.rules())
@@ -82,6 +92,14 @@ impl Session {
     ///
     /// [`SessionError::Overflow`], and those of [`insert`](Self::insert).
     pub async fn increment(&self, key: &str, by: i64) -> Result<i64, SessionError> {
+        if self.is_encrypted() {
+            let add = |number: Option<serde_json::Value>| {
+                let number = number.and_then(|number| number.as_i64()).unwrap_or(0);
+                let overflow = || SessionError::Overflow(key.into());
+                number.checked_add(by).ok_or_else(overflow)
+            };
+            return self.replace(key, add).await;
+        }
         let logs_in = self.used().login.is_some();
         if logs_in {
             self.load().await?;
@@ -126,6 +144,20 @@ impl Session {
         T: Serialize + DeserializeOwned,
         F: FnMut(Option<T>) -> T,
     {
+        self.replace(key, |value| Ok(f(value))).await
+    }
+
+    /// As [`update`](Self::update), with another type for the new value, and an error that leaves
+    /// all as it was.
+    async fn replace<T, U>(
+        &self,
+        key: &str,
+        mut f: impl FnMut(Option<T>) -> Result<U, SessionError>,
+    ) -> Result<U, SessionError>
+    where
+        T: DeserializeOwned,
+        U: Serialize,
+    {
         if !self.used().is_local(key) {
             self.load().await?;
         }
@@ -133,8 +165,8 @@ impl Session {
         for _ in 0..MAX_ATTEMPTS {
             let target = self.target_of(key)?;
             let expected = self.state().value(key);
-            let new = f((expected.as_ref()).and_then(|value| self.decode(key, value)));
-            let value = encode(key, &new)?;
+            let new = f((expected.as_ref()).and_then(|value| self.decode(key, value)))?;
+            let value = self.encode(key, &new)?;
             let Some(target) = target else {
                 let mut state = self.state();
                 state.writable()?;
@@ -179,8 +211,45 @@ impl Session {
         Ok(self.target(&state.stored).filter(|_| !local))
     }
 
-    pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, value: &[u8]) -> Option<T> {
-        let decoded = serde_json::from_slice(value);
+    /// Writes a value as JSON, and encrypts it where the layer says so.
+    fn encode<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<Bytes, SessionError> {
+        let text = serde_json::to_vec(value).map_err(|error| SessionError::Serialize {
+            key: key.into(),
+            error,
+        })?;
+        #[cfg(feature = "session-encryption")]
+        if let Some(keys) = &self.0.config.data_keys {
+            return keys.seal(key, &text).map(Bytes::from);
+        }
+        Ok(text.into())
+    }
+
+    fn decode<T: DeserializeOwned>(&self, key: &str, value: &Bytes) -> Option<T> {
+        let opened = self.open(key, value)?;
+        self.read(key, &opened.text)
+    }
+
+    /// Decrypts a value where the layer says that it is encrypted.
+    fn open(&self, key: &str, value: &Bytes) -> Option<Opened> {
+        #[cfg(feature = "session-encryption")]
+        if let Some(keys) = &self.0.config.data_keys {
+            let Some((text, is_current)) = keys.open(key, value) else {
+                let session = self.log_id();
+                tracing::warn!(target: "tower_keep::session", %session, key, "a session value cannot be decrypted by any key of the ring and counts as absent");
+                return None;
+            };
+            let text = text.into();
+            return Some(Opened { text, is_current });
+        }
+        let _ = key;
+        Some(Opened {
+            text: value.clone(),
+            is_current: true,
+        })
+    }
+
+    fn read<T: DeserializeOwned>(&self, key: &str, text: &[u8]) -> Option<T> {
+        let decoded = serde_json::from_slice(text);
         // Not the message: it may quote the value.
         let report = |error: &serde_json::Error| {
             let (session, error) = (self.log_id(), error.classify());
@@ -188,17 +257,43 @@ impl Session {
         };
         decoded.inspect_err(report).ok()
     }
+
+    /// Encrypts a value anew that an earlier key has encrypted, if it is still the same in the
+    /// store. A read does not fail when this does.
+    async fn rewrite(&self, key: &str, old: &Bytes, text: &[u8]) {
+        #[cfg(feature = "session-encryption")]
+        if let (Some(keys), Ok(Some(target))) = (&self.0.config.data_keys, self.target_of(key))
+            && let Ok(new) = keys.seal(key, text)
+        {
+            let new = Bytes::from(new);
+            let swap = |access, _: &Place| SwapSession {
+                access,
+                field: key.into(),
+                expected: Some(old.clone()),
+                value: new.clone(),
+            };
+            let _turn = self.0.turn.lock().await;
+            if let Ok(Found::Here(_, Swap::Done)) =
+                self.reach(target, Follower::Request, swap).await
+            {
+                self.state().learn(key, Some(new));
+            }
+        }
+        #[cfg(not(feature = "session-encryption"))]
+        let _ = (key, old, text);
+    }
+
+    fn is_encrypted(&self) -> bool {
+        #[cfg(feature = "session-encryption")]
+        return self.0.config.data_keys.is_some();
+        #[cfg(not(feature = "session-encryption"))]
+        false
+    }
 }
 
-pub(super) fn encode<T: Serialize + ?Sized>(
-    key: &str,
-    value: &T,
-) -> Result<bytes::Bytes, SessionError> {
-    match serde_json::to_vec(value) {
-        Ok(value) => Ok(value.into()),
-        Err(error) => Err(SessionError::Serialize {
-            key: key.into(),
-            error,
-        }),
-    }
+/// A value as JSON.
+struct Opened {
+    text: Bytes,
+    /// Whether the current key has encrypted it, or none had to.
+    is_current: bool,
 }

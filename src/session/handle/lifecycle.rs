@@ -3,8 +3,13 @@
 use std::sync::Arc;
 
 use super::{
-    super::{error::SessionError, id::Place},
-    Session,
+    super::{
+        error::SessionError,
+        id::{self, Place},
+    },
+    Session, csrf,
+    reach::Found,
+    state::Login,
 };
 use crate::store::operations::session::{DestroySession, Follower, Via};
 
@@ -40,8 +45,8 @@ impl Session {
     /// As of [`get`](Self::get).
     pub async fn user(&self) -> Result<Option<Arc<str>>, SessionError> {
         let login = self.used().login.clone();
-        if login.is_some() {
-            return Ok(login);
+        if let Some(login) = login {
+            return Ok(Some(login.user));
         }
         self.load().await?;
         Ok(self.state().live().and_then(|live| live.user.clone()))
@@ -57,19 +62,66 @@ impl Session {
     /// same user was logged in, this is a [`renew`](Self::renew). Where there is no session yet,
     /// there is one then.
     ///
+    /// The session is then in the list of the user's sessions, and beyond the layer's
+    /// [cap](super::SessionLayer::with_max_sessions_per_user) the oldest of them end. That is noted
+    /// before the session is stored, in a round trip of its own.
+    ///
     /// # Errors
     ///
     /// [`SessionError::InvalidUser`], and those of [`renew`](Self::renew).
     pub fn login(&self, user: &str) -> Result<(), SessionError> {
+        self.bind(user, "")
+    }
+
+    /// As [`login`](Self::login), and notes the device for the list of the user's sessions: at
+    /// most 256 bytes of text that tells its user which one it is.
+    ///
+    /// ```
+    /// use tower_keep::session::{Session, SessionError};
+    ///
+    /// async fn log_in(session: Session) -> Result<(), SessionError> {
+    ///     // … after the password was checked:
+    ///     session.bind("ada", "Firefox on Linux")
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::InvalidDevice`], and those of [`login`](Self::login).
+    pub fn bind(&self, user: &str, device: &str) -> Result<(), SessionError> {
         const MOST: usize = 256;
         let mut state = self.used();
         state.writable()?;
-        if user.is_empty() || user.len() > MOST {
-            return Err(SessionError::InvalidUser);
+        id::check_user(user)?;
+        if device.len() > MOST {
+            return Err(SessionError::InvalidDevice);
         }
-        state.login = Some(user.into());
+        // What a form was given before is not good for the user who logs in.
+        let secret = state.changes.fields.entry(csrf::KEY.into());
+        secret.or_insert(None);
+        state.login = Some(Login {
+            user: user.into(),
+            device: device.into(),
+        });
         state.renew = true;
         Ok(())
+    }
+
+    /// Who is logged in, where somebody has to be. One round trip if nothing was loaded yet.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn whoami(session: Session) -> Result<String, SessionError> {
+    ///     Ok(session.require_user().await?.to_string())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unauthenticated`], a 401, or to a gRPC call `UNAUTHENTICATED`; those of
+    /// [`get`](Self::get).
+    pub async fn require_user(&self) -> Result<Arc<str>, SessionError> {
+        self.user().await?.ok_or(SessionError::Unauthenticated)
     }
 
     /// Gives the session a new id at the commit, in one step with the other changes, for instance
@@ -120,7 +172,12 @@ impl Session {
                     .filter(|_| place.via != Via::Presented)
                     .map(|id| id.place().key(self.0.store.names())),
             };
-            self.reach(target, Follower::Logout, destroy).await?;
+            let found = self.reach(target, Follower::Logout, destroy).await?;
+            if let Found::Here(place, destroyed) = found
+                && let Some(user) = destroyed.user
+            {
+                self.leave(&user, &place.member(destroyed.lineage)).await;
+            }
         }
         self.state().destroyed(self.0.presented.is_some());
         Ok(())

@@ -10,6 +10,14 @@ use crate::store::operations::session::{
     Access, Follower, LoadSession, LoadedSession, TouchSession, Via,
 };
 
+/// A session that was found.
+pub(super) struct Loaded {
+    pub(super) place: Place,
+    pub(super) session: LoadedSession,
+    /// Whether its activity was noted meanwhile.
+    pub(super) touched: bool,
+}
+
 impl Session {
     /// Asks the store for the session, unless that was done.
     pub(super) async fn load(&self) -> Result<(), SessionError> {
@@ -28,26 +36,51 @@ impl Session {
                 turn
             }
         };
-        let Some(target) = self.target(&Stored::Unknown) else {
-            return Ok(());
-        };
-        let load = |access, _: &Place| LoadSession(access);
-        match self.reach(target, Follower::Request, load).await {
-            Ok(Found::Here(place, session)) => {
-                let touched = self.touch(&place, &session).await;
-                let mut state = self.state();
+        match self.fetch().await {
+            // The state has the failure by now; the policy decides whether it is an error.
+            Err(_) => self.state().readable(on_error).map(drop),
+            Ok(()) => Ok(()),
+        }
+    }
+
+    async fn fetch(&self) -> Result<(), SessionError> {
+        let found = self.find(Follower::Request).await?;
+        let mut state = self.state();
+        match found {
+            Some(Loaded {
+                place,
+                session,
+                touched,
+            }) => {
                 state.loaded(place, session);
                 if touched {
                     state.touched();
                 }
             }
-            Ok(Found::Another | Found::Nowhere) => self.state().stored = Stored::Absent,
-            // The state has the failure by now; the policy decides whether it is an error.
-            Err(_) => {
-                self.state().readable(on_error)?;
-            }
+            None if self.0.presented.is_some() => state.stored = Stored::Absent,
+            None => {}
         }
         Ok(())
+    }
+
+    /// Asks the store for the session that the client has presented, along the pointers that a
+    /// `follower` may follow. The caller has the turn, or is the commit.
+    pub(super) async fn find(&self, follower: Follower) -> Result<Option<Loaded>, SessionError> {
+        let Some(target) = self.target(&Stored::Unknown) else {
+            return Ok(None);
+        };
+        let load = |access, _: &Place| LoadSession(access);
+        match self.reach(target, follower, load).await? {
+            Found::Here(place, session) => {
+                let touched = self.touch(&place, &session).await;
+                Ok(Some(Loaded {
+                    place,
+                    session,
+                    touched,
+                }))
+            }
+            Found::Another | Found::Nowhere => Ok(None),
+        }
     }
 
     /// Notes the activity of a request, and that the client has presented a new id, when either is

@@ -3,29 +3,35 @@
 //! | File | What it has |
 //! |---|---|
 //! | `data` | reading and changing values |
+//! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
+//! | `users` | the other sessions of its user |
 //! | `state` | what is known of the session and what the request has changed; no I/O |
 //! | `reach` | the way from an id to its session in the store |
 //! | `load` | the first read, and noting activity |
 //! | `commit` | the end of a request |
 
 pub(super) mod commit;
+mod csrf;
 mod data;
+mod flash;
 mod lifecycle;
 mod load;
 mod reach;
 mod state;
+mod users;
 
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+pub use self::flash::Flash;
 use self::state::State;
 use super::{
     config::Config,
     id::{LogId, SessionId},
-    transport::cookie::CookieSettings,
+    transport::{Carrier, Transports, cookie::CookieSettings},
 };
 use crate::{Store, store::operations::session::Rules};
 
@@ -52,6 +58,7 @@ pub(super) struct Shared {
     pub(super) store: Store,
     pub(super) config: Arc<Config>,
     pub(super) presented: Option<SessionId>,
+    carrier: Carrier,
     outer: Option<Session>,
     state: Mutex<State>,
     /// Held by the one call of this request that talks to the store.
@@ -63,6 +70,7 @@ impl Session {
         store: &Store,
         config: &Arc<Config>,
         presented: Option<SessionId>,
+        carrier: Carrier,
         outer: Option<Self>,
     ) -> Self {
         Self(Arc::new(Shared {
@@ -70,6 +78,7 @@ impl Session {
             config: config.clone(),
             state: Mutex::new(State::new(presented.is_some())),
             presented,
+            carrier,
             outer,
             turn: tokio::sync::Mutex::default(),
         }))
@@ -87,8 +96,13 @@ impl Session {
         self.state().accessed
     }
 
-    pub(super) fn cookie(&self) -> &CookieSettings {
-        &self.0.config.cookie
+    /// How the id of this request's session travels.
+    pub(super) fn transport(&self) -> (&Transports, Carrier) {
+        (&self.0.config.transports, self.0.carrier)
+    }
+
+    fn cookie(&self) -> &CookieSettings {
+        &self.0.config.transports.cookie
     }
 
     fn rules(&self) -> Rules {

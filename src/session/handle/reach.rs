@@ -100,7 +100,11 @@ impl Session {
                 key: place.key(store.names()),
                 via,
                 rules: self.rules(),
-                lineage: target.lineage.clone(),
+                // A login as another user has given the session a new lineage.
+                lineage: target
+                    .lineage
+                    .clone()
+                    .filter(|_| via != Via::Closed || follower != Follower::Login),
                 touch: target.touch,
             };
             let mut reached = store.execute(operation(access(place.via), &place)).await;

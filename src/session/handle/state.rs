@@ -20,7 +20,7 @@ pub(super) struct State {
     /// The handler has asked for a new id.
     pub(super) renew: bool,
     /// The handler has logged this user in. It has asked for a new id with it.
-    pub(super) login: Option<Arc<str>>,
+    pub(super) login: Option<Login>,
     /// The session that the client named was destroyed: its cookie is to go.
     pub(super) destroyed: bool,
     /// A change was refused because it would have made the session too large.
@@ -31,6 +31,13 @@ pub(super) struct State {
     pub(super) failed: Option<StoreError>,
     /// The response has begun, or the request is given up.
     pub(super) closed: bool,
+}
+
+/// Who logs in, and with which device.
+#[derive(Debug, Clone)]
+pub(super) struct Login {
+    pub(super) user: Arc<str>,
+    pub(super) device: Arc<str>,
 }
 
 /// What is known of the stored session.
@@ -121,7 +128,8 @@ impl State {
     /// the next who logs in.
     fn kept_fields(&self) -> Option<&Fields> {
         let live = self.live()?;
-        let other = |user: &Arc<str>| self.login.as_ref().is_some_and(|login| login != user);
+        let other =
+            |user: &Arc<str>| (self.login.as_ref()).is_some_and(|login| login.user != *user);
         let drops = self.changes.cleared || live.user.as_ref().is_some_and(other);
         (!drops).then_some(&live.fields)
     }

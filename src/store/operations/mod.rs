@@ -17,6 +17,8 @@ pub(crate) mod ping;
 pub(crate) mod response;
 #[cfg(feature = "session")]
 pub(crate) mod session;
+#[cfg(feature = "session")]
+pub(crate) mod session_index;
 #[cfg(feature = "key-value")]
 pub(crate) mod tag;
 #[cfg(feature = "refresh-token")]
@@ -119,6 +121,8 @@ kinds! {
     "rate-limit" limit ["rate_limit"] => rate_limits: 32 * MIB;
     /// Sessions. Default 64 MiB.
     "session" session ["session"] => sessions: 64 * MIB;
+    /// Which sessions a user has. Default 32 MiB, about 80,000 sessions.
+    "session" session_index ["session_index", "session_place"] => session_index: 32 * MIB;
     /// Stored HTTP responses with their bodies. Default 128 MiB.
     "cache" response ["cache", "cache_tag", "cache_purges"] => responses: 128 * MIB;
     /// Values of the key-value service. Default 64 MiB.

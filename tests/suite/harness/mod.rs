@@ -12,6 +12,7 @@ pub(crate) mod cookie_jar;
 pub(crate) mod differential;
 mod eventually;
 pub(crate) mod example;
+pub(crate) mod log;
 pub(crate) mod origin;
 pub(crate) mod port;
 pub(crate) mod proxy;

@@ -5,6 +5,7 @@ mod bounds;
 mod commit;
 mod contract;
 mod cookies;
+mod data;
 mod differential;
 mod events;
 mod failure;
@@ -20,5 +21,9 @@ mod races;
 mod renewal;
 mod stand;
 mod timeouts;
+mod tower_sessions;
+mod transports;
+mod user_sessions;
+mod user_sessions_redis;
 
 use crate::harness::on_all_stores;

@@ -1,9 +1,15 @@
 //! The session's cookie: its name and attributes, reading it and writing it.
 
+#[cfg(feature = "session-encryption")]
+pub(in crate::session) mod seal;
+
 use std::{str::FromStr, time::Duration};
 
 use cookie::Cookie;
-use http::{HeaderMap, HeaderValue, header::COOKIE};
+use http::{
+    HeaderMap, HeaderValue,
+    header::{COOKIE, SET_COOKIE},
+};
 
 use super::super::{error::SessionConfigError, id::SessionId};
 
@@ -35,6 +41,8 @@ pub(in crate::session) struct CookieSettings {
     same_site: SameSite,
     partitioned: bool,
     secure: bool,
+    #[cfg(feature = "session-encryption")]
+    pub(in crate::session) seal: Option<seal::Seal>,
     pub(in crate::session) persistent: bool,
 }
 
@@ -48,6 +56,8 @@ impl Default for CookieSettings {
             same_site: SameSite::default(),
             partitioned: false,
             secure: true,
+            #[cfg(feature = "session-encryption")]
+            seal: None,
             persistent: false,
         };
         settings.prefixed()
@@ -161,13 +171,31 @@ impl CookieSettings {
                 }
             }
         }
+        #[cfg(feature = "session-encryption")]
+        if let Some(seal) = &self.seal {
+            return seal.read(&self.name, found?);
+        }
         SessionId::parse(found?)
     }
 
-    /// The `Set-Cookie` line for a session that lives for at most `remaining` more.
-    pub(in crate::session) fn issue(&self, id: &SessionId, remaining: Duration) -> HeaderValue {
-        let lifetime = self.persistent.then(|| remaining.min(MAX_AGE));
+    /// The `Set-Cookie` line for a session that lives for at most `remaining` more. The cookie is
+    /// kept when the browser closes if it or the session is `persistent`.
+    pub(in crate::session) fn issue(
+        &self,
+        id: &SessionId,
+        remaining: Duration,
+        persistent: bool,
+    ) -> HeaderValue {
+        let lifetime = (persistent || self.persistent).then(|| remaining.min(MAX_AGE));
+        #[cfg(feature = "session-encryption")]
+        if let Some(seal) = &self.seal {
+            return self.line(&seal.write(&self.name, id), lifetime);
+        }
         self.line(id.expose(), lifetime)
+    }
+
+    pub(in crate::session) fn append(&self, headers: &mut HeaderMap, line: HeaderValue) {
+        headers.append(SET_COOKIE, line);
     }
 
     /// The `Set-Cookie` line that takes the cookie back.

@@ -3,6 +3,8 @@
 
 use std::{sync::Arc, time::Duration};
 
+use smallvec::SmallVec;
+
 use super::{
     bounds::Size,
     pointer::{Pointer, Via},
@@ -111,13 +113,14 @@ impl Access {
         })
     }
 
-    /// The command of `script` on this session and another key.
-    pub(super) fn command(&self, script: &'static Script, other: Option<&Key>) -> Command {
-        let command = match other {
-            Some(other) => Command::script(script, &[&self.key, other]),
-            None => Command::script(script, &[&self.key]),
-        };
-        let command = command
+    /// The command of `script` on this session and other keys.
+    pub(super) fn command<'a>(
+        &'a self,
+        script: &'static Script,
+        others: impl IntoIterator<Item = &'a Key>,
+    ) -> Command {
+        let keys: SmallVec<[&Key; 4]> = [&self.key].into_iter().chain(others).collect();
+        let command = Command::script(script, &keys)
             .arg(self.lineage.as_deref().unwrap_or_default())
             .arg(self.via.mark());
         let command = match self.touch {
@@ -130,8 +133,12 @@ impl Access {
     }
 
     /// As [`command`](Self::command), of a script that may make the session grow.
-    pub(super) fn growing(&self, script: &'static Script, other: Option<&Key>) -> Command {
-        self.command(script, other)
+    pub(super) fn growing<'a>(
+        &'a self,
+        script: &'static Script,
+        others: impl IntoIterator<Item = &'a Key>,
+    ) -> Command {
+        self.command(script, others)
             .arg(self.rules.max_bytes)
             .arg(self.rules.max_keys)
     }

@@ -1,20 +1,23 @@
 -- Applies a request's changes, and gives the session a new id.
--- KEYS  2 (only to renew or to log in) the key of the new id
+-- KEYS  2 (only to renew or to log in) the key of the new id, 3 (only of a session that has a user
+--       then) its place, 4 (only where another user logs in) the place of the lineage before
 -- ARGV  8 '*' to drop all data first, or ''
 --       9 how many arguments from 10 on are fields and values to set; after them come fields to
---       remove, and with KEYS[2] five more: the user who logs in or '', the hashes of this id and
---       of the new one, the grace, and how long a pointer stays that leads no request (ms)
--- Answers 1; or, when the new id leads to the session, '=' and what is left of the absolute
--- timeout (ms).
+--       remove, and with KEYS[2] six more: the user who logs in or '', the hashes of this id and
+--       of the new one, the grace, how long a pointer stays that leads no request (ms), and the
+--       lineage that the session gets when it becomes another user's
+-- Answers 1; or, when the new id leads to the session, '=' ('+' when another login has brought it
+-- there) and what is left of the absolute timeout (ms).
 local last = #ARGV
 local renews, joins, changed, stored, user, grace
 if KEYS[2] then
-  last = last - 5
+  last = last - 6
   user, grace = ARGV[last + 1], ARGV[last + 4] + 0
   if not resent then
     if user ~= '' then
       stored = call('HGET', key, 'u')
       changed = stored ~= user
+      if changed and ARGV[2] ~= 'x' and KEYS[3] and call('GET', KEYS[3]) == '!' then return 0 end
     end
     if ARGV[2] == 'x' then
       if changed then return -3 end
@@ -65,7 +68,8 @@ if size ~= before or due or renews then
     new = (changed or grace == 0) and '=' or '?'
     issued = string.format('%011x', now)
   end
-  local noted = new .. string.sub(meta, 2, 28) .. issued .. times .. string.format('%x', size)
+  local named = changed and ARGV[#ARGV] or string.sub(meta, 2, 17)
+  local noted = new .. named .. string.sub(meta, 18, 28) .. issued .. times .. string.format('%x', size)
   call('HSET', key, 'm', noted, unpack(ARGV, 10, set))
 elseif set > 9 then
   call('HSET', key, unpack(ARGV, 10, set))
@@ -83,12 +87,16 @@ if renews then
     call('HSET', key, 'p', ARGV[last + 2])
   end
   call('RENAME', key, KEYS[2])
+  if KEYS[3] then call('SET', KEYS[3], ARGV[last + 3], 'PX', left) end
+  if KEYS[4] and changed then call('UNLINK', KEYS[4]) end
   call('HSET', key, 'm', mark .. ARGV[last + 3])
   call('PEXPIREAT', key, now + (life < left and life or left))
 elseif joins then
   call('HSET', KEYS[2], 'm', '>' .. ARGV[last + 2])
   call('PEXPIREAT', KEYS[2], now + left)
+  return '+' .. string.format('%.0f', left)
 elseif not resent then
+  if KEYS[3] then call('SET', KEYS[3], ARGV[last + 2], 'PX', left) end
   return 1
 end
 return '=' .. string.format('%.0f', left)

@@ -9,15 +9,17 @@ use super::{
     bounds::Size,
     pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
+    revoke::next,
     session_script,
 };
 use crate::store::{
-    batch::Operation,
+    batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
     key::Key,
-    memory::{Live, Table, exact, replace},
-    redis::{Command, Reply, Script},
+    memory::{Holds, Live, Table, exact, replace},
+    operations::session_index::{IndexState, is_revoked, leave, note},
+    redis::{Command, Script},
 };
 
 pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
@@ -51,7 +53,16 @@ pub(crate) struct Renewal {
     pub(crate) id_hash: Box<str>,
     /// For how long the old id leads to the session once the new one was used.
     pub(crate) grace: Duration,
+    /// The lineage that the session gets when it becomes another user's.
+    pub(crate) lineage: Arc<str>,
+    /// Where it is noted under which id the session stands, if it has a user then.
+    pub(crate) place: Option<Key>,
+    /// Where that was noted for the user before, when another one logs in.
+    pub(crate) old_place: Option<Key>,
 }
+
+/// The sessions, and what is noted of them: always locked in this order.
+type Tables<'a> = (&'a Table<SessionState>, &'a Table<IndexState>);
 
 /// How a commit went.
 #[derive(Debug, PartialEq, Eq)]
@@ -60,6 +71,8 @@ pub(crate) enum Committed {
     SameId,
     /// The new id leads to the session, which has this long until its absolute timeout.
     NewId(Duration),
+    /// Likewise, and it is the session of another login at the same time.
+    Joined(Duration),
 }
 
 /// What becomes of the new id of a commit.
@@ -120,6 +133,14 @@ impl Renewal {
         }
     }
 
+    /// The keys of the script beside the session's own. The place of the user before comes last
+    /// and only after the place.
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        let places =
+            (self.place.iter()).flat_map(|place| [place].into_iter().chain(&self.old_place));
+        [&self.key].into_iter().chain(places)
+    }
+
     /// The pointer under the old id, and how long it stays at most.
     fn pointer(&self, changed: bool) -> (Pointer, Duration) {
         let (leads, life) = match (changed, self.grace.is_zero()) {
@@ -136,22 +157,33 @@ impl Renewal {
 impl CommitSession {
     fn commit(
         &self,
-        sessions: &Table<SessionState>,
+        (sessions, index): Tables<'_>,
         live: &mut Option<Live<SessionState>>,
         new: Option<&mut Option<Live<SessionState>>>,
         now: Timestamp,
-    ) -> Reached<Committed> {
+    ) -> Result<Reached<Committed>, StoreError> {
         let reached = (self.access).reach(sessions, live, now, self.renewal.is_some());
-        let applied = reached.and_then(|session| self.apply(session, now));
+        let applied = reached.and_then(|session| self.apply(index, session, now));
         let Reached::Here((plan, changed, remaining)) = applied else {
-            return applied.and_then(|_| Reached::Gone);
+            return Ok(applied.and_then(|_| Reached::Gone));
         };
         let (Some(renewal), Some(new)) = (&self.renewal, new) else {
-            return Reached::Here(Committed::SameId);
+            return Ok(Reached::Here(Committed::SameId));
         };
         match plan {
-            Plan::Keep => return Reached::Here(Committed::SameId),
+            Plan::Keep => {
+                if let Some(place) = &renewal.place {
+                    note(index, place, &renewal.old_hash, now, remaining)?;
+                }
+                return Ok(Reached::Here(Committed::SameId));
+            }
             Plan::Renew => {
+                if let Some(place) = &renewal.place {
+                    note(index, place, &renewal.id_hash, now, remaining)?;
+                }
+                if let (Some(old), true) = (&renewal.old_place, changed) {
+                    leave(index, old, now)?;
+                }
                 let (pointer, life) = renewal.pointer(changed);
                 *new = live.take();
                 replace(live, SessionState::Moved(pointer), now, life.min(remaining));
@@ -162,14 +194,20 @@ impl CommitSession {
                     id_hash: renewal.old_hash.clone(),
                 };
                 replace(new, SessionState::Moved(pointer), now, remaining);
+                return Ok(Reached::Here(Committed::Joined(remaining)));
             }
         }
-        Reached::Here(Committed::NewId(remaining))
+        Ok(Reached::Here(Committed::NewId(remaining)))
     }
 
     /// Applies all but the change of keys. Answers also whether the user has changed, and the
     /// time until the absolute timeout.
-    fn apply(&self, mut session: Alive<'_>, now: Timestamp) -> Reached<(Plan, bool, Duration)> {
+    fn apply(
+        &self,
+        index: &Table<IndexState>,
+        mut session: Alive<'_>,
+        now: Timestamp,
+    ) -> Reached<(Plan, bool, Duration)> {
         let user = self
             .renewal
             .as_ref()
@@ -182,6 +220,10 @@ impl CommitSession {
             (Some(_), Via::Old) if !changed => Plan::Keep,
             (Some(_), Via::Old | Via::Presented) => Plan::Renew,
         };
+        let place = (self.renewal.as_ref()).and_then(|renewal| renewal.place.as_ref());
+        if changed && place.is_some_and(|place| is_revoked(index, place, now)) {
+            return Reached::Gone;
+        }
         let mut changes = std::borrow::Cow::Borrowed(&*self.changes);
         if changed && session.record.user.is_some() && !changes.cleared {
             // What one user has left is not for the next.
@@ -199,36 +241,33 @@ impl CommitSession {
             session.record.issued = now;
             session.record.previous = open.then(|| renewal.old_hash.clone());
         }
-        if changed {
+        if let (true, Some(renewal)) = (changed, &self.renewal) {
             session.record.user = user.cloned();
+            session.record.lineage = renewal.lineage.clone();
         }
         Reached::Here((plan, changed, session.remaining))
     }
 }
 
-impl Operation for CommitSession {
-    type Entry = SessionState;
-    type Output = Reached<Committed>;
+impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
+    type Output = Result<Reached<Committed>, StoreError>;
 
-    fn run(
-        &self,
-        sessions: &Table<SessionState>,
-        now: Timestamp,
-    ) -> Result<Self::Output, StoreError> {
-        let key = &self.access.key;
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
+        let tables: Tables<'_> = (memory.table(), memory.table());
+        let (sessions, key) = (tables.0, &self.access.key);
         match &self.renewal {
-            None => sessions.update(key, now, |live| self.commit(sessions, live, None, now)),
+            None => sessions.update(key, now, |live| self.commit(tables, live, None, now))?,
             Some(renewal) => sessions.update_pair(key, &renewal.key, now, |live, new| {
-                self.commit(sessions, live, Some(new), now)
-            }),
+                self.commit(tables, live, Some(new), now)
+            })?,
         }
     }
 
-    fn command(&self) -> Command {
+    fn commands(&self, out: &mut Vec<Command>) {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let new_key = self.renewal.as_ref().map(|renewal| &renewal.key);
-        let mut command = (self.access.growing(&COMMIT, new_key))
+        let keys = self.renewal.iter().flat_map(Renewal::keys);
+        let mut command = (self.access.growing(&COMMIT, keys))
             .arg(if self.changes.cleared { "*" } else { "" })
             .arg(2 * sets().count());
         for (name, value) in sets() {
@@ -238,23 +277,31 @@ impl Operation for CommitSession {
             command = command.arg(field(name));
         }
         let Some(renewal) = &self.renewal else {
-            return command;
+            return out.push(command);
         };
-        command
+        let command = command
             .arg(renewal.user.as_deref().unwrap_or_default())
             .arg(&*renewal.old_hash)
             .arg(&*renewal.id_hash)
             .arg(millis(renewal.grace))
             .arg(millis(renewal.closed_life()))
+            .arg(&*renewal.lineage);
+        out.push(command);
     }
 
-    fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reached(reply, |answer| match answer {
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        reached(next(replies)?, |answer| match answer {
             Answer::Number(1) => Some(Committed::SameId),
             Answer::Number(_) => None,
             Answer::Text(text) => {
-                let left = std::str::from_utf8(text.strip_prefix(b"=")?).ok()?;
-                Some(Committed::NewId(Duration::from_millis(left.parse().ok()?)))
+                let (mark, left) = text.split_first()?;
+                let left = std::str::from_utf8(left).ok()?.parse().ok()?;
+                let left = Duration::from_millis(left);
+                match mark {
+                    b'=' => Some(Committed::NewId(left)),
+                    b'+' => Some(Committed::Joined(left)),
+                    _ => None,
+                }
             }
         })
     }

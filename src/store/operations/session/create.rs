@@ -6,14 +6,16 @@ use super::{
     access::{field, millis},
     bounds::Size,
     record::{Fields, Record, SessionState},
+    revoke::next,
 };
 use crate::store::{
-    batch::Operation,
+    batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
     key::Key,
-    memory::{Table, exact, replace},
-    redis::{Command, Reply, Script},
+    memory::{Holds, Table, exact, replace},
+    operations::session_index::{IndexState, is_revoked, note},
+    redis::{Command, Script},
 };
 
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
@@ -27,18 +29,29 @@ pub(crate) struct CreateSession {
     pub(crate) ttl: Duration,
     pub(crate) lineage: Arc<str>,
     /// Who is logged in.
-    pub(crate) user: Option<Arc<str>>,
+    pub(crate) user: Option<Bound>,
     pub(crate) fields: Fields,
 }
 
-impl Operation for CreateSession {
-    type Entry = SessionState;
-    type Output = ();
+/// The user of a new session, and what its place holds.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    pub(crate) user: Arc<str>,
+    pub(crate) place: Key,
+    pub(crate) id_hash: Box<str>,
+    pub(crate) absolute: Duration,
+}
 
-    fn run(&self, sessions: &Table<SessionState>, now: Timestamp) -> Result<(), StoreError> {
+impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
+    /// Whether it is stored: not if it was revoked before.
+    type Output = Result<bool, StoreError>;
+
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
+        let (sessions, index): (&Table<SessionState>, &Table<IndexState>) =
+            (memory.table(), memory.table());
         let record = Record {
             lineage: self.lineage.clone(),
-            user: self.user.clone(),
+            user: self.user.as_ref().map(|bound| bound.user.clone()),
             created: now,
             issued: now,
             touched: now,
@@ -51,22 +64,37 @@ impl Operation for CreateSession {
             ),
         };
         sessions.update(&self.key, now, |live| {
+            if let Some(bound) = &self.user {
+                if is_revoked(index, &bound.place, now) {
+                    return Ok(false);
+                }
+                note(index, &bound.place, &bound.id_hash, now, bound.absolute)?;
+            }
             replace(live, SessionState::Live(record), now, self.ttl);
-        })
+            Ok(true)
+        })?
     }
 
-    fn command(&self) -> Command {
-        let command = Command::script(&CREATE, &[&self.key])
+    fn commands(&self, out: &mut Vec<Command>) {
+        let bound = self.user.as_ref();
+        let command = match bound {
+            Some(bound) => Command::script(&CREATE, &[&self.key, &bound.place]),
+            None => Command::script(&CREATE, &[&self.key]),
+        };
+        let command = command
             .arg(&*self.lineage)
             .arg(millis(self.ttl))
             .arg(format!("{:x}", Size::of(&self.fields).bytes))
-            .arg(self.user.as_deref().unwrap_or_default());
-        (self.fields.iter()).fold(command, |command, (name, value)| {
+            .arg(bound.map_or("", |bound| &bound.user))
+            .arg(bound.map_or("", |bound| &bound.id_hash))
+            .arg(bound.map_or(0, |bound| millis(bound.absolute)));
+        let fields = self.fields.iter();
+        out.push(fields.fold(command, |command, (name, value)| {
             command.arg(field(name)).arg(&**value)
-        })
+        }));
     }
 
-    fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        reply.integer().map(drop)
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        next(replies)?.integer().map(|stored| stored == 1)
     }
 }

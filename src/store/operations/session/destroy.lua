@@ -1,5 +1,6 @@
 -- Ends a session.
 -- KEYS  2 (only where a pointer led here) the key of the id that the client has presented
--- Answers 1.
+-- Answers '=', the lineage, and the user who was logged in.
+local user = call('HGET', key, 'u') or ''
 call('UNLINK', unpack(KEYS))
-return 1
+return '=' .. string.sub(meta, 2, 17) .. user

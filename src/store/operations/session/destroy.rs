@@ -1,7 +1,9 @@
 //! Destroying a session.
 
+use std::sync::Arc;
+
 use super::{
-    access::{Access, Answer, Reached, reached},
+    access::{Access, Answer, Reached, reached, utf8},
     record::SessionState,
     session_script,
 };
@@ -24,9 +26,17 @@ pub(crate) struct DestroySession {
     pub(crate) presented: Option<Key>,
 }
 
+/// What a session was that has ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Destroyed {
+    pub(crate) lineage: Arc<str>,
+    /// Who was logged in.
+    pub(crate) user: Option<Arc<str>>,
+}
+
 impl Operation for DestroySession {
     type Entry = SessionState;
-    type Output = Reached<()>;
+    type Output = Reached<Destroyed>;
 
     fn run(
         &self,
@@ -36,13 +46,18 @@ impl Operation for DestroySession {
         let Self { access, presented } = self;
         let destroyed = sessions.update(&access.key, now, |live| {
             let reached = access.reach(sessions, live, now, presented.is_some());
-            let reached = reached.and_then(|_| Reached::Here(()));
-            if matches!(reached, Reached::Here(())) {
+            let reached = reached.and_then(|session| {
+                Reached::Here(Destroyed {
+                    lineage: session.record.lineage.clone(),
+                    user: session.record.user.clone(),
+                })
+            });
+            if matches!(reached, Reached::Here(_)) {
                 *live = None;
             }
             reached
         })?;
-        if let (Reached::Here(()), Some(presented)) = (&destroyed, presented) {
+        if let (Reached::Here(_), Some(presented)) = (&destroyed, presented) {
             sessions.update(presented, now, |live| *live = None)?;
         }
         Ok(destroyed)
@@ -54,7 +69,14 @@ impl Operation for DestroySession {
 
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
         reached(reply, |answer| {
-            matches!(answer, Answer::Number(1)).then_some(())
+            let Answer::Text(text) = answer else {
+                return None;
+            };
+            let (lineage, user) = text.strip_prefix(b"=")?.split_at_checked(16)?;
+            Some(Destroyed {
+                lineage: utf8(lineage)?,
+                user: utf8(user).filter(|user: &Arc<str>| !user.is_empty()),
+            })
         })
     }
 }

@@ -1,6 +1,9 @@
 //! A session's metadata as they stand in Redis.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use super::{access::utf8, load::Age};
 
@@ -49,6 +52,12 @@ impl Meta {
             touched: number(39, 50)?,
             ttl: number(50, 60)?,
         })
+    }
+
+    /// When it was created, and its last noted activity.
+    pub(super) fn times(&self) -> (SystemTime, SystemTime) {
+        let time = |millis| SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
+        (time(self.created), time(self.touched))
     }
 
     /// How old all is when `left` milliseconds of the key's life are left: its end is written

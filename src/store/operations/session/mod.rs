@@ -8,6 +8,10 @@
 //! alone: a mark and the hash of another id. All ids of a session share a slot tag, so each script
 //! works on one slot.
 //!
+//! A login as another user gives the session a new lineage, so that a lineage belongs to one user.
+//! Where a session with a user stands is noted at its [place](super::session_index), by the same
+//! scripts.
+//!
 //! The key of a session expires after the idle timeout or with the absolute one, whichever is
 //! first, by the server's own clock. So a read is `HGETALL` and `PTTL` and no script: what has
 //! ended is not there, and the end as it is written in `m`, less what is left of it, is the
@@ -64,20 +68,24 @@ mod destroy;
 mod increment;
 mod load;
 mod meta;
+mod peek;
 mod pointer;
 mod record;
+mod revoke;
 mod swap;
 mod touch;
 
 pub(crate) use access::{Access, Reached, Rules};
 pub(crate) use bounds::Size;
 pub(crate) use commit::{Changes, CommitSession, Committed, Renewal};
-pub(crate) use create::CreateSession;
+pub(crate) use create::{Bound, CreateSession};
 pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
 pub(crate) use load::{Age, LoadSession, LoadedSession};
+pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
 pub(crate) use record::Fields;
+pub(crate) use revoke::RevokeSession;
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};
 
@@ -93,6 +101,7 @@ pub(super) static SCRIPTS: &[&Script] = &[
     &create::CREATE,
     &destroy::DESTROY,
     &increment::INCREMENT,
+    &revoke::REVOKE,
     &swap::SWAP,
     &touch::TOUCH,
 ];

@@ -7,7 +7,8 @@ local kind = string.sub(meta, 1, 1)
 if kind == '>' or kind == '|' or kind == 'x' then return meta end
 local before = tonumber(string.sub(meta, 61), 16)
 if kind ~= '=' and kind ~= '?' or not before then return -1 end
-if ARGV[1] ~= '' and string.sub(meta, 2, 17) ~= ARGV[1] then return 0 end
+local lineage = string.sub(meta, 2, 17)
+if ARGV[1] ~= '' and lineage ~= ARGV[1] and not (KEYS[3] and lineage == ARGV[#ARGV]) then return 0 end
 if kind == '?' and presented then return '?' .. (call('HGET', key, 'p') or '') end
 
 -- The server's time, what is left of the absolute timeout, and what a touch that is due writes.

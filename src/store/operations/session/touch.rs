@@ -82,7 +82,7 @@ impl Operation for TouchSession {
         let Some(first) = &self.first_use else {
             return self.access.command(&TOUCH, None);
         };
-        (self.access.command(&TOUCH, Some(&first.key)))
+        (self.access.command(&TOUCH, [&first.key]))
             .arg(&*first.id_hash)
             .arg(millis(first.grace))
     }

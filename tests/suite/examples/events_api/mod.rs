@@ -10,6 +10,7 @@ mod outages;
 mod renewal;
 mod session_bounds;
 mod session_data;
+mod sessions;
 mod stand;
 mod tokens;
 mod users;

@@ -59,7 +59,13 @@ impl Stand {
 
     /// Another server over the same Redis.
     pub(super) fn another(&self) -> Example {
-        start(Some(self.server()), &PATIENT)
+        self.another_with(&[])
+    }
+
+    /// Likewise, with these flags.
+    pub(super) fn another_with(&self, flags: &[&str]) -> Example {
+        let flags: Vec<_> = PATIENT.iter().chain(flags).copied().collect();
+        start(Some(self.server()), &flags)
     }
 
     pub(super) fn example(&mut self) -> &mut Example {

@@ -1,0 +1,95 @@
+//! The other sessions of the user who is logged in.
+
+use std::sync::Arc;
+
+use super::{
+    super::{
+        error::SessionError,
+        user_sessions::{SessionInfo, UserSessions},
+    },
+    Session,
+};
+
+impl Session {
+    /// The sessions of the user who is logged in, this one among them, the oldest first; none
+    /// when nobody is. Three round trips, one more if nothing was loaded yet.
+    ///
+    /// ```
+    /// use tower_keep::session::{Session, SessionError};
+    ///
+    /// async fn devices(session: Session) -> Result<String, SessionError> {
+    ///     let sessions = session.list_sessions().await?;
+    ///     let devices = sessions.iter().map(|session| &*session.device);
+    ///     Ok(devices.collect::<Vec<_>>().join(", "))
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As of [`get`](Self::get).
+    pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, SessionError> {
+        let Some((handle, user)) = self.stored_user().await? else {
+            return Ok(Vec::new());
+        };
+        let mut sessions = user.list().await?;
+        for session in &mut sessions {
+            session.is_current = session.handle == handle;
+        }
+        Ok(sessions)
+    }
+
+    /// Ends the session of this user with this handle, at once and in every process, and answers
+    /// whether there was one: a handle of somebody else's session is `false`, and leaves that
+    /// alone. With this session's own handle it is [`destroy`](Self::destroy). Four round trips,
+    /// one more if nothing was loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Unavailable`]: the session may live on; [`SessionError::Committed`].
+    pub async fn revoke_session(&self, handle: &str) -> Result<bool, SessionError> {
+        let Some((own, user)) = self.stored_user().await? else {
+            return Ok(false);
+        };
+        if *own == *handle {
+            self.destroy().await?;
+            return Ok(true);
+        }
+        Ok(user.revoke(handle).await?)
+    }
+
+    /// Ends all other sessions of this user, at once and in every process. Answers how many. Four
+    /// round trips, one more if nothing was loaded yet.
+    ///
+    /// # Errors
+    ///
+    /// As of [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_other_sessions(&self) -> Result<usize, SessionError> {
+        match self.stored_user().await? {
+            Some((own, user)) => Ok(user.revoke_others(&own).await?),
+            None => Ok(0),
+        }
+    }
+
+    /// Ends all sessions of this user, at once and in every process, and this one last, as
+    /// [`destroy`](Self::destroy) does. Answers how many. Without a user it only destroys this one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`revoke_session`](Self::revoke_session).
+    pub async fn revoke_all_sessions(&self) -> Result<usize, SessionError> {
+        let others = self.revoke_other_sessions().await?;
+        self.destroy().await?;
+        Ok(others + 1)
+    }
+
+    /// The handle of the stored session, and the sessions of its user.
+    async fn stored_user(&self) -> Result<Option<(Arc<str>, UserSessions)>, SessionError> {
+        drop(self.used());
+        self.load().await?;
+        let state = self.state();
+        Ok(state.live().and_then(|live| {
+            let user = UserSessions::of(self.0.store.clone(), live.user.as_ref()?);
+            Some((live.lineage.clone(), user))
+        }))
+    }
+}

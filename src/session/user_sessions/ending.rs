@@ -1,0 +1,104 @@
+//! Ending sessions that their user's index names.
+
+use std::sync::Arc;
+
+use super::UserSessions;
+use crate::store::{
+    Key, StoreError,
+    operations::{
+        session::{self, RevokeSession},
+        session_index::{
+            self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+        },
+    },
+};
+
+/// How often a session may move to another id while it is being ended: each time it was renewed.
+const MAX_MOVES: usize = 100;
+
+impl UserSessions {
+    /// Marks sessions, ends them, and forgets them, in this order.
+    pub(super) async fn condemn(&self, which: Condemned) -> Result<usize, StoreError> {
+        let key = self.key.clone();
+        let condemned = self.store.execute(Condemn { key, which }).await?;
+        self.end(&condemned).await?;
+        Ok(condemned.len())
+    }
+
+    /// Ends sessions that are marked in the index, and forgets them.
+    pub(super) async fn end(&self, condemned: &[Member]) -> Result<(), StoreError> {
+        if condemned.is_empty() {
+            return Ok(());
+        }
+        let mut left: Vec<_> = condemned.iter().collect();
+        let mut locations = self.locate(condemned).await?;
+        for _ in 0..MAX_MOVES {
+            let revocations = (left.iter().zip(&locations))
+                .map(|(member, location)| self.revocation(member, location))
+                .collect::<Vec<_>>();
+            let answers = self.store.execute(revocations).await;
+            let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
+            let moved = left.into_iter().zip(answers);
+            (left, locations) = moved
+                .filter_map(|(member, hash)| Some((member, Location::At(hash?))))
+                .unzip();
+            if left.is_empty() {
+                return self
+                    .forget(condemned.iter().map(|m| m.lineage.clone()))
+                    .await;
+            }
+        }
+        Err(StoreError::UnexpectedReply(
+            "a session that moves without end",
+        ))
+    }
+
+    /// Forgets a session that has ended.
+    pub(in crate::session) async fn forget_ended(&self, member: &Member) -> Result<(), StoreError> {
+        let (key, lineages) = (self.key.clone(), vec![member.lineage.clone()]);
+        let leave = LeavePlace(self.place(member));
+        let (forgotten, left) = self.store.execute((Forget { key, lineages }, leave)).await;
+        forgotten.and(left)
+    }
+
+    pub(super) async fn forget(
+        &self,
+        lineages: impl Iterator<Item = Arc<str>>,
+    ) -> Result<(), StoreError> {
+        let (key, lineages) = (self.key.clone(), lineages.collect::<Vec<_>>());
+        if lineages.is_empty() {
+            return Ok(());
+        }
+        self.store.execute(Forget { key, lineages }).await
+    }
+
+    pub(super) async fn locate(&self, members: &[Member]) -> Result<Vec<Location>, StoreError> {
+        let locate = |member| LocateSession(self.place(member));
+        let locations = members.iter().map(locate).collect::<Vec<_>>();
+        self.store.execute(locations).await.into_iter().collect()
+    }
+
+    pub(super) fn revocation(&self, member: &Member, location: &Location) -> RevokeSession {
+        RevokeSession {
+            place: self.place(member),
+            lineage: member.lineage.clone(),
+            session: match location {
+                Location::At(hash) => Some((self.session(member, hash), hash.clone())),
+                Location::Revoked | Location::Unknown => None,
+            },
+        }
+    }
+
+    pub(super) fn place(&self, member: &Member) -> Key {
+        session_index::place_key(self.store.names(), slot(member), &member.lineage)
+    }
+
+    pub(super) fn session(&self, member: &Member, hash: &str) -> Key {
+        session::key(self.store.names(), slot(member), hash)
+    }
+}
+
+fn slot(member: &Member) -> &str {
+    // What is not ASCII was never written.
+    std::str::from_utf8(&member.slot).unwrap_or_default()
+}

@@ -1,0 +1,110 @@
+//! Ending a user's session.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    access::{millis, utf8},
+    record::SessionState,
+};
+use crate::store::{
+    batch::{Batch, Replies},
+    clock::Timestamp,
+    error::StoreError,
+    key::Key,
+    memory::{Holds, Live, Table, replace},
+    operations::session_index::IndexState,
+    redis::{Command, Reply, Script},
+};
+
+/// For how long it is remembered that a session was revoked: longer than a command that would
+/// store it can be under way.
+const REMEMBERED: Duration = Duration::from_secs(600);
+
+pub(crate) static REVOKE: Script = Script::new(include_str!("revoke.lua"));
+
+/// Ends a session wherever it stands, for good. One `EVALSHA`.
+#[derive(Debug)]
+pub(crate) struct RevokeSession {
+    pub(crate) place: Key,
+    pub(crate) lineage: Arc<str>,
+    /// The session as its place has it: its key and the hash of its id.
+    pub(crate) session: Option<(Key, Box<str>)>,
+}
+
+impl RevokeSession {
+    fn revoke(
+        &self,
+        session: Option<&mut Option<Live<SessionState>>>,
+        place: &mut Option<Live<IndexState>>,
+        now: Timestamp,
+    ) -> Option<Box<str>> {
+        match place.as_ref().map(|live| &live.value) {
+            Some(IndexState::Revoked | IndexState::Index(_)) => return None,
+            Some(IndexState::At(hash)) => {
+                let known = self.session.as_ref().map(|(_, hash)| hash);
+                if known != Some(hash) {
+                    return Some(hash.clone());
+                }
+            }
+            None => {}
+        }
+        if let Some(session) = session {
+            let is_it = |live: &Live<SessionState>| matches!(&live.value, SessionState::Live(record) if record.lineage == self.lineage);
+            if session.as_ref().is_some_and(is_it) {
+                *session = None;
+            }
+        }
+        replace(place, IndexState::Revoked, now, REMEMBERED);
+        None
+    }
+}
+
+impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
+    /// Where the session is instead, if it has moved.
+    type Output = Result<Option<Box<str>>, StoreError>;
+
+    fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
+        let (sessions, index): (&Table<SessionState>, &Table<IndexState>) =
+            (memory.table(), memory.table());
+        match &self.session {
+            None => index.update(&self.place, now, |place| self.revoke(None, place, now)),
+            // Always the session first and then its place, as a login does.
+            Some((key, _)) => sessions.update(key, now, |live| {
+                index.update(&self.place, now, |place| {
+                    self.revoke(Some(live), place, now)
+                })
+            })?,
+        }
+    }
+
+    fn commands(&self, out: &mut Vec<Command>) {
+        let command = match &self.session {
+            Some((key, _)) => Command::script(&REVOKE, &[&self.place, key]),
+            None => Command::script(&REVOKE, &[&self.place]),
+        };
+        out.push(
+            command
+                .arg(&*self.lineage)
+                .arg(self.session.as_ref().map_or("", |(_, hash)| hash))
+                .arg(millis(REMEMBERED)),
+        );
+    }
+
+    fn replies(&self, replies: &mut Replies) -> Self::Output {
+        let reply = next(replies)?;
+        match reply.integer_or_other() {
+            Ok(_) => Ok(None),
+            Err(hash) => {
+                let hash = utf8(&hash.bytes()?);
+                hash.map(Some)
+                    .ok_or(StoreError::UnexpectedReply("no place of a session"))
+            }
+        }
+    }
+}
+
+/// The reply to an operation of one command.
+pub(super) fn next(replies: &mut Replies) -> Result<Reply, StoreError> {
+    const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
+    replies.next().unwrap_or(Err(SHORT))
+}

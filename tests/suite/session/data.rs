@@ -1,0 +1,197 @@
+//! What is built on values: encrypted data, typed sessions, messages, tokens for forms.
+
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tower_keep::session::{SessionError, SessionKeys, TypedSession};
+
+use super::{
+    on_all_stores,
+    stand::{Client, Stand},
+};
+
+on_all_stores!(
+    encrypted_data_read_back_and_count,
+    what_an_earlier_key_has_encrypted_is_read_and_rewritten,
+    what_no_key_has_encrypted_counts_as_absent,
+    a_typed_session_writes_the_fields_that_have_changed,
+    a_message_is_shown_once,
+    a_csrf_token_is_good_for_its_session_alone,
+);
+
+fn keys(secret: u8) -> SessionKeys {
+    SessionKeys::new(&[secret; 32]).unwrap()
+}
+
+fn client(stand: &Stand, keys: SessionKeys) -> Client {
+    Client::of(stand.layer.clone().with_encrypted_data(keys))
+}
+
+async fn encrypted_data_read_back_and_count(stand: Stand) {
+    let client = client(&stand, keys(1));
+    client
+        .visit(async |session| {
+            session.insert("secret", "a secret").unwrap();
+            assert_eq!(session.increment("n", 1).await.unwrap(), 1);
+        })
+        .await;
+    client
+        .visit(async |session| {
+            let secret = session.get::<String>("secret").await.unwrap();
+            assert_eq!(secret.as_deref(), Some("a secret"));
+            assert_eq!(session.increment("n", 2).await.unwrap(), 3);
+            let doubled = session.update("n", |n: Option<i64>| n.unwrap() * 2);
+            assert_eq!(doubled.await.unwrap(), 6);
+            let error = session.increment("n", i64::MAX).await.unwrap_err();
+            assert!(matches!(error, SessionError::Overflow(_)), "{error}");
+        })
+        .await;
+    assert_eq!(client.get("n").await, Some(json!(6)));
+    if stand.is_redis() {
+        let key = stand.only_key();
+        let fields: Vec<Vec<u8>> = stand.server().query(&["HVALS", &key]);
+        for value in fields {
+            assert!(!String::from_utf8_lossy(&value).contains("secret"));
+        }
+    }
+}
+
+async fn what_an_earlier_key_has_encrypted_is_read_and_rewritten(stand: Stand) {
+    let old = client(&stand, keys(1));
+    old.visit(async |s| s.insert("k", "v").unwrap()).await;
+    let id = old.id().unwrap();
+    let with = |keys| {
+        let client = client(&stand, keys);
+        client.plant(&id);
+        client
+    };
+    let ring = keys(2).and_previous(&[1; 32]).unwrap();
+    assert_eq!(with(ring).get("k").await, Some(json!("v")));
+    assert_eq!(with(keys(2)).get("k").await, Some(json!("v")));
+    assert_eq!(with(keys(1)).get("k").await, None);
+}
+
+async fn what_no_key_has_encrypted_counts_as_absent(stand: Stand) {
+    let plain = stand.client();
+    plain.visit(async |s| s.insert("k", "v").unwrap()).await;
+    let encrypted = client(&stand, keys(1));
+    encrypted.plant(&plain.id().unwrap());
+    assert_eq!(encrypted.get("k").await, None);
+    assert_eq!(plain.get("k").await, Some(json!("v")));
+}
+
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Shop {
+    cart: Vec<String>,
+    currency: Option<String>,
+    visits: u32,
+}
+
+async fn a_typed_session_writes_the_fields_that_have_changed(stand: Stand) {
+    let client = stand.client();
+    client
+        .visit(async |session| {
+            let shop = TypedSession::<Shop>::new(session);
+            assert_eq!(shop.get().await.unwrap(), Shop::default());
+            let cart = vec!["tea".to_owned()];
+            let currency = Some("EUR".to_owned());
+            let data = Shop {
+                cart,
+                currency,
+                visits: 1,
+            };
+            shop.set(&data).await.unwrap();
+        })
+        .await;
+    // Two requests that change different fields keep both.
+    client
+        .visit(async |session| {
+            let shop = TypedSession::<Shop>::new(session);
+            let mut data = shop.get().await.unwrap();
+            client
+                .visit(async |session| session.insert("visits", &7).unwrap())
+                .await;
+            data.currency = None;
+            shop.set(&data).await.unwrap();
+        })
+        .await;
+    assert_eq!(client.get("currency").await, None);
+    // A field of another type counts as its default, and the others stay.
+    client
+        .visit(async |session| session.insert("cart", "no list").unwrap())
+        .await;
+    client
+        .visit(async |session| {
+            let shop = TypedSession::<Shop>::new(session).get().await.unwrap();
+            let visits = 7;
+            assert_eq!(
+                shop,
+                Shop {
+                    visits,
+                    ..Shop::default()
+                }
+            );
+        })
+        .await;
+}
+
+async fn a_message_is_shown_once(stand: Stand) {
+    let client = stand.client();
+    client
+        .visit(async |session| {
+            session.flash("success", "Saved.").await.unwrap();
+            session.flash("info", "Twice.").await.unwrap();
+        })
+        .await;
+    let failed = client.send(async |session| {
+        assert_eq!(session.take_flashes().await?.len(), 2);
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        Ok(response)
+    });
+    failed.await;
+    client
+        .visit(async |session| {
+            let messages = session.take_flashes().await.unwrap();
+            let texts: Vec<_> = messages.iter().map(|message| &*message.text).collect();
+            assert_eq!(texts, ["Saved.", "Twice."]);
+        })
+        .await;
+    client
+        .visit(async |session| assert_eq!(session.take_flashes().await.unwrap(), []))
+        .await;
+}
+
+async fn a_csrf_token_is_good_for_its_session_alone(stand: Stand) {
+    let client = stand.client();
+    let token = async |client: &Client| {
+        let token = client.visit(async |session| session.csrf_token().await.unwrap());
+        token.await
+    };
+    let verifies = async |client: &Client, token: &str| {
+        let verified = client.visit(async |session| session.verify_csrf(token).await);
+        match verified.await {
+            Ok(()) => true,
+            Err(SessionError::InvalidCsrfToken) => false,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    let (first, second) = (token(&client).await, token(&client).await);
+    assert_ne!(first, second);
+    assert!(verifies(&client, &first).await && verifies(&client, &second).await);
+    client.renew().await;
+    assert!(verifies(&client, &first).await);
+    let other = stand.client();
+    token(&other).await;
+    for wrong in [&*first, "", "x", &first[..80], &"A".repeat(86)] {
+        assert!(!verifies(&other, wrong).await, "{wrong}");
+    }
+    assert!(!verifies(&stand.client(), &first).await);
+    client.login("ada").await;
+    assert!(!verifies(&client, &first).await);
+    let response = client.send(async |session| {
+        session.verify_csrf("wrong").await?;
+        Ok(Response::default())
+    });
+    assert_eq!(response.await.status(), StatusCode::FORBIDDEN);
+}

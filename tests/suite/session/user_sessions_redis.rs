@@ -1,0 +1,129 @@
+//! The index of a user's sessions on Redis: what it leaves there, and what becomes of it when a
+//! process dies half-way.
+
+use std::time::Duration;
+
+use tower_keep::{
+    StoreConfig,
+    session::{SessionLayer, UserSessions},
+};
+
+use super::stand::{Client, Stand};
+use crate::harness::{eventually, proxy::Proxy, redis::Backend};
+
+async fn is_logged_in(client: &Client) -> bool {
+    let user = client.visit(async |session| session.user().await.unwrap());
+    user.await.is_some()
+}
+
+fn ada(stand: &Stand) -> UserSessions {
+    UserSessions::new(stand.store.clone(), "ada").unwrap()
+}
+
+fn index(server: &Backend) -> String {
+    let keys = server.keys("*session_index:*");
+    assert_eq!(keys.len(), 1, "{keys:?}");
+    keys[0].clone()
+}
+
+#[tokio::test]
+async fn keys_tell_neither_user_nor_id_and_end_with_the_absolute_timeout() {
+    let stand = Stand::redis().await.with(|layer| {
+        layer
+            .with_absolute_timeout(Duration::from_secs(120))
+            .unwrap()
+    });
+    let client = stand.logged_in("ada").await;
+    client.renew().await;
+    assert!(is_logged_in(&client).await);
+    for key in stand.server().keys("*") {
+        assert!(key.contains("session") && !key.contains("ada"), "{key}");
+        assert!(!key.contains(&client.id().unwrap()[4..]), "{key}");
+        let ttl: i64 = stand.server().query(&["PTTL", &key]);
+        assert!((1..=120_000).contains(&ttl), "{key} {ttl}");
+    }
+    client.logout().await;
+    assert_eq!(stand.server().keys("*index*"), [""; 0]);
+    assert_eq!(stand.server().keys("*place*"), [""; 0]);
+}
+
+/// A process has marked a session, and then died.
+#[tokio::test]
+async fn what_a_dead_process_has_marked_is_ended_by_the_next_list_or_revocation() {
+    for revokes in [false, true] {
+        let stand = Stand::redis().await;
+        let client = stand.logged_in("ada").await;
+        let index = index(stand.server());
+        let entry: Vec<String> = stand.server().query(&["HGETALL", &index]);
+        let marked = entry[1].replacen('=', "-", 1);
+        stand
+            .server()
+            .command(&["HSET", &index, &entry[0], &marked]);
+        assert!(is_logged_in(&client).await);
+        match revokes {
+            true => assert_eq!(ada(&stand).revoke_all().await.unwrap(), 1),
+            false => assert_eq!(ada(&stand).list().await.unwrap(), []),
+        }
+        assert!(!is_logged_in(&client).await);
+        assert_eq!(stand.server().keys("*index*"), [""; 0]);
+    }
+}
+
+/// The revocation comes between the two steps of a login: the session is noted and not stored.
+#[tokio::test]
+async fn a_revocation_that_overtakes_a_login_under_way_wins() {
+    for anonymous in [false, true] {
+        let stand = Stand::redis().await;
+        let proxy = Proxy::start(stand.server().addr());
+        let config = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
+        let store = config.with_deadline(Duration::from_secs(10));
+        let store = store.build().unwrap();
+        store.ping().await.unwrap();
+        let client = Client::of(SessionLayer::new(store));
+        if anonymous {
+            client.visit(async |s| s.insert("k", &1).unwrap()).await;
+        }
+        let login = {
+            let client = client.clone();
+            let (held, holds) = tokio::sync::oneshot::channel();
+            let login = tokio::spawn(async move {
+                client
+                    .visit(async |session| {
+                        session.exists().await.unwrap();
+                        held.send(()).unwrap();
+                        session.login("ada").unwrap();
+                    })
+                    .await;
+            });
+            holds.await.unwrap();
+            login
+        };
+        // The reply to the note comes late enough for a revocation in between.
+        proxy.delay(Duration::ZERO, Duration::from_secs(1));
+        eventually("the session is noted", async || {
+            !stand.server().keys("*index*").is_empty()
+        })
+        .await;
+        let overtook = ada(&stand).revoke_all().await.unwrap() == 1;
+        proxy.delay(Duration::ZERO, Duration::ZERO);
+        login.await.unwrap();
+        assert!(overtook);
+        assert!(!is_logged_in(&client).await);
+        assert_eq!(ada(&stand).list().await.unwrap(), []);
+        // The next login of the same client is one like any other.
+        client.login("ada").await;
+        assert!(is_logged_in(&client).await);
+    }
+}
+
+#[tokio::test]
+async fn a_revocation_works_on_a_server_at_its_memory_limit() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert_eq!(ada(&stand).revoke_all().await.unwrap(), 1);
+    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert!(!is_logged_in(&client).await);
+}

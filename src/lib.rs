@@ -42,6 +42,7 @@
 //! | [`cache`] | a shared HTTP cache by RFC 9111 |
 //! | [`key_value`] | typed cache-aside values, loaded once |
 //! | [`refresh_token`] | refresh tokens that rotate, and notice when one was stolen |
+//! | [`health`] | live and ready services for load balancers |
 //! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
@@ -55,7 +56,7 @@
 //! | Feature | What it adds |
 //! |---|---|
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
-//! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token` | the modules |
+//! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token`, `health` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
 //! | `tonic` | the peers of tonic's connections as keys of limits |
 //! | `full` | everything |
@@ -78,6 +79,9 @@
 #[cfg(feature = "cache")]
 #[cfg_attr(docsrs, doc(cfg(feature = "cache")))]
 pub mod cache;
+#[cfg(feature = "health")]
+#[cfg_attr(docsrs, doc(cfg(feature = "health")))]
+pub mod health;
 #[cfg(feature = "key-value")]
 #[cfg_attr(docsrs, doc(cfg(feature = "key-value")))]
 pub mod key_value;

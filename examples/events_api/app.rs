@@ -6,14 +6,16 @@ use axum::Router;
 use tower_keep::{
     Store,
     cache::CacheLayer,
+    health::Health,
     key_value::KeyValue,
     rate_limit::RateLimitLayer,
+    refresh_token::RefreshTokens,
     session::{SessionConfigError, SessionLayer},
 };
 
 use crate::{
     answer, debug, events, flags::Flags, limit::limit, login, repository::Repository, session_data,
-    users,
+    tokens, users,
 };
 
 #[derive(Debug, Clone)]
@@ -21,6 +23,8 @@ pub struct App {
     pub repository: Arc<Repository>,
     /// Users out of the repository, kept in the store.
     pub users: KeyValue,
+    /// What keeps clients logged in.
+    pub tokens: RefreshTokens,
 }
 
 /// The routes inside of their layers: the limit comes first, then the session, which costs
@@ -30,11 +34,15 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
     let app = App {
         repository: Arc::new(Repository::seeded(flags.db_delay_ms)),
         users: KeyValue::new(store.clone(), "user").map_err(|error| error.to_string())?,
+        tokens: RefreshTokens::new(store.clone())
+            .with_grace(flags.refresh_grace)
+            .map_err(|error| error.to_string())?,
     };
     let login_limit = RateLimitLayer::new(store.clone(), flags.login_limit.clone());
     let routes = Router::new()
         .merge(login::routes(login_limit))
         .merge(session_data::routes())
+        .merge(tokens::routes())
         .merge(users::routes())
         .merge(events::routes(CacheLayer::new(store.clone())))
         .merge(debug::routes())
@@ -42,10 +50,15 @@ pub fn app(flags: &Flags) -> Result<Router, String> {
         .method_not_allowed_fallback(answer::method_not_allowed)
         .with_state(app)
         .layer(sessions(flags, &store).map_err(|error| error.to_string())?);
-    Ok(match limit(&store, &flags.limits)? {
+    let routes = match limit(&store, &flags.limits)? {
         Some(limit) => routes.layer(limit),
         None => routes,
-    })
+    };
+    // Outside of all layers: neither limited nor in need of a session.
+    let health = Health::new(store);
+    Ok(routes
+        .route_service("/_health/live", health.live())
+        .route_service("/_health/ready", health.ready()))
 }
 
 fn sessions(flags: &Flags, store: &Store) -> Result<SessionLayer, SessionConfigError> {

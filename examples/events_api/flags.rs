@@ -41,6 +41,10 @@ pub struct Flags {
     #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
     pub session_grace: Duration,
 
+    /// Seconds for which a refresh token that was exchanged gives the same successor again.
+    #[arg(long, value_name = "SECS", default_value = "10", value_parser = grace)]
+    pub refresh_grace: Duration,
+
     /// Bytes that the data of a session may take.
     #[arg(long, value_name = "N", default_value = "65536", value_parser = bytes)]
     pub session_bytes: usize,

@@ -2,7 +2,7 @@
 
 use axum::{
     Router,
-    extract::FromRequestParts,
+    extract::{FromRequestParts, State},
     http::{StatusCode, request::Parts},
     routing::{get, post},
 };
@@ -12,6 +12,7 @@ use tower_keep::{rate_limit::RateLimitLayer, session::Session};
 use crate::{
     answer::{Error, Json},
     app::App,
+    tokens,
 };
 
 /// The keys of the session that are the application's own.
@@ -34,14 +35,24 @@ struct Login {
 #[derive(Debug, Serialize)]
 struct Welcome {
     user: String,
+    refresh_token: String,
 }
 
 /// This is where a password would be checked.
-async fn login(session: Session, Json(login): Json<Login>) -> Result<Json<Welcome>, Error> {
+async fn login(
+    State(app): State<App>,
+    session: Session,
+    Json(login): Json<Login>,
+) -> Result<Json<Welcome>, Error> {
     // A new id, which nobody can have planted. What another user has left behind goes.
     session.login(&login.user)?;
     session.insert(DEVICE, &login.device)?;
-    Ok(Json(Welcome { user: login.user }))
+    let device = login.device.as_deref();
+    let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
+    Ok(Json(Welcome {
+        user: login.user,
+        refresh_token,
+    }))
 }
 
 async fn logout(session: Session) -> Result<StatusCode, Error> {

@@ -23,6 +23,7 @@ mod repository;
 #[path = "../common/serve.rs"]
 mod serve;
 mod session_data;
+mod tokens;
 mod users;
 
 use flags::Flags;

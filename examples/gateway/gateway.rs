@@ -5,15 +5,13 @@ use std::{net::SocketAddr, time::Duration};
 use http::{HeaderValue, Request, Response, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
-use tower_keep::{PeerAddr, Store};
+use tower_keep::{PeerAddr, health::Health};
 
 use crate::{
-    Body, RequestBody, Service,
+    Body, RequestBody, Service, boxed,
     client::{Delivery, UnderWay},
     common::Error,
-    forwarding,
-    health::health,
-    hop_by_hop, max_forwards,
+    forwarding, hop_by_hop, max_forwards,
     problem::problem,
     target::{self, Refusal},
     tunnel,
@@ -22,7 +20,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Gateway {
     pub service: Service,
-    pub store: Store,
+    pub health: Health,
     /// The site of requests that need not name one: the upstream server itself.
     pub default_site: HeaderValue,
     /// How many proxies in front are believed.
@@ -60,9 +58,11 @@ impl Gateway {
         mut request: Request<Incoming>,
         peer: SocketAddr,
     ) -> Result<Response<Body>, Error> {
-        let (method, path) = (request.method(), request.uri().path());
-        if let Some(response) = health(&self.store, method, path).await {
-            return Ok(response);
+        // Never limited and never cached.
+        match request.uri().path() {
+            "/_health/live" => return Ok(boxed(self.health.live().oneshot(request).await?)),
+            "/_health/ready" => return Ok(boxed(self.health.ready().oneshot(request).await?)),
+            _ => {}
         }
         if let Some(response) = max_forwards::count(&mut request) {
             return Ok(response);

@@ -14,7 +14,6 @@ mod connector;
 mod flags;
 mod forwarding;
 mod gateway;
-mod health;
 mod hop_by_hop;
 mod idle;
 #[path = "../common/limit.rs"]
@@ -30,7 +29,7 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
-use tower_keep::Store;
+use tower_keep::{Store, health::Health};
 
 use body::{Body, RequestBody};
 use flags::{Flags, Switch};
@@ -54,7 +53,7 @@ async fn main() -> Result<(), common::Error> {
     let upstream = flags.upstream.authority().map_or("", |site| site.as_str());
     let gateway = Gateway {
         service,
-        store,
+        health: Health::new(store),
         default_site: HeaderValue::try_from(upstream)?,
         trusted_hops: flags.trusted_hops,
         idle: flags.idle,

@@ -98,6 +98,8 @@ pub(crate) mod operations;
     )
 )]
 mod redis;
+#[cfg(feature = "health")]
+mod servers;
 mod state;
 #[cfg(all(
     test,
@@ -127,6 +129,8 @@ pub use key::NamespaceError;
 #[cfg(feature = "cache")]
 pub(crate) use memory::{Holds, Table, Weigh, heap};
 pub use operations::MemoryLimits;
+#[cfg(feature = "health")]
+pub(crate) use servers::Server;
 pub use state::StoreState;
 
 use memory::Swept;

@@ -7,6 +7,7 @@
 mod cache;
 mod examples;
 mod harness;
+mod health;
 mod key_value;
 mod rate_limit;
 mod refresh_token;

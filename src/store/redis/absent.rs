@@ -43,6 +43,11 @@ impl Topology {
         match *self {}
     }
 
+    #[cfg(feature = "health")]
+    pub(crate) async fn servers(&self, _: Duration) -> Vec<(Option<Box<str>>, Self)> {
+        match *self {}
+    }
+
     pub(crate) fn server(&self) -> Option<std::sync::Arc<str>> {
         match *self {}
     }

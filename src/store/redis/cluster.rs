@@ -205,6 +205,20 @@ impl Cluster {
         Ok(ordered.into_iter().map(|(_, result)| result).collect())
     }
 
+    /// All shards by the map, which is read first, for as long as `patience`, if it never was.
+    #[cfg(feature = "health")]
+    pub(crate) async fn shards(self: &Arc<Self>, patience: Duration) -> Vec<Arc<Redis>> {
+        if !self.map().is_known {
+            let slots = tokio::time::timeout(patience, self.slots()).await;
+            if let Ok(Some(slots)) = slots {
+                self.learn(Some(&slots));
+            }
+        } else if self.map().is_due(tokio::time::Instant::now()) {
+            self.read_map();
+        }
+        self.map().shards.clone()
+    }
+
     /// Reads the map in the background, unless somebody does so already.
     fn read_map(self: &Arc<Self>) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current()

@@ -12,7 +12,7 @@ const ARGS: usize = 16;
 const BYTES: usize = 384;
 
 /// One Redis command, built once and kept for the case that it has to be sent again.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Command {
     cmd: Cmd,
     name: &'static str,

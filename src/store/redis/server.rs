@@ -18,7 +18,7 @@ use super::{
     lane::{Lanes, Link},
     refusals::Refusals,
     replica::Replica,
-    reply::Results,
+    reply::{Results, all_failed},
     script::Scripts,
     source::Source,
 };
@@ -107,6 +107,13 @@ impl Redis {
         self.lanes.epoch()
     }
 
+    /// Where it listens, if it is a shard of a cluster.
+    #[cfg(feature = "health")]
+    pub(crate) fn address(&self) -> Option<Box<str>> {
+        let (host, port) = self.shard()?.master.as_ref()?;
+        Some(format!("{host}:{port}").into())
+    }
+
     /// The shard of a cluster that it is.
     pub(super) fn shard(&self) -> Option<&Shard> {
         match &self.source {
@@ -165,33 +172,58 @@ impl Redis {
         }
     }
 
-    /// Leaves the link it waits on in `on`.
+    /// Sends `commands`. When their connection is lost, those that may be sent twice are, and
+    /// the others fail.
     async fn attempt(
         self: &Arc<Self>,
         commands: &[Command],
         patience: Duration,
         on: &mut Option<Link>,
     ) -> Result<Results, StoreError> {
-        let mut replays = u8::from(commands.iter().all(Command::is_replayable));
-        loop {
-            let link = on.insert(self.link().await?);
-            let lost = match exchange(&mut link.connection, commands, &self.refusals).await {
-                Ok(mut results) => {
-                    self.lanes.replied(link);
-                    if results.iter().any(is_refused_by_a_replica) {
-                        let again = self.send_to_the_master(commands, &mut results, on);
-                        // Whatever comes of it, what only reads has its reply.
-                        let _ = tokio::time::timeout(patience, again).await;
-                    }
-                    return Ok(results);
+        let lost = match self.send(commands, patience, on).await {
+            Err(StoreError::Connection(lost)) => lost,
+            done => return done,
+        };
+        let again = commands.iter().filter(|command| command.is_replayable());
+        let again: Vec<_> = again.cloned().collect();
+        if again.is_empty() {
+            return Err(StoreError::Connection(lost));
+        }
+        let results = self.send(&again, patience, on).await;
+        let mut results = results
+            .unwrap_or_else(|error| all_failed(&error, again.len()))
+            .into_iter();
+        let of = |command: &Command| match command.is_replayable() {
+            true => results.next(),
+            false => None,
+        };
+        let ordered = commands.iter().map(of);
+        let lost = || Err(StoreError::Connection(lost.clone()));
+        Ok(ordered.map(|result| result.unwrap_or_else(lost)).collect())
+    }
+
+    /// Leaves the link it waits on in `on`.
+    async fn send(
+        self: &Arc<Self>,
+        commands: &[Command],
+        patience: Duration,
+        on: &mut Option<Link>,
+    ) -> Result<Results, StoreError> {
+        let link = on.insert(self.link().await?);
+        match exchange(&mut link.connection, commands, &self.refusals).await {
+            Ok(mut results) => {
+                self.lanes.replied(link);
+                if results.iter().any(is_refused_by_a_replica) {
+                    let again = self.send_to_the_master(commands, &mut results, on);
+                    // Whatever comes of it, what only reads has its reply.
+                    let _ = tokio::time::timeout(patience, again).await;
                 }
-                Err(lost) => lost,
-            };
-            self.lose(link, &lost);
-            if replays == 0 {
-                return Err(StoreError::Connection(lost));
+                Ok(results)
             }
-            replays -= 1;
+            Err(lost) => {
+                self.lose(link, &lost);
+                Err(StoreError::Connection(lost))
+            }
         }
     }
 

@@ -180,6 +180,23 @@ async fn a_lost_connection_is_the_same_error_for_every_operation() {
 }
 
 #[tokio::test]
+async fn of_a_batch_whose_connection_is_lost_what_counts_twice_fails_and_the_rest_is_sent_again() {
+    let server = Server::start();
+    let (store, other) = (server.store().await, server.store().await);
+    let kill = Raw(|| Command::new("CLIENT").arg("KILL").arg("TYPE").arg("normal"));
+    other.execute(kill).await.unwrap();
+    let once = Raw(|| Command::new("ECHO").arg("hello").once());
+    let replies = store.execute(vec![echo(), once, double()]).await;
+    assert_eq!(*replies[0].as_ref().unwrap(), hello());
+    assert!(
+        matches!(replies[1], Err(StoreError::Connection(_))),
+        "{:?}",
+        replies[1]
+    );
+    assert_eq!(*replies[2].as_ref().unwrap(), Value::Int(42));
+}
+
+#[tokio::test]
 async fn a_socket_takes_a_database_and_a_password_from_the_query() {
     let server = Server::start_with(&["--requirepass", "p@ss w/rd"]);
     let store = server.store_with("?db=3&pass=p%40ss+w%2Frd").await;

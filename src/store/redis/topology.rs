@@ -81,6 +81,20 @@ impl Topology {
         }
     }
 
+    /// Each server by itself, and where it listens if it is one of a cluster. That is asked for
+    /// its map first, for as long as `patience`, if it was never known.
+    #[cfg(feature = "health")]
+    pub(crate) async fn servers(&self, patience: Duration) -> Vec<(Option<Box<str>>, Self)> {
+        match self {
+            Self::Server(_) => vec![(None, self.clone())],
+            Self::Cluster(cluster) => {
+                let shards = cluster.shards(patience).await.into_iter();
+                let server = |shard: Arc<Redis>| (shard.address(), Self::Server(shard));
+                shards.map(server).collect()
+            }
+        }
+    }
+
     /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
     /// that is known at once costs no future.
     pub(crate) fn call(

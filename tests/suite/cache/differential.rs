@@ -172,7 +172,9 @@ async fn quiesce(store: &Store) {
 #[test]
 fn memory_and_redis_answer_the_same_to_random_requests() {
     let visits = prop::collection::vec(visit(), 1..16);
-    memory_and_redis_agree(150, visits, async |store, _, visits| {
-        transcript(store, visits).await
+    memory_and_redis_agree(150, visits, async |store, redis, visits| {
+        let lines = transcript(store, visits).await;
+        redis.inspect(|redis| redis.assert_every_key_has_a_ttl());
+        lines
     });
 }

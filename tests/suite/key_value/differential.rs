@@ -2,16 +2,13 @@
 
 use std::time::Duration;
 
-use proptest::{collection::vec, prelude::*, test_runner::TestRunner};
+use proptest::{collection::vec, prelude::*};
 use tower_keep::{
     Store,
     key_value::{Expiry, KeyValue},
 };
 
-use crate::harness::{
-    connected::{PATIENT, connected},
-    redis::RedisServer,
-};
+use crate::harness::differential::memory_and_redis_agree;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -127,38 +124,30 @@ fn name(id: u8) -> &'static str {
     ["plain", "with:colon", "{tag}%", "ü \n*"][usize::from(id)]
 }
 
+/// The calls before some values expire, which values, and the calls after.
+type Case = (Vec<Call>, Vec<u8>, Vec<Call>);
+
+async fn transcript(store: Store, (before, expiring, after): &Case) -> Vec<String> {
+    let values = KeyValue::new(store, "model").unwrap();
+    let mut lines = Vec::new();
+    for call in before {
+        lines.push(format!("{call:?}: {}", answer(&values, call).await));
+    }
+    for id in expiring {
+        let soon = Duration::from_millis(1);
+        values.set(name(*id), "soon gone", soon).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    for call in after {
+        lines.push(format!("{call:?}: {}", answer(&values, call).await));
+    }
+    lines
+}
+
 #[test]
 fn memory_and_redis_give_the_same_answers() {
-    let redis = RedisServer::start();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    let shared = runtime.block_on(connected(&redis.url(), PATIENT));
     let cases = (vec(call(), 1..40), vec(0..4_u8, 0..3), vec(call(), 1..40));
-    let config = ProptestConfig {
-        cases: 64,
-        failure_persistence: None,
-        ..Default::default()
-    };
-    let run = |(before, expiring, after): (Vec<Call>, Vec<u8>, Vec<Call>)| {
-        redis.command(&["FLUSHALL"]);
-        let stores = [Store::memory(), shared.clone()];
-        let [memory, redis] = stores.map(|store| KeyValue::new(store, "model").unwrap());
-        let same = async |calls: &[Call]| {
-            for call in calls {
-                let answers = (answer(&memory, call).await, answer(&redis, call).await);
-                prop_assert_eq!(answers.0, answers.1, "{:?}", call);
-            }
-            Ok(())
-        };
-        runtime.block_on(async {
-            same(&before).await?;
-            for id in &expiring {
-                let soon = Duration::from_millis(1);
-                memory.set(name(*id), "soon gone", soon).await.unwrap();
-                redis.set(name(*id), "soon gone", soon).await.unwrap();
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            same(&after).await
-        })
-    };
-    TestRunner::new(config).run(&cases, run).unwrap();
+    memory_and_redis_agree(64, cases, async |store, _, case| {
+        transcript(store, case).await
+    });
 }

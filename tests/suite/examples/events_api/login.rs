@@ -29,7 +29,7 @@ async fn a_login_holds_until_the_logout(stand: Stand) {
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.header("content-type"), Some("application/json"));
     assert_eq!(reply.header("cache-control"), Some("no-store"));
-    assert_eq!(reply.json::<Value>(), json!({"user": "ada"}));
+    assert_eq!(reply.json::<Value>()["user"], "ada");
     let id = client.id().unwrap();
     let base64url = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     assert!(id.len() >= 43 && id.chars().all(base64url), "{id}");

@@ -3,6 +3,7 @@
 mod cost;
 mod events;
 mod flags;
+mod health;
 mod limits;
 mod login;
 mod outages;
@@ -10,6 +11,7 @@ mod renewal;
 mod session_bounds;
 mod session_data;
 mod stand;
+mod tokens;
 mod users;
 
 use crate::harness::on_all_stores;

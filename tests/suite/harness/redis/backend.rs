@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use deadpool_redis::redis::{FromRedisValue, RedisResult, Value};
 use tower_keep::{Store, StoreConfig};
 
+use super::super::connected::answers;
 use super::{
     RedisCluster, RedisSentinel, RedisServer,
     shared::{Lease, Shared},
@@ -66,7 +67,7 @@ impl Backend {
             None => config,
         };
         let store = config.with_deadline(deadline).build().unwrap();
-        store.ping().await.unwrap();
+        answers(&store).await;
         store
     }
 

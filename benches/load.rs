@@ -1,83 +1,85 @@
-//! Load on whole servers: the layers against what one would write by hand, in the same run.
+//! Load on whole servers: the layers beside what else one would use, in the same run.
 //!
 //! ```text
-//! cargo bench --bench load                       # everything, about three minutes
-//! cargo bench --bench load -- limit              # the contenders whose names hold `limit`
-//! cargo bench --bench load -- limit --rounds 50  # steadier medians on a busy machine
-//! cargo bench --bench load -- --help
+//! cargo bench --all-features --bench load                           # all tables, some three minutes
+//! cargo bench --all-features --bench load -- limit session          # two of them
+//! cargo bench --all-features --bench load -- limit --rounds 30      # steadier on a busy machine
+//! cargo bench --all-features --bench load -- --help
 //! ```
 //!
-//! It needs Linux (CPU times are read from `/proc`) and `redis-server` on the `PATH`, starts one
-//! Redis and one server process a contender on loopback, and stops them all. The machine is
-//! shared by the load, the server and Redis, so compare contenders, not numbers of other runs.
+//! It needs Linux (CPU times are read from `/proc`) and `redis-server` on the `PATH`. The first run
+//! builds the peers, the package in `benches/peers`, which is none of the crate's dependencies. Per
+//! table one Redis and one process a server are started on loopback, and stopped with it.
 //!
-//! Contenders are `work/way`. The work is `limit` (one policy), `session` (a cookie is sent, the
-//! session is read), `cache` (a hit of 1 KiB) or `all` three. The ways:
+//! All servers are the same axum router with the same pages of 1 KiB, built with the same settings;
+//! `bare` has no layer. The servers whose second word is `redis` or `memory` are ours, on that store.
+//! The peers are crates by their names, and the same work written by hand on one connection that all
+//! requests share (`by-hand-shared`) or one out of the pool for each (`by-hand-pooled`).
 //!
-//! - `naive`: `pool.get()` and the commands for each step, by hand;
-//! - `shared`: the same commands by hand on clones of one shared `MultiplexedConnection`;
-//! - `ours`: the layers, on a pool that is set up like that of `naive`;
-//! - `ours-memory`: the layers on embedded memory.
+//! Where the system can pin, the server has a core to itself with one worker, and Redis and the load
+//! share another. Each of the 64 connections is a client, and a session, of its own, and has one
+//! request under way.
 //!
-//! The limiters by hand run the layer's own script, so that Redis has equal work; `bare` is the
-//! same server without any of it. All answer the same page from hyper without a router.
-//!
-//! How to read it: every round measures each contender once, in turn, and a number is the median
-//! of the rounds. `server` and `Redis` are the CPU times of these processes for one request;
-//! trips and commands are counted on single requests, one after the other (the commands that a
-//! script calls count too); `+` marks a server that asked Redis less often under load. Ratios are
-//! taken within each round, so that a noisy neighbour hits both sides: median, and smallest to
-//! largest. Targets: `limit/ours` has at least 1.8 times the requests/s of `limit/naive`, and
-//! takes at most 1.2 times the server CPU of `limit/shared`.
+//! How to read it: every round measures each server of a table once, in turn, and a number is the
+//! median of the rounds; a ratio is taken within each round, so that a noisy neighbour hits both
+//! sides, and is given with the smallest and the largest where it is a goal. The CPU times and the commands
+//! are steady on a busy machine, requests per second and latencies are not. `server µs` and `Redis
+//! µs` are the CPU times of these processes for one request, `script µs` is what Redis says that an
+//! EVALSHA takes. Trips and commands are counted on single requests, one after the other (the commands
+//! that a script calls count too); `+` marks a server that asked Redis less often under load.
 
-#[path = "load/by_hand.rs"]
-mod by_hand;
 #[path = "load/client.rs"]
 mod client;
-#[path = "load/contender.rs"]
-mod contender;
+#[path = "load/cores.rs"]
+mod cores;
 #[path = "load/flags.rs"]
 mod flags;
-#[path = "load/layers.rs"]
-mod layers;
 #[path = "load/measure.rs"]
 mod measure;
-#[path = "load/page.rs"]
-mod page;
+#[path = "load/peers.rs"]
+mod peers;
 #[path = "load/process.rs"]
 mod process;
 #[path = "load/redis.rs"]
 mod redis;
 #[path = "load/report.rs"]
 mod report;
-#[path = "load/server.rs"]
-mod server;
+#[path = "load/servers.rs"]
+mod servers;
+#[path = "load/site.rs"]
+mod site;
+#[path = "load/subjects.rs"]
+mod subjects;
 
+use axum::BoxError;
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-use flags::{Command, Flags};
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+use flags::{Command, Flags, Serve};
 
 fn main() -> Result<(), BoxError> {
     let flags = Flags::parse();
-    match &flags.command {
-        Some(Command::Serve(serve)) => server::run(serve),
-        None => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()?;
-            runtime.block_on(async {
-                // So that Redis is stopped too.
-                let mut terminate = signal(SignalKind::terminate())?;
-                let mut interrupt = signal(SignalKind::interrupt())?;
-                tokio::select! {
-                    done = measure::run(&flags) => done,
-                    _ = terminate.recv() => Err("stopped by SIGTERM".into()),
-                    _ = interrupt.recv() => Err("stopped by SIGINT".into()),
-                }
-            })
-        }
+    if let Some(Command::Serve(serve)) = flags.command {
+        let Serve {
+            server,
+            redis_url,
+            workers,
+        } = serve;
+        return site::run(workers, async move {
+            servers::router(&server, &redis_url).await
+        });
     }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        // So that Redis is stopped too.
+        let mut terminate = signal(SignalKind::terminate())?;
+        let mut interrupt = signal(SignalKind::interrupt())?;
+        tokio::select! {
+            done = measure::run(&flags) => done,
+            _ = terminate.recv() => Err("stopped by SIGTERM".into()),
+            _ = interrupt.recv() => Err("stopped by SIGINT".into()),
+        }
+    })
 }

@@ -15,33 +15,58 @@ use tokio::{
 
 use crate::{
     BoxError,
-    page::{CLIENT, LOGIN},
+    site::{CLIENT, LOGIN},
 };
 
 /// How long a response may take; a server that hangs must not hang the run.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection that is kept alive.
+/// A connection that is kept alive, and what is asked on it.
 #[derive(Debug)]
 pub(crate) struct Connection {
     stream: TcpStream,
+    request: String,
     received: Vec<u8>,
 }
 
 impl Connection {
-    pub(crate) async fn open(addr: SocketAddr) -> Result<Self, BoxError> {
+    /// The connection `number` has a client's name of its own, and a session where the server has
+    /// them.
+    pub(crate) async fn open(
+        addr: SocketAddr,
+        number: u32,
+        path: &str,
+        logs_in: bool,
+    ) -> Result<Self, BoxError> {
         let stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
-        Ok(Self {
+        let request = |path: &str, cookie: &str| {
+            format!(
+                "GET {path} HTTP/1.1\r\nhost: {addr}\r\n{CLIENT}: client-{number:08}\r\n{cookie}\r\n"
+            )
+        };
+        let mut connection = Self {
             stream,
+            request: request(LOGIN, ""),
             received: Vec::with_capacity(4096),
-        })
+        };
+        let cookie = match logs_in {
+            false => String::new(),
+            true => {
+                let head = connection.exchange().await?;
+                let cookie = field(head, "set-cookie").ok_or("the login sets no cookie")?;
+                let (cookie, _attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
+                format!("cookie: {cookie}\r\n")
+            }
+        };
+        connection.request = request(path, &cookie);
+        Ok(connection)
     }
 
-    /// Sends a request and receives the whole response, which must be a 200 with a
+    /// Sends the request and receives the whole response, which must be a 200 with a
     /// Content-Length. Returns its head.
-    pub(crate) async fn exchange(&mut self, request: &str) -> Result<&str, BoxError> {
-        self.stream.write_all(request.as_bytes()).await?;
+    async fn exchange(&mut self) -> Result<&str, BoxError> {
+        self.stream.write_all(self.request.as_bytes()).await?;
         self.received.clear();
         let mut head = None;
         loop {
@@ -76,21 +101,6 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     })
 }
 
-/// The request that is repeated; with a cookie if the server has sessions.
-pub(crate) async fn request_for(addr: SocketAddr, session: bool) -> Result<String, BoxError> {
-    let request = |path: &str, more: &str| {
-        format!("GET {path} HTTP/1.1\r\nhost: {addr}\r\n{CLIENT}: bench\r\n{more}\r\n")
-    };
-    if !session {
-        return Ok(request("/page", ""));
-    }
-    let mut connection = Connection::open(addr).await?;
-    let head = connection.exchange(&request(LOGIN, "")).await?;
-    let cookie = field(head, "set-cookie").ok_or("the login sets no cookie")?;
-    let (cookie, _attributes) = cookie.split_once(';').unwrap_or((cookie, ""));
-    Ok(request("/page", &format!("cookie: {cookie}\r\n")))
-}
-
 /// When a measurement ends: whichever comes first.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
@@ -107,24 +117,23 @@ pub(crate) struct Answered {
     pub(crate) latencies: Vec<Duration>,
 }
 
-/// Repeats `request` on all connections, each with one under way at a time.
+/// Repeats the connections' requests, each with one under way at a time.
 pub(crate) async fn load(
     connections: Vec<Connection>,
-    request: &Arc<str>,
     bounds: Bounds,
 ) -> Result<Answered, BoxError> {
     let sent = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let mut tasks = JoinSet::new();
     for mut connection in connections {
-        let (request, sent) = (request.clone(), sent.clone());
+        let sent = sent.clone();
         tasks.spawn(async move {
             let mut latencies = Vec::with_capacity(4096);
             let mut now = Instant::now();
             while now - started < bounds.duration
                 && sent.fetch_add(1, Ordering::Relaxed) < bounds.requests
             {
-                connection.exchange(&request).await?;
+                connection.exchange().await?;
                 let answered = Instant::now();
                 latencies.push(answered - now);
                 now = answered;

@@ -4,39 +4,41 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::contender::Contender;
+use crate::subjects::{SUBJECTS, Subject};
 
-/// Load on whole servers: the layers against what one would write by hand.
+/// Load on whole servers: the layers beside their peers.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Flags {
-    /// Only contenders whose names contain one of these
-    filters: Vec<String>,
+    /// Only the tables of these names
+    tables: Vec<String>,
 
-    /// Measurements of each contender
-    #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) rounds: u32,
+    /// Measurements of each server
+    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    rounds: u32,
 
     /// Milliseconds of a measurement, after a fifth of it to warm up
-    #[arg(long, default_value_t = 400, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    #[arg(long, default_value_t = 500, value_parser = clap::value_parser!(u64).range(1..=60_000))]
     millis: u64,
 
-    /// Requests of a measurement, at most
-    #[arg(long, default_value_t = 200_000)]
-    pub(crate) max_requests: usize,
-
-    /// Connections to the server, each with one request at a time
+    /// Connections to the server, each with one request at a time and a client and session of its own
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) connections: u32,
 
-    #[command(flatten)]
-    pub(crate) server: ServerFlags,
+    /// Leave the cores to the system, and give each server a worker for each of them
+    #[arg(long)]
+    pub(crate) unpinned: bool,
 
-    /// List the contenders and end
+    /// Measure our servers alone, and build no peers
+    #[arg(long)]
+    no_peers: bool,
+
+    /// List the tables with their servers and end
     #[arg(long)]
     pub(crate) list: bool,
 
-    /// Passed by `cargo bench`; without it (`cargo test --benches`) everything runs once, briefly
+    /// Passed by `cargo bench`; without it (`cargo test --benches`) everything runs once, briefly and
+    /// without peers
     #[arg(long, hide = true)]
     bench: bool,
 
@@ -46,49 +48,36 @@ pub(crate) struct Flags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Be the server of one contender
+    /// Be one server
     #[command(hide = true)]
     Serve(Serve),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    pub(crate) contender: Contender,
+    pub(crate) server: String,
     pub(crate) redis_url: String,
-    #[command(flatten)]
-    pub(crate) flags: ServerFlags,
-}
-
-/// How each server is set up.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ServerFlags {
-    /// Worker threads of each server [default: as many as cores]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=256))]
-    pub(crate) workers: Option<u32>,
-
-    /// Connections of each server's pool [default: deadpool's, two a core]
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    pub(crate) pool_size: Option<u32>,
-}
-
-impl ServerFlags {
-    /// As arguments of the `serve` command.
-    pub(crate) fn args(&self) -> Vec<String> {
-        let workers = self.workers.map(|n| format!("--workers={n}"));
-        let pool_size = self.pool_size.map(|n| format!("--pool-size={n}"));
-        workers.into_iter().chain(pool_size).collect()
-    }
+    pub(crate) workers: usize,
 }
 
 impl Flags {
-    pub(crate) fn contenders(&self) -> Vec<Contender> {
-        Contender::ALL
-            .into_iter()
-            .filter(|contender| {
-                let name = contender.to_string();
-                self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter))
+    /// The tables that were asked for; an error for a name that none has.
+    pub(crate) fn subjects(&self) -> Result<Vec<&'static Subject>, String> {
+        if self.tables.is_empty() {
+            return Ok(SUBJECTS.iter().collect());
+        }
+        let named = |name: &String| {
+            let found = SUBJECTS.iter().find(|subject| subject.name == name);
+            found.ok_or_else(|| {
+                let names: Vec<_> = SUBJECTS.iter().map(|subject| subject.name).collect();
+                format!("there is no table {name:?}; there are {}", names.join(", "))
             })
-            .collect()
+        };
+        self.tables.iter().map(named).collect()
+    }
+
+    pub(crate) fn peers(&self) -> bool {
+        self.bench && !self.no_peers
     }
 
     pub(crate) fn rounds(&self) -> u32 {

@@ -1,20 +1,17 @@
-//! The run: every contender once a round, and what came of it.
+//! The run: every server of a table once a round.
 
-use std::{
-    collections::BTreeMap,
-    io::Write as _,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::Command, time::Duration};
 
 use crate::{
     BoxError,
     client::{self, Bounds, Connection},
-    contender::Contender,
+    cores::Cores,
     flags::Flags,
+    peers,
     process::ServerProcess,
-    redis::Redis,
+    redis::{Calls, Redis},
     report,
+    subjects::{SUBJECTS, Subject, has_sessions, is_peer},
 };
 
 /// Requests by which trips and commands are counted.
@@ -29,21 +26,23 @@ pub(crate) struct Sample {
     /// Microseconds of CPU a request.
     pub(crate) server_cpu: f64,
     pub(crate) redis_cpu: f64,
+    /// Microseconds of an EVALSHA, with the commands that it calls, by Redis' own measure.
+    pub(crate) script: Option<f64>,
     /// Commands that Redis executed for a request.
     commands: f64,
 }
 
-/// A contender's server and all that was measured of it.
+/// A server and all that was measured of it.
 #[derive(Debug)]
 pub(crate) struct Measured {
-    pub(crate) contender: Contender,
+    pub(crate) name: &'static str,
     pub(crate) samples: Vec<Sample>,
     /// Round trips to Redis for a single request.
     pub(crate) trips: f64,
     /// Commands of Redis for a single request.
     pub(crate) commands: BTreeMap<String, f64>,
     server: ServerProcess,
-    request: Arc<str>,
+    connections: Vec<Connection>,
 }
 
 impl Measured {
@@ -52,120 +51,178 @@ impl Measured {
     pub(crate) fn went_without_redis(&self) -> bool {
         let expected: f64 = self.commands.values().sum();
         let less = |sample: &Sample| sample.commands < expected * 0.99;
-        self.samples.iter().any(less)
+        // One that takes blocks of units asks when it has to.
+        expected >= 1.0 && self.samples.iter().any(less)
     }
 }
 
 pub(crate) async fn run(flags: &Flags) -> Result<(), BoxError> {
-    let contenders = flags.contenders();
-    if flags.list || contenders.is_empty() {
-        let names = if flags.list {
-            contenders
-        } else {
-            Contender::ALL.to_vec()
-        };
-        for contender in &names {
-            writeln!(std::io::stdout(), "{contender}")?;
+    if flags.list {
+        for subject in &SUBJECTS {
+            let Subject { name, about, .. } = subject;
+            writeln!(std::io::stdout(), "{name}: {about}")?;
+            for server in subject.servers {
+                writeln!(std::io::stdout(), "    {server}")?;
+            }
         }
-        return match flags.list {
-            true => Ok(()),
-            false => Err("no contender's name contains that; above are all".into()),
-        };
+        return Ok(());
     }
-    let mut redis = Redis::start()?;
-    let mut measured = Vec::new();
-    for contender in contenders {
-        measured.push(start(contender, &mut redis, flags).await?);
-    }
-    let started = Instant::now();
-    for round in 0..flags.rounds() {
-        for measured in &mut measured {
-            let sample = measure(measured, &mut redis, flags).await?;
-            measured.samples.push(sample);
+    let subjects = flags.subjects()?;
+    let peers = match flags.peers().then(peers::build) {
+        Some(Ok(program)) => Some(program),
+        Some(Err(error)) => {
+            writeln!(std::io::stderr(), "without peers: {error}")?;
+            None
         }
-        let (round, rounds) = (round + 1, flags.rounds());
-        let seconds = started.elapsed().as_secs();
-        writeln!(
-            std::io::stderr(),
-            "round {round} of {rounds}, {seconds} s so far"
-        )?;
+        None => None,
+    };
+    let cores = match flags.unpinned {
+        true => None,
+        false => match Cores::take() {
+            Ok(cores) => Some(cores),
+            Err(error) => {
+                writeln!(std::io::stderr(), "nothing is pinned: {error}")?;
+                None
+            }
+        },
+    };
+    let run = Run {
+        flags,
+        peers,
+        cores,
+    };
+    for (number, subject) in subjects.into_iter().enumerate() {
+        // One that no other table has left anything in.
+        let mut redis = Redis::start()?;
+        if number == 0 {
+            report::heading(flags, cores, &redis.version()?)?;
+        }
+        let measured = run.subject(subject, &mut redis).await?;
+        report::table(subject, &measured)?;
     }
-    report::print(flags, &redis.version()?, &measured)?;
     Ok(())
 }
 
-async fn start(
-    contender: Contender,
-    redis: &mut Redis,
-    flags: &Flags,
-) -> Result<Measured, BoxError> {
-    let server = ServerProcess::start(contender, &redis.url, &flags.server)?;
-    let request = client::request_for(server.addr, contender.work.reads_session()).await?;
-    let request: Arc<str> = request.into();
-    let one_at_a_time = Bounds {
-        duration: Duration::from_secs(10),
-        requests: PROBES as usize,
-    };
-    // The first ones connect to Redis, load scripts and fill the cache.
-    let probe = vec![Connection::open(server.addr).await?];
-    let probe = client::load(probe, &request, one_at_a_time).await?;
-    let before = redis.counters()?;
-    client::load(probe.connections, &request, one_at_a_time).await?;
-    let after = redis.counters()?;
-    let each = |count: u64| count as f64 / PROBES as f64;
-    let commands = after.commands_since(&before).into_iter();
-    Ok(Measured {
-        contender,
-        samples: Vec::new(),
-        trips: each(after.reads_since(&before)),
-        commands: commands.map(|(name, calls)| (name, each(calls))).collect(),
-        server,
-        request,
-    })
+struct Run<'a> {
+    flags: &'a Flags,
+    peers: Option<PathBuf>,
+    cores: Option<Cores>,
 }
 
-async fn measure(
-    measured: &Measured,
-    redis: &mut Redis,
-    flags: &Flags,
-) -> Result<Sample, BoxError> {
-    let bounds = Bounds {
-        duration: flags.duration(),
-        requests: flags.max_requests,
-    };
-    let warm_up = Bounds {
-        duration: bounds.duration / 5,
-        requests: bounds.requests / 5,
-    };
-    let mut connections = Vec::new();
-    for _ in 0..flags.connections {
-        connections.push(Connection::open(measured.server.addr).await?);
+impl Run<'_> {
+    async fn subject(
+        &self,
+        subject: &Subject,
+        redis: &mut Redis,
+    ) -> Result<Vec<Measured>, BoxError> {
+        let mut all = Vec::new();
+        for name in subject.servers {
+            if self.peers.is_some() || !is_peer(name) {
+                all.push(self.start(name, subject.path, redis).await?);
+            }
+        }
+        for round in 0..self.flags.rounds() {
+            // There and back, so that nobody is always measured after the same one.
+            let order: Box<dyn Iterator<Item = &mut Measured>> = match round % 2 {
+                0 => Box::new(all.iter_mut()),
+                _ => Box::new(all.iter_mut().rev()),
+            };
+            for measured in order {
+                let sample = self.measure(measured, redis).await?;
+                measured.samples.push(sample);
+            }
+        }
+        Ok(all)
     }
-    let warm = client::load(connections, &measured.request, warm_up).await?;
 
-    let server = &measured.server.process;
-    let counters = redis.counters()?;
-    let cpu = (server.cpu_time()?, redis.process.cpu_time()?);
-    let answered = client::load(warm.connections, &measured.request, bounds).await?;
-    let cpu = (
-        server.cpu_time()? - cpu.0,
-        redis.process.cpu_time()? - cpu.1,
-    );
-    let commands = redis.counters()?.commands_since(&counters);
-
-    let mut latencies = answered.latencies;
-    latencies.sort_unstable();
-    if latencies.is_empty() {
-        return Err("no request was answered in time".into());
+    async fn start(
+        &self,
+        name: &'static str,
+        path: &str,
+        redis: &mut Redis,
+    ) -> Result<Measured, BoxError> {
+        let command = match &self.peers {
+            Some(program) if is_peer(name) => {
+                let mut command = Command::new(program);
+                command.arg(name);
+                command
+            }
+            _ => {
+                let mut command = Command::new(std::env::current_exe()?);
+                command.args(["serve", name]);
+                command
+            }
+        };
+        let server = ServerProcess::start(command, &redis.url, self.cores)?;
+        let mut connections = Vec::new();
+        for number in 0..self.flags.connections {
+            let sessions = has_sessions(name);
+            connections.push(Connection::open(server.addr, number, path, sessions).await?);
+        }
+        let probes = Bounds {
+            duration: Duration::from_secs(10),
+            requests: PROBES as usize,
+        };
+        // The first ones connect to Redis, load scripts and fill the cache; and a session is not
+        // confirmed before it came back.
+        connections = client::load(connections, probes).await?.connections;
+        let others = connections.split_off(1);
+        let before = redis.counters()?;
+        let probed = client::load(connections, probes).await?;
+        let after = redis.counters()?;
+        let each = |count: u64| count as f64 / PROBES as f64;
+        let commands = after.calls_since(&before).into_iter();
+        Ok(Measured {
+            name,
+            samples: Vec::new(),
+            trips: each(after.reads_since(&before)),
+            commands: commands
+                .map(|(name, Calls { calls, .. })| (name, each(calls)))
+                .collect(),
+            server,
+            connections: probed.connections.into_iter().chain(others).collect(),
+        })
     }
-    let count = latencies.len() as f64;
-    let micros = |time: Duration| time.as_secs_f64() * 1e6 / count;
-    Ok(Sample {
-        requests_per_second: count / answered.elapsed.as_secs_f64(),
-        p50: latencies[latencies.len() / 2],
-        p99: latencies[latencies.len() * 99 / 100],
-        server_cpu: micros(cpu.0),
-        redis_cpu: micros(cpu.1),
-        commands: commands.values().sum::<u64>() as f64 / count,
-    })
+
+    async fn measure(
+        &self,
+        measured: &mut Measured,
+        redis: &mut Redis,
+    ) -> Result<Sample, BoxError> {
+        let of = |duration| Bounds {
+            duration,
+            requests: usize::MAX,
+        };
+        let connections = std::mem::take(&mut measured.connections);
+        let warm = client::load(connections, of(self.flags.duration() / 5)).await?;
+
+        let server = &measured.server.process;
+        let counters = redis.counters()?;
+        let cpu = (server.cpu_time()?, redis.process.cpu_time()?);
+        let answered = client::load(warm.connections, of(self.flags.duration())).await?;
+        let cpu = (
+            server.cpu_time()? - cpu.0,
+            redis.process.cpu_time()? - cpu.1,
+        );
+        let calls = redis.counters()?.calls_since(&counters);
+
+        measured.connections = answered.connections;
+        let mut latencies = answered.latencies;
+        latencies.sort_unstable();
+        if latencies.is_empty() {
+            return Err("no request was answered in time".into());
+        }
+        let count = latencies.len() as f64;
+        let micros = |time: Duration| time.as_secs_f64() * 1e6 / count;
+        let script = calls.get("evalsha");
+        Ok(Sample {
+            requests_per_second: count / answered.elapsed.as_secs_f64(),
+            p50: latencies[latencies.len() / 2],
+            p99: latencies[latencies.len() * 99 / 100],
+            server_cpu: micros(cpu.0),
+            redis_cpu: micros(cpu.1),
+            script: script.map(|script| script.micros as f64 / script.calls as f64),
+            commands: calls.values().map(|calls| calls.calls).sum::<u64>() as f64 / count,
+        })
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{BoxError, contender::Contender, flags::ServerFlags};
+use crate::{BoxError, cores::Cores};
 
 /// A process that ends with this value.
 #[derive(Debug)]
@@ -49,7 +49,7 @@ impl Drop for Process {
     }
 }
 
-/// The server of a contender, this program again.
+/// A server that says where it listens.
 #[derive(Debug)]
 pub(crate) struct ServerProcess {
     pub(crate) process: Process,
@@ -57,23 +57,30 @@ pub(crate) struct ServerProcess {
 }
 
 impl ServerProcess {
+    /// `command` is to end with the name of a server.
     pub(crate) fn start(
-        contender: Contender,
+        mut command: Command,
         redis_url: &str,
-        flags: &ServerFlags,
+        cores: Option<Cores>,
     ) -> Result<Self, BoxError> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let workers = match cores {
+            Some(_) => 1,
+            None => std::thread::available_parallelism()?.get(),
+        };
         command
-            .args(["serve", &contender.to_string(), redis_url])
-            .args(flags.args())
+            .args([redis_url, &workers.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
-        let mut process = Process::spawn(&mut command)?;
+        let mut spawn = || Process::spawn(&mut command);
+        let mut process = match cores {
+            Some(cores) => cores.on_servers(spawn)??,
+            None => spawn()?,
+        };
         let mut line = String::new();
         let out = process.0.stdout.take().expect("it was asked for");
         BufReader::new(out).read_line(&mut line)?;
         let addr = line.trim().parse();
-        let addr = addr.map_err(|_| format!("the server of {contender} did not start"))?;
+        let addr = addr.map_err(|_| format!("{command:?} did not start"))?;
         Ok(Self { process, addr })
     }
 }

@@ -27,8 +27,16 @@ pub(crate) struct Redis {
 /// Redis' counters at a moment.
 #[derive(Debug, Clone)]
 pub(crate) struct Counters {
-    commands: BTreeMap<String, u64>,
+    calls: BTreeMap<String, Calls>,
     reads: u64,
+}
+
+/// Of one command.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Calls {
+    pub(crate) calls: u64,
+    /// What they took, by Redis' own measure.
+    pub(crate) micros: u64,
 }
 
 impl Redis {
@@ -76,13 +84,21 @@ impl Redis {
         let text: String = cmd("INFO")
             .arg("commandstats")
             .query(&mut self.connection)?;
-        let commands = text.lines().filter_map(|line| {
+        let calls = text.lines().filter_map(|line| {
             let (name, stats) = line.strip_prefix("cmdstat_")?.split_once(':')?;
-            let calls = stats.strip_prefix("calls=")?.split(',').next()?;
-            Some((name.to_owned(), calls.parse().ok()?))
+            let mut stats = stats.split(',').map_while(|stat| stat.split_once('='));
+            let mut next = |wanted| {
+                let (name, value) = stats.next()?;
+                (name == wanted).then(|| value.parse().ok())?
+            };
+            let calls = Calls {
+                calls: next("calls")?,
+                micros: next("usec")?,
+            };
+            Some((name.to_owned(), calls))
         });
         Ok(Counters {
-            commands: commands.filter(|(name, _)| name != "info").collect(),
+            calls: calls.filter(|(name, _)| name != "info").collect(),
             // Redis counts the reads of the two INFO too.
             reads: reads.ok_or("this Redis counts no reads: it is older than 6")?,
         })
@@ -95,13 +111,17 @@ fn info(connection: &mut Connection, section: &str) -> Result<InfoDict, BoxError
 
 impl Counters {
     /// The calls of each command since `earlier`.
-    pub(crate) fn commands_since(&self, earlier: &Self) -> BTreeMap<String, u64> {
-        let calls = |(name, now): (&String, &u64)| {
-            let before = earlier.commands.get(name).copied().unwrap_or_default();
-            (name.clone(), now - before)
+    pub(crate) fn calls_since(&self, earlier: &Self) -> BTreeMap<String, Calls> {
+        let since = |(name, now): (&String, &Calls)| {
+            let before = earlier.calls.get(name).copied().unwrap_or_default();
+            let calls = Calls {
+                calls: now.calls - before.calls,
+                micros: now.micros - before.micros,
+            };
+            (name.clone(), calls)
         };
-        let calls = self.commands.iter().map(calls);
-        calls.filter(|(_, calls)| *calls > 0).collect()
+        let calls = self.calls.iter().map(since);
+        calls.filter(|(_, calls)| calls.calls > 0).collect()
     }
 
     /// How often Redis has read from its connections since `earlier`: as often as there were

@@ -45,6 +45,10 @@ pub struct Flags {
     #[arg(long, value_name = "POLICY", default_value = "refuse")]
     pub cache_set_cookie: CookiePolicy,
 
+    /// Enables `POST /_cache/purge` for those who send this bearer token.
+    #[arg(long, value_name = "TOKEN", value_parser = token)]
+    pub purge_token: Option<Token>,
+
     /// A limit, as in the RateLimit-Policy field, with `alg=gcra|fixed`; repeatable.
     #[arg(long = "limit", value_name = "POLICY")]
     limits: Vec<QuotaPolicy>,
@@ -185,5 +189,22 @@ impl Flags {
         };
         let limit = limit(store, &self.limits)?;
         Ok(limit.map(|limit| limit.with_key(key).on_store_error(on_store_error)))
+    }
+}
+
+/// A secret of the command line.
+#[derive(Clone)]
+pub struct Token(pub String);
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token")
+    }
+}
+
+fn token(text: &str) -> Result<Token, String> {
+    match text.is_empty() || text.contains(|c: char| c.is_ascii_whitespace()) {
+        true => Err("a token is not empty and has no spaces".to_owned()),
+        false => Ok(Token(text.to_owned())),
     }
 }

@@ -50,6 +50,11 @@ pub fn partition(parts: &Parts) -> Option<Vec<u8>> {
     secure.then(|| b"https".to_vec())
 }
 
+/// Makes these fields those of a client that came over TLS.
+pub fn mark_secure(headers: &mut HeaderMap) {
+    headers.insert(FORWARDED_PROTO, HeaderValue::from_static("https"));
+}
+
 /// Adds the connection's peer to the forwarding fields and the gateway to `Via`. Limits look at
 /// the fields as they came; the cache and the upstream server have to see the same ones.
 pub fn sign<B>(mut request: Request<B>, pseudonym: &str) -> Request<B> {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use http::{HeaderValue, Request, Response, Version, header};
+use http::{HeaderValue, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tower_keep::{PeerAddr, health::Health};
@@ -13,6 +13,7 @@ use crate::{
     common::Error,
     forwarding, hop_by_hop, max_forwards,
     problem::problem,
+    purge::Purge,
     target::{self, Refusal},
     tunnel,
 };
@@ -21,6 +22,8 @@ use crate::{
 pub struct Gateway {
     pub service: Service,
     pub health: Health,
+    /// `None` without a token.
+    pub purge: Option<Purge>,
     /// The site of requests that need not name one: the upstream server itself.
     pub default_site: HeaderValue,
     /// How many proxies in front are believed.
@@ -63,6 +66,12 @@ impl Gateway {
             "/_health/live" => return Ok(boxed(self.health.live().oneshot(request).await?)),
             "/_health/ready" => return Ok(boxed(self.health.ready().oneshot(request).await?)),
             _ => {}
+        }
+        if Purge::is_asked_for(request.uri()) {
+            return Ok(match &self.purge {
+                Some(purge) => purge.respond(request, self.idle).await,
+                None => problem(StatusCode::NOT_FOUND, "purging is not enabled"),
+            });
         }
         if let Some(response) = max_forwards::count(&mut request) {
             return Ok(response);

@@ -20,6 +20,7 @@ mod idle;
 mod limit;
 mod max_forwards;
 mod problem;
+mod purge;
 mod server;
 mod target;
 mod tunnel;
@@ -29,12 +30,13 @@ use http::{HeaderValue, Request, Response, header};
 use http_body_util::BodyExt as _;
 use tokio_util::task::TaskTracker;
 use tower::{Layer as _, ServiceExt as _, util::BoxCloneSyncService};
-use tower_keep::{Store, health::Health};
+use tower_keep::{Store, cache::CacheLayer, health::Health};
 
 use body::{Body, RequestBody};
 use flags::{Flags, Switch};
 use gateway::Gateway;
 use problem::problem;
+use purge::Purge;
 use upstream::{Patience, Upstream, UpstreamError};
 
 /// All layers together; it always has an answer.
@@ -49,11 +51,20 @@ async fn main() -> Result<(), common::Error> {
         .store()
         .unwrap_or_else(|error| common::fail(&error));
     let tunnels = TaskTracker::new();
-    let service = service(&flags, &store, &tunnels).unwrap_or_else(|error| common::fail(&error));
+    let cache = match flags.cache {
+        Switch::On => Some(flags.cache_layer(&store)).transpose(),
+        Switch::Off => Ok(None),
+    };
+    let cache = cache.unwrap_or_else(|error| common::fail(&error));
+    let token = flags.purge_token.as_ref().zip(cache.as_ref());
+    let purge = token.map(|(token, cache)| Purge::new(&token.0, cache.handle()));
+    let service =
+        service(&flags, &store, cache, &tunnels).unwrap_or_else(|error| common::fail(&error));
     let upstream = flags.upstream.authority().map_or("", |site| site.as_str());
     let gateway = Gateway {
         service,
         health: Health::new(store),
+        purge,
         default_site: HeaderValue::try_from(upstream)?,
         trusted_hops: flags.trusted_hops,
         idle: flags.idle,
@@ -64,7 +75,12 @@ async fn main() -> Result<(), common::Error> {
 
 /// The limit outside of the cache: a stored response shows its client's own limits. What the
 /// gateway adds to a request is added between the two.
-fn service(flags: &Flags, store: &Store, tunnels: &TaskTracker) -> Result<Service, String> {
+fn service(
+    flags: &Flags,
+    store: &Store,
+    cache: Option<CacheLayer>,
+    tunnels: &TaskTracker,
+) -> Result<Service, String> {
     let patience = Patience {
         head: flags.upstream_timeout,
         idle: flags.idle,
@@ -72,13 +88,12 @@ fn service(flags: &Flags, store: &Store, tunnels: &TaskTracker) -> Result<Servic
     let (name, origin) = (flags.cache_name.clone(), flags.upstream.clone());
     let upstream = Upstream::new(origin, &name, patience, tunnels.clone());
     let sign = move |request| forwarding::sign(request, &name);
-    let service = match flags.cache {
-        Switch::On => {
-            let cache = flags.cache_layer(store)?;
+    let service = match cache {
+        Some(cache) => {
             let cached = cache.layer(upstream).map_result(answered);
             BoxCloneSyncService::new(cached.map_request(sign))
         }
-        Switch::Off => BoxCloneSyncService::new(upstream.map_result(answered).map_request(sign)),
+        None => BoxCloneSyncService::new(upstream.map_result(answered).map_request(sign)),
     };
     Ok(match flags.limit_layer(store)? {
         Some(limit) => BoxCloneSyncService::new(limit.layer(service).map_response(boxed)),

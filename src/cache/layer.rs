@@ -10,6 +10,7 @@ use super::{
     cache_status::CacheName,
     error::CacheNameError,
     fill::{InFlight, Uncacheable},
+    handle::CacheHandle,
     invalidation::Invalidations,
     lookup::StoredResponses,
     options::Options,
@@ -138,20 +139,33 @@ impl CacheLayer {
     }
 }
 
-impl<S> Layer<S> for CacheLayer {
-    type Service = ResponseCache<S>;
+impl CacheLayer {
+    /// A handle that purges what this cache has stored, by tag or by URI. Take it after the settings:
+    /// the partition is that of the layer now.
+    pub fn handle(&self) -> CacheHandle {
+        CacheHandle {
+            state: self.state(),
+        }
+    }
 
-    fn layer(&self, inner: S) -> ResponseCache<S> {
-        let state = State {
+    fn state(&self) -> Arc<State> {
+        Arc::new(State {
             options: Arc::new(self.options.clone()),
             responses: self.responses.clone(),
             in_flight: self.in_flight.clone(),
             uncacheable: self.uncacheable.clone(),
             invalidations: self.invalidations.clone(),
-        };
+        })
+    }
+}
+
+impl<S> Layer<S> for CacheLayer {
+    type Service = ResponseCache<S>;
+
+    fn layer(&self, inner: S) -> ResponseCache<S> {
         ResponseCache {
             inner,
-            state: Arc::new(state),
+            state: self.state(),
         }
     }
 }

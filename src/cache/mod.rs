@@ -49,42 +49,56 @@
 //!   or 504, and for an error of the inner service.
 //! - **Invalidated** (§4.4): an unsafe method that succeeds removes all variants of its URI and
 //!   of `Location` and `Content-Location` on the same origin, and a fill that is under way then
-//!   is not stored, in whatever process it is. So does one that gets an error of the inner service
-//!   in place of a response, with its own URI: what it did is not known. A response that may not be stored removes the one
-//!   that it supersedes: a 2xx, 300, 301, 308, 404, 410 or 451, since these say what the resource
-//!   is now. What is about the request (400, 401, 403, 405, 406, 412, 429 and all other 4xx), a
-//!   temporary redirection or a 5xx removes nothing, and does not replace what is fresh.
-//! - **Newer over older** (§4): a response does not replace one with a later `Date`, or of the same
-//!   second and received later, unless that is stale and was the reason to ask. What was made of a
-//!   stored response (by a 304, a HEAD, a completing 206) replaces that one only: a head is never
-//!   stored over another response's body.
+//!   is not stored, in whatever process it is. If the inner service returns an error instead of a
+//!   response, it is not known what the request did, and its own URI is removed. A response that
+//!   may not be stored removes the stored one if it says what the resource is now: a 2xx, 300, 301,
+//!   308, 404, 410 or 451. A response about the request (400, 401, 403, 405, 406, 412, 429 and all
+//!   other 4xx), a temporary redirection and a 5xx remove nothing and replace nothing fresh.
+//! - **Newer over older** (§4): a response does not replace one with a later `Date`, or one of the
+//!   same second that was received later, unless the stored one was stale and was being validated.
+//!   An update of a stored response (by a 304, a HEAD, a completing 206) replaces that response
+//!   only: a head is never stored over another response's body.
 //!
 //! # Requests that come together
 //!
-//! What is fresh is served whatever is under way. Of the requests that have to go forward, those
-//! for the same variant share one call of the inner service, within a process and without a store
-//! too. The body is passed on while it arrives, to those who share it as well, and stored at its
-//! end even if its client has left.
+//! A fresh response is served even while another request for it is under way. Requests that have to
+//! go forward share one call of the inner service if they are for the same variant, within a process
+//! and even without a store. All of them get the body while it arrives. It is stored at its end even
+//! if its client has left.
 //!
-//! - The head decides who can use the answer. Requests for another variant go on at once, grouped
-//!   by what the response turned out to vary by; an answer that is not to be stored releases all,
-//!   and for a minute nobody waits for such a URI again.
+//! - The head decides which requests can use the answer. Those for another variant go on at once,
+//!   in groups by variant. If the answer is not to be stored, all go on, and for a minute no
+//!   request waits for that URI.
 //! - A failure (5xx) is shared by those who waited for it, unless it is `private`, `no-store` or
 //!   sets a cookie; so is the stale response in its place. When the inner service returns an error,
 //!   the others get a 502.
-//! - Nobody waits who cannot use the answer: a request with `no-cache`, or a `max-age` that an
-//!   answer asked for then would exceed, goes forward beside the others, and one with `no-store`
-//!   neither waits nor is waited for.
-//! - Nobody waits for longer than a fill's lease of 60 seconds; then the next one is asked. What
-//!   comes later reaches its own client only. A body that takes longer goes on to those who read
-//!   it, is not joined any more and not stored. One of which nothing comes for
+//! - A request that could not use the answer does not wait: one with `no-cache`, or with a `max-age`
+//!   that the answer would exceed, goes forward by itself. One with `no-store` neither waits nor do
+//!   others wait for it.
+//! - No request waits for longer than a fill's lease of 60 seconds; then the next one asks the inner
+//!   service. An answer that comes later reaches its own client only. A body that takes longer goes
+//!   on to those who read it, and is not stored. A pause longer than
 //!   [`with_body_idle`](CacheLayer::with_body_idle) is an error to all who read it.
+//!
+//! # Tags
+//!
+//! A response may have tags, named by `Surrogate-Key` and `xkey` (by spaces), `Cache-Tag` (by commas)
+//! and `Cache-Groups` (RFC 9875) in one namespace, by which it is purged:
+//!
+//! 1. By [`CacheLayer::handle`], from the application, and by `Cache-Group-Invalidation` in the response
+//!    to an unsafe request that succeeds.
+//! 2. A purge costs the same for any number of responses. No response that was asked for before it is
+//!    served after it, in whatever process; a fill under way reaches its own client only.
+//! 3. [`soft_purge_tags`](CacheHandle::soft_purge_tags) makes stale: the response is validated before its
+//!    next use, or served meanwhile where its directives allow that.
+//! 4. A tag survives a 304 that leaves it out. More than 64 tags are not stored
+//!    (`detail=too-many-tags`).
 //!
 //! # What the client sees
 //!
 //! `Age`, the original `Date`, and a member of `Cache-Status` (RFC 9211): `hit; ttl=…`, or
 //! `fwd=…` with why the request went forward, `fwd-status`, `stored`, `collapsed`, and a `detail`:
-//! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`,
+//! why the response is not stored (`no-store`, `private`, `set-cookie`, `too-long`, `too-many-tags`,
 //! `lease-expired`, …), `stale-if-error`, `only-if-cached`, `store-unavailable`,
 //! `invalidation-pending` or `contradicted`
 //! (a 304 or 206 that does not fit what is stored).
@@ -105,11 +119,11 @@
 //!
 //! 1. A successful unsafe request is answered after the first attempt to invalidate, which takes at
 //!    most the store's deadline.
-//! 2. What the store does not take is gone to this process all the same: requests for it go forward
-//!    and nothing of it is stored (`detail=invalidation-pending`). A task repeats the invalidation
-//!    until it is taken. Up to 16,384 keys are remembered so; beyond them, nothing that was stored
-//!    until then is used by this process any more. Other processes use what the store still has.
-//! 3. A Redis that comes back with old data revives nothing: on a new connection the invalidations
+//! 2. If the store does not take an invalidation, this process still obeys it: requests for the URI go
+//!    forward and nothing is stored for it (`detail=invalidation-pending`). A task repeats the
+//!    invalidation until the store takes it. Up to 16,384 keys are remembered; beyond them, this
+//!    process uses nothing that was stored until then. Other processes use what the store still has.
+//! 3. A Redis that restarts with old data revives nothing: on a new connection the invalidations
 //!    of the last hour (the latest 16,384 of this process) are repeated, and until that is done
 //!    their keys are misses in this process. In others, an old response may be served for the
 //!    second that it takes an idle process to notice.
@@ -136,10 +150,11 @@
 //! # Limits
 //!
 //! Bodies up to [`with_max_body`](CacheLayer::with_max_body), and up to what the store has room
-//! for, are stored, and so much is the most that is read ahead of a slow client. A longer one
-//! passes whole, at the pace of the client that it was fetched for, or of the fastest once that has
-//! left; one that falls further behind than so much sees an error. What is kept owns its bytes:
-//! no read buffer of the server stays in memory with it. Variants of a URI are capped by [`with_max_variants`](CacheLayer::with_max_variants).
+//! for, are stored; the same length is the most that is read ahead of a slow client. A longer body
+//! passes whole, at the pace of its own client or, once that has left, of the fastest reader; a
+//! reader that falls further behind than that length gets an error. Stored bytes are copies, so no
+//! read buffer of the server stays in memory with them. The variants of a URI are capped by
+//! [`with_max_variants`](CacheLayer::with_max_variants).
 //!
 //! # Cost on Redis
 //!
@@ -147,12 +162,15 @@
 //! |---|---|---|
 //! | hit | 1 `HMGET` | one round trip |
 //! | hit that needs a `Vary` new to this process | 2 `HMGET` | two round trips |
-//! | miss | `HMGET`, `EVALSHA` before the inner call, `EVALSHA` after the body | the first two |
+//! | hit with tags | 1 `HMGET` and an `MGET` for each tag | one round trip, two the first time |
+//! | miss | `HMGET`, 2 `EVALSHA` before the inner call, `EVALSHA` after the body | the first two |
+//! | the same with tags | beside these an `EVALSHA` for each tag and an `MGET` after the body | the first two |
 //! | 304 to a validation | the same | the first two |
-//! | not storable | `HMGET`, `EVALSHA` before the inner call, `EVALSHA` to take it back | the first two |
+//! | not storable | `HMGET`, 2 `EVALSHA` before the inner call, `EVALSHA` to take it back | the first two |
 //! | unsafe method that succeeds | 1 `UNLINK` for each URI, in one pipeline | one round trip |
 //! | an hour after that | 1 `DBSIZE` a second from each process that has seen one | nothing |
-//! | stored bytes that cannot be read | 1 `HDEL` | one round trip |
+//! | purge of tags | 1 `UNLINK`, then one for each tag | two round trips |
+//! | stored bytes that cannot be read, or were purged | 1 `HDEL` | one round trip |
 //!
 //! A URI is one hash with all its variants. It always has a TTL: until the last fill under way has
 //! had its minute, and as long as a stored response can be of use. When the store fails, the inner service
@@ -169,10 +187,10 @@
 //!   that [`with_empty_body`](CacheLayer::with_empty_body) lists or names, an inner service must
 //!   not let the content of a GET change its answer.
 //! - The service is always ready: only a request that goes forward waits for the inner one.
-//! - The site that a request names, in its URI or in `Host`, is part of the key, as it was sent but for its
-//!   case. A request that names two, or none validly, goes past the cache and invalidates
-//!   nothing ([`target`](crate::target)). A client can still choose any one name: check it
-//!   before if the inner service answers to all.
+//! - The site that a request names, in its URI or in `Host`, is part of the key, in lower case. A
+//!   request that names two sites, or an invalid one, goes past the cache and invalidates nothing
+//!   ([`target`](crate::target)). A client can name any one site: check the name before if the
+//!   inner service answers to all.
 //! - The future of an unsafe request is boxed; all others that go past the cache are not.
 //! - Processes that share a store need clocks that agree: of two responses the newer one is kept,
 //!   by `Date` and within a second by the time of receipt. Beside a `Date` of the origin a wrong
@@ -188,6 +206,7 @@ mod error;
 mod fill;
 mod forward;
 mod future;
+mod handle;
 mod invalidation;
 mod key;
 mod layer;
@@ -203,6 +222,7 @@ mod state;
 pub use body::CacheBody;
 pub use error::CacheNameError;
 pub use future::ResponseFuture;
+pub use handle::{CacheHandle, Purged};
 pub use layer::CacheLayer;
 pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

@@ -13,9 +13,9 @@ use super::{
     client_request::ClientRequest,
     clock::now,
     error::BoxError,
-    fill::{Claim, Fill, Lead},
+    fill::{Announced, Claim, Fill, Lead},
     forward::{Exchange, Follower, Forwarded, Mode, Purpose, Waited},
-    lookup::Found,
+    lookup::{Found, Lookedup},
     policy::{Forward, Reuse},
     state::State,
 };
@@ -41,11 +41,16 @@ where
     pub(super) async fn run(self) -> Result<Response<CacheBody<ResBody>>, S::Error> {
         let state = self.state.clone();
         let mut under_way = state.fill_of(&self.client);
-        let announced = under_way.as_ref().and_then(|fill| fill.generation());
-        let lookup = state.responses.find(&self.client).await;
-        let (mut found, unstorable) = match lookup {
-            Ok((found, generation)) => {
-                if announced.is_some() && announced != generation {
+        let announced = under_way.as_ref().and_then(|fill| fill.announced());
+        let lookup = state.responses.find(&self.client, announced.is_some());
+        let (mut found, unstorable) = match lookup.await {
+            Ok(Lookedup {
+                found,
+                generation,
+                purges,
+            }) => {
+                let stands = Announced { generation, purges };
+                if announced.is_some_and(|announced| announced != stands) {
                     // Some process has invalidated it meanwhile: what is under way is out of date.
                     state.in_flight.forget(&self.client.primary);
                     under_way = None;

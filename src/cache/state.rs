@@ -11,9 +11,9 @@ use super::{
     key::PrimaryKey,
     lookup::StoredResponses,
     options::Options,
-    policy::StoredHead,
+    policy::{StoredHead, Tag},
 };
-use crate::store::{Key, operations::response};
+use crate::store::{Key, StoreError, operations::response};
 
 #[derive(Debug)]
 pub(super) struct State {
@@ -95,28 +95,47 @@ impl State {
         memory.min(self.responses.store.largest::<response::Entry>())
     }
 
-    /// Invalidates `targets` on the request's origin.
+    /// Invalidates `targets` on the request's origin, and what has one of the `tags`.
     pub(super) fn invalidate_targets(
         &self,
         parts: &request::Parts,
         targets: &[PathAndQuery],
+        tags: &[Tag],
     ) -> Invalidating {
         let primaries = targets
             .iter()
             .filter_map(|target| self.primary_key(parts, Some(target)));
-        self.invalidate(primaries)
+        self.invalidate_all(primaries.collect(), tags)
     }
 
-    /// Removes all variants of these keys from the store. This process does not use them from now
-    /// on, even if the store cannot be told.
+    /// Removes all variants of these keys, as [`invalidate_all`](Self::invalidate_all) does.
     pub(super) fn invalidate(&self, primaries: impl IntoIterator<Item = Key>) -> Invalidating {
-        let primaries: Vec<_> = primaries.into_iter().collect();
+        self.invalidate_all(primaries.into_iter().collect(), &[])
+    }
+
+    /// Removes all variants of these keys, and what has one of the `tags`, from the store. This
+    /// process does not use them from now on, even if the store cannot be told.
+    pub(super) fn invalidate_all(&self, primaries: Vec<Key>, tags: &[Tag]) -> Invalidating {
+        let tag_keys = tags.iter().map(|&tag| self.responses.tag_key(tag));
+        let keys = primaries.iter().cloned().chain(tag_keys).collect();
         // Noted before the fills are forgotten: a request that finds no fill to join must not find
         // the stored response either.
-        let invalidating = self.invalidations.invalidate(primaries.clone());
-        for primary in &primaries {
-            self.in_flight.forget(primary);
+        let invalidating = self.invalidations.invalidate(keys);
+        if tags.is_empty() {
+            for primary in &primaries {
+                self.in_flight.forget(primary);
+            }
+        } else {
+            // Which tags a response under way has may not be known yet.
+            self.in_flight.forget_all();
         }
         invalidating
+    }
+
+    /// Makes what has one of the `tags` stale.
+    pub(super) async fn soften(&self, tags: &[Tag]) -> Result<(), StoreError> {
+        let result = self.responses.soften(tags).await;
+        self.in_flight.forget_all();
+        result
     }
 }

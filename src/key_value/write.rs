@@ -184,8 +184,8 @@ impl<C: Codec> KeyValue<C> {
     }
 
     /// Makes every value with one of these [tags](super::Entry::tags) missing, whatever its prefix,
-    /// in every process. Loads of such values that are under way will not be used. One `UNLINK` for
-    /// each tag, whatever the number of its values, in one round trip, on a cluster one for each
+    /// in every process. What loads that are under way find is for those who called before, and not
+    /// kept; a later call waits for their end and loads anew. One `UNLINK` for each tag, whatever the number of its values, in one round trip, on a cluster one for each
     /// shard.
     ///
     /// ```

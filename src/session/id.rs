@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::OnceLock};
 
+use arrayvec::ArrayString;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
@@ -15,6 +16,8 @@ use crate::store::{
 const LENGTH: usize = 48;
 /// Characters of it that are not secret: they choose the hash slot on a cluster.
 const SLOT: usize = 4;
+/// Characters of an id's hash.
+const HASH: usize = 43;
 
 /// The secret that names a session: 48 characters of base64url, 36 bytes of the operating
 /// system's random number generator.
@@ -28,7 +31,7 @@ pub(super) struct SessionId([u8; LENGTH]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     slot: [u8; SLOT],
-    id_hash: Box<str>,
+    id_hash: ArrayString<HASH>,
     /// Whether the client has sent this id, or an old one that led here.
     pub(super) via: Via,
 }
@@ -63,9 +66,12 @@ impl SessionId {
     pub(super) fn place(&self) -> Place {
         let mut slot = [0; SLOT];
         slot.copy_from_slice(&self.0[..SLOT]);
+        let mut id_hash = [0; HASH];
+        let written = BASE64.encode_slice(Sha256::digest(self.0), &mut id_hash);
+        written.expect("32 bytes are 43 characters");
         Place {
             slot,
-            id_hash: BASE64.encode(Sha256::digest(self.0)).into(),
+            id_hash: ArrayString::from_byte_string(&id_hash).expect("base64url is ASCII"),
             via: Via::Presented,
         }
     }
@@ -89,7 +95,7 @@ impl Place {
 
     /// Where `pointer` leads.
     pub(super) fn follow(&mut self, pointer: Pointer) {
-        self.id_hash = pointer.id_hash;
+        self.id_hash = hash(&pointer.id_hash);
         self.via = match (self.via, pointer.leads) {
             (Via::Presented | Via::Old, Follower::Request) => Via::Old,
             _ => Via::Closed,
@@ -97,13 +103,18 @@ impl Place {
     }
 
     /// The place of another id of the same session.
-    pub(super) fn of_hash(&self, id_hash: Box<str>) -> Self {
+    pub(super) fn of_hash(&self, id_hash: &str) -> Self {
         Self {
             slot: self.slot,
-            id_hash,
+            id_hash: hash(id_hash),
             via: Via::Old,
         }
     }
+}
+
+/// What is read as the hash of an id. What is too long for one is none: nothing is stored under it.
+fn hash(text: &str) -> ArrayString<HASH> {
+    ArrayString::from(text).unwrap_or_default()
 }
 
 /// A new session's lineage: 96 random bits as 16 characters, public, the same under every id it

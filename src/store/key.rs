@@ -1,22 +1,70 @@
 //! Every key name in one place: the application's prefix, the kind, the identifier.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
+
+use arrayvec::ArrayString;
 
 /// A complete key, the same on embedded memory and on Redis.
 ///
 /// Made only by [`Namespace`]. The part in braces is the cluster's hash tag.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Key(Box<str>);
+#[derive(Clone)]
+pub(crate) struct Key(Text);
+
+/// Each request makes a key or more, so that those of usual length are not on the heap.
+#[cfg_attr(
+    not(any(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    )),
+    expect(dead_code, reason = "no kind of data makes a key")
+)]
+#[derive(Clone)]
+enum Text {
+    Short(ArrayString<USUAL>),
+    Long(Box<str>),
+}
+
+/// Enough for a session's key in a namespace of 40 characters.
+const USUAL: usize = 104;
 
 impl Key {
     pub(crate) fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Text::Short(text) => text,
+            Text::Long(text) => text,
+        }
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
@@ -64,16 +112,18 @@ impl Namespace {
     ))]
     /// `{namespace}:{name}:{parts}`, all parts one after another. `name` says what kind of data
     /// the key is of.
-    ///
-    /// One allocation of the key's own length: a formatter would grow step by step.
     pub(super) fn key(&self, name: &str, parts: &[&str]) -> Key {
-        let length = parts.iter().map(|part| part.len()).sum::<usize>();
-        let mut key = String::with_capacity(self.0.len() + name.len() + 2 + length);
-        for part in [&self.0, ":", name, ":"] {
-            key.push_str(part);
+        let names = [self.as_str(), ":", name, ":"];
+        let parts = names.iter().chain(parts);
+        let length = parts.clone().map(|part| part.len()).sum::<usize>();
+        if length <= USUAL {
+            let mut key = ArrayString::new();
+            parts.for_each(|part| key.push_str(part));
+            return Key(Text::Short(key));
         }
-        parts.iter().for_each(|part| key.push_str(part));
-        Key(key.into_boxed_str())
+        let mut key = String::with_capacity(length);
+        parts.for_each(|part| key.push_str(part));
+        Key(Text::Long(key.into_boxed_str()))
     }
 }
 
@@ -86,6 +136,33 @@ impl Default for Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(any(
+        feature = "cache",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "session"
+    ))]
+    #[test]
+    fn a_key_of_any_length_is_its_namespace_its_kind_and_its_parts() {
+        let names = Namespace::new("shop").unwrap();
+        let before = "shop:user:".len();
+        for length in [
+            0,
+            1,
+            USUAL - before - 1,
+            USUAL - before,
+            USUAL - before + 1,
+            1000,
+        ] {
+            let part = "x".repeat(length);
+            let key = names.key("user", &[&part]);
+            assert_eq!(key.as_str(), format!("shop:user:{part}"));
+            let (start, end) = part.split_at(length / 2);
+            assert_eq!(key, names.key("user", &[start, end]));
+            assert_ne!(key, names.key("user", &[&part, "y"]));
+        }
+    }
 
     #[test]
     fn a_namespace_that_would_break_hash_tags_or_scans_is_refused_by_name() {

@@ -21,9 +21,21 @@ use super::{
     stage::{Answered, Stage},
 };
 use crate::{
-    cache::{clock::now, lookup::Found, policy::Failure},
-    store::operations::response::{Generation, Version},
+    cache::{
+        clock::now,
+        lookup::{Found, Stamps},
+        policy::Failure,
+    },
+    store::operations::response::{Generation, Stamp, Version},
 };
+
+/// What stands in the store when a response is asked for. Anything else later: it was invalidated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Announced {
+    pub(crate) generation: Option<Generation>,
+    /// The stamp of all purges.
+    pub(crate) purges: Option<Stamp>,
+}
 
 /// One response under way.
 pub(crate) struct Fill {
@@ -37,7 +49,7 @@ pub(crate) struct Shared {
     pub(crate) stage: Stage,
     /// The generation it is announced under and the version it will be stored as, once the store
     /// has been told.
-    announced: Option<(Generation, Version)>,
+    announced: Option<(Announced, Version)>,
     pub(crate) body: Buffer,
     /// What the body takes of the memory for all fills.
     pub(super) share: Share,
@@ -101,14 +113,15 @@ impl Fill {
     }
 
     /// Notes that the store was told, and that the response will be stored as `version`.
-    pub(crate) fn begun(&self, generation: Generation, version: Version) {
-        self.lock().announced = Some((generation, version));
+    pub(crate) fn begun(&self, announced: Announced, version: Version) {
+        self.lock().announced = Some((announced, version));
     }
 
-    pub(crate) fn generation(&self) -> Option<Generation> {
+    /// What stood in the store when it was announced, if it was.
+    pub(crate) fn announced(&self) -> Option<Announced> {
         let shared = self.lock();
-        let (generation, _) = shared.announced.as_ref()?;
-        Some(generation.clone())
+        let (announced, _) = shared.announced.as_ref()?;
+        Some(announced.clone())
     }
 
     /// Notes the head: from now on the response can be shared.
@@ -218,6 +231,7 @@ impl Fill {
                     head,
                     body,
                     version,
+                    stamps: Stamps::default(),
                 })
             }
             _ => None,

@@ -146,6 +146,11 @@ impl InFlight {
     pub(crate) fn forget(&self, primary: &Key) {
         self.lock().remove(primary);
     }
+
+    /// Removes all fills, as [`forget`](Self::forget) does those of one key.
+    pub(crate) fn forget_all(&self) {
+        self.lock().clear();
+    }
 }
 
 fn joinable(entries: &[Entry], variant: &str) -> Option<Arc<Fill>> {

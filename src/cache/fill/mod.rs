@@ -18,7 +18,7 @@ mod storing;
 mod uncacheable;
 
 pub(crate) use self::{
-    arriving::Fill,
+    arriving::{Announced, Fill},
     bounds::Bounds,
     in_flight::{Claim, InFlight, Lead},
     reader::{Reader, Shareable},

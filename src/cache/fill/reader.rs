@@ -17,7 +17,7 @@ use super::{
 };
 use crate::cache::{
     error::BoxError,
-    lookup::Found,
+    lookup::{Found, Stamps},
     policy::{Failure, StoredHead},
 };
 
@@ -106,6 +106,7 @@ impl Fill {
                     head,
                     body,
                     version: shared.version(),
+                    stamps: Stamps::default(),
                 };
                 return Poll::Ready(Shareable::Complete { found, failure });
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::{runtime::Handle, time::Instant};
 
-use super::arriving::Fill;
+use super::arriving::{Announced, Fill};
 use crate::{
     cache::{
         clock::now,
@@ -15,7 +15,7 @@ use crate::{
     },
     store::{
         Key,
-        operations::response::{Abandon, Begin, Generation, Put, Replaces, Version},
+        operations::response::{Abandon, Begin, Generation, Put, Replaces, Stamp, Version},
     },
 };
 
@@ -28,6 +28,11 @@ pub(crate) struct Storing {
     key: Key,
     /// `None` before it is announced, when the store could not be told, and after it is stored.
     generation: Option<Generation>,
+    /// The stamp of all purges when it was announced. Only a response without tags is stored
+    /// without it.
+    purges: Option<Stamp>,
+    /// Whether that stamp was made for this response.
+    made_purges: bool,
     /// The version that the response will have in the store. It is made at the beginning, so that
     /// a request that uses the response before the store has it can name it.
     version: Version,
@@ -59,6 +64,8 @@ impl Storing {
             options,
             key: primary.clone(),
             generation: None,
+            purges: None,
+            made_purges: false,
             version: Version::random(),
             begun: now(),
             seen: None,
@@ -69,19 +76,27 @@ impl Storing {
     /// then what that reads is never older than the announcement, and an invalidation that comes
     /// later ends it.
     pub(crate) async fn announce(&mut self, fill: &Fill) {
-        let begun = self.responses.store.execute(Begin {
+        let begin = Begin {
             key: self.key.clone(),
             generation: Generation::random(),
             lease: self.options.fill_lease,
-        });
+        };
+        let new = Stamp::random();
+        let begin = (begin, self.responses.ensure_purges(new));
+        let (begun, purges) = self.responses.store.execute(begin).await;
+        self.purges = purges.ok().flatten();
+        self.made_purges = self.purges == Some(new);
         self.generation = begun
-            .await
             .inspect_err(|error| {
                 tracing::debug!(target: "tower_keep::cache", %error, "a fill was not announced");
             })
             .ok();
         if let Some(generation) = &self.generation {
-            fill.begun(generation.clone(), self.version);
+            let announced = Announced {
+                generation: Some(generation.clone()),
+                purges: self.purges,
+            };
+            fill.begun(announced, self.version);
         }
     }
 
@@ -146,15 +161,23 @@ impl Storing {
     ) {
         let ttl = self.options.policy.retention(head, now());
         let lapsed = Instant::now() >= self.lapses;
-        if ttl.is_zero()
-            || lapsed
-            || !head.declares(length)
-            || self.responses.is_out_of_date(&self.key, self.begun)
-        {
+        if ttl.is_zero() || lapsed || !head.declares(length) {
             tracing::debug!(target: "tower_keep::cache", lapsed, "not stored");
             return;
         }
-        let Some(encoded) = encode(head, length) else {
+        // The tags outlive what is stored under them.
+        let tags_ttl = ttl.saturating_add(self.options.fill_lease);
+        let tags = head.tags();
+        let stamps = self.responses.stamps(&tags, self.purges, tags_ttl);
+        let Some(stamps) = stamps.await else {
+            tracing::debug!(target: "tower_keep::cache", "not stored: its tags were purged meanwhile");
+            return;
+        };
+        if self.responses.is_out_of_date(&self.key, self.begun) {
+            tracing::debug!(target: "tower_keep::cache", "not stored: it is out of date");
+            return;
+        }
+        let Some(encoded) = encode(head, length, &stamps) else {
             return;
         };
         let Some(generation) = self.generation.take() else {
@@ -192,12 +215,16 @@ impl Drop for Storing {
         else {
             return;
         };
-        let abandon = self.responses.store.execute(Abandon {
+        let abandon = Abandon {
             key: self.key.clone(),
             generation,
-        });
+        };
+        // What is not stored leaves nothing behind, and mostly there is a stamp already.
+        let made = self.purges.filter(|_| self.made_purges);
+        let purges = made.map(|made| self.responses.withdraw_purges(made));
+        let abandon = self.responses.store.execute((abandon, purges));
         runtime.spawn(async move {
-            if let Err(error) = abandon.await {
+            if let (Err(error), _) = abandon.await {
                 tracing::debug!(target: "tower_keep::cache", %error, "an announcement was not taken back");
             }
         });

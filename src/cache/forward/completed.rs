@@ -13,7 +13,7 @@ use super::{
 use crate::cache::{
     cache_status::CacheStatus,
     fill::{Storing, collect},
-    lookup::{Found, slice},
+    lookup::{Found, Stamps, slice},
     policy::Piece,
 };
 
@@ -43,6 +43,7 @@ impl Forwarded {
                 head: Arc::new(combined.head),
                 body,
                 version: None,
+                stamps: Stamps::default(),
             };
             Some((found, combined.own))
         });

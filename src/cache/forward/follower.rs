@@ -12,7 +12,7 @@ use crate::cache::{
     client_request::ClientRequest,
     clock::now,
     fill::{Claim, Fill, Lead, Reader, Shareable},
-    lookup::Found,
+    lookup::{Found, Stamps},
     policy::{Content, Failure, Forward, Reuse, StoredHead},
     state::State,
 };
@@ -109,6 +109,7 @@ impl Follower<'_> {
                         head,
                         body,
                         version: None,
+                        stamps: Stamps::default(),
                     };
                     Some(self.state.answer(self.client, &found, &self.status()))
                 }

@@ -25,7 +25,7 @@ use super::pass::Pass;
 use crate::cache::{
     body::CacheBody,
     invalidation::Invalidating,
-    policy::{RequestHead, invalidated},
+    policy::{RequestHead, Tag, invalidated},
     state::State,
 };
 
@@ -137,7 +137,8 @@ impl Changes {
         let parts = self.parts.take()?;
         let head = RequestHead::new(&parts.method, &parts.uri, &parts.headers);
         let targets = invalidated(&head, response.status(), response.headers());
-        (!targets.is_empty()).then(|| self.state.invalidate_targets(&parts, &targets))
+        let tags = Tag::invalidated(&parts.method, response.status(), response.headers());
+        (!targets.is_empty()).then(|| self.state.invalidate_targets(&parts, &targets, &tags))
     }
 }
 

@@ -16,7 +16,10 @@ use tokio::{runtime::Handle, sync::Semaphore, task::JoinHandle};
 use super::recent::{MOST, RECENT, Recent};
 use crate::{
     cache::{clock::now, policy::StoredHead},
-    store::{Key, Store, StoreError, Timestamp, operations::response::Invalidate},
+    store::{
+        Key, Store, StoreError, Timestamp,
+        operations::response::{self, Invalidate},
+    },
 };
 
 /// How many unsafe requests may run on after their clients have left.
@@ -55,7 +58,7 @@ pub(super) struct Pending {
 }
 
 /// Why what is stored under a key must not be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hidden {
     /// The store is being told. A response that is fetched now may be stored: should the
     /// invalidation reach the store after it, it is removed again.
@@ -118,17 +121,15 @@ impl Invalidations {
     /// attempt goes on whether or not it is waited for.
     pub(crate) fn invalidate(self: &Arc<Self>, keys: Vec<Key>) -> Invalidating {
         let attempt = self.note(keys);
-        let execute = match self.store.execute(attempt.operations()).into_ready() {
-            Ok(results) => {
-                self.settle(attempt, &results);
-                return Invalidating(None);
-            }
-            Err(execute) => execute,
-        };
+        let at_once = (self.purges(&attempt), attempt.operations());
+        if let Ok((_, results)) = self.store.execute(at_once).into_ready() {
+            self.settle(attempt, &results);
+            return Invalidating(None);
+        }
+        // Nothing has been sent to a server yet.
         let this = self.clone();
         let task = async move {
-            let results = execute.await;
-            this.settle(attempt, &results);
+            this.attempt(attempt).await;
         };
         // Without a runtime it stays pending, and the next request repeats it.
         Invalidating(
@@ -157,6 +158,33 @@ impl Invalidations {
         }
         self.pending.store(keys.pending.len(), Ordering::Release);
         attempt
+    }
+
+    /// Sends an attempt. Returns whether the store has taken all of it.
+    pub(super) async fn attempt(self: &Arc<Self>, attempt: Attempt) -> bool {
+        let results = self.send(&attempt).await;
+        self.settle(attempt, &results)
+    }
+
+    async fn send(&self, attempt: &Attempt) -> Vec<Result<bool, StoreError>> {
+        if let Some(purges) = self.purges(attempt)
+            && let Err(error) = self.store.execute(purges).await
+        {
+            return vec![Err(error); attempt.keys.len()];
+        }
+        self.store.execute(attempt.operations()).await
+    }
+
+    /// What has to be done before an attempt that purges tags: after it, no response is stored that
+    /// was asked for before. It cannot travel with the rest, since on a cluster that may come first,
+    /// and the tag get a new stamp from such a response.
+    fn purges(&self, attempt: &Attempt) -> Option<Invalidate> {
+        let names = self.store.names();
+        let has_tags = attempt
+            .keys
+            .iter()
+            .any(|(key, _)| response::is_tag(names, key));
+        has_tags.then(|| Invalidate(response::purges(names)))
     }
 
     /// Notes which invalidations of an attempt the store has taken. Returns whether all were.

@@ -41,12 +41,6 @@ impl Invalidations {
                 .collect(),
         }
     }
-
-    /// Sends an attempt. Returns whether the store has taken all of it.
-    async fn attempt(self: &Arc<Self>, attempt: Attempt) -> bool {
-        let results = self.store.execute(attempt.operations()).await;
-        self.settle(attempt, &results)
-    }
 }
 
 /// The task's hold on the invalidations. It is weak, and clears the flag however the task ends.

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 
-use super::found::Found;
+use super::found::{Found, Stamps};
 use crate::{
     cache::policy::StoredHead,
     store::operations::response::{Stored, Version},
@@ -26,6 +26,7 @@ struct Decoded {
     /// The length of the body that the head describes.
     length: usize,
     head: Arc<StoredHead>,
+    stamps: Stamps,
 }
 
 #[derive(Clone)]
@@ -34,7 +35,8 @@ struct Weight;
 impl Weighter<Version, Decoded> for Weight {
     fn weight(&self, _: &Version, decoded: &Decoded) -> u64 {
         // Both hold the field lines, and a header map has room for up to twice as many.
-        (OVERHEAD + decoded.encoded.len() + 4 * decoded.head.size()) as u64
+        (OVERHEAD + decoded.encoded.len() + size_of_val(&*decoded.stamps) + 4 * decoded.head.size())
+            as u64
     }
 }
 
@@ -64,6 +66,7 @@ impl DecodedHeads {
                 head: decoded.head,
                 body: stored.body.clone(),
                 version: Some(version),
+                stamps: decoded.stamps,
             });
         }
         let found = decode(stored)?;
@@ -71,6 +74,7 @@ impl DecodedHeads {
             encoded: stored.head.clone(),
             length: stored.body.len(),
             head: found.head.clone(),
+            stamps: found.stamps.clone(),
         };
         self.0.insert(version, decoded);
         Some(found)
@@ -123,6 +127,7 @@ mod tests {
                     head: Arc::new(head()),
                     body: stored.body.clone(),
                     version: stored.version,
+                    stamps: Stamps::default(),
                 })
             };
             heads.found(stored, decode).is_some()

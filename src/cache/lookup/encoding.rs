@@ -5,14 +5,18 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::found::Found;
-use crate::{cache::policy::StoredHead, store::operations::response::Stored};
+use crate::{
+    cache::policy::{StoredHead, Tag},
+    store::operations::response::{Stamp, Stored},
+};
 
 /// The version of this format. A head in another one is a miss.
-const FORMAT: u8 = 2;
+const FORMAT: u8 = 3;
 
-/// Encodes a head for the store, with the length of the body that it describes.
-pub(crate) fn encode(head: &StoredHead, length: u64) -> Option<Bytes> {
-    match postcard::to_extend(&(length, head), vec![FORMAT]) {
+/// Encodes a head for the store, with the length of the body that it describes and the stamps of
+/// its tags.
+pub(crate) fn encode(head: &StoredHead, length: u64, stamps: &[(Tag, Stamp)]) -> Option<Bytes> {
+    match postcard::to_extend(&(length, stamps, head), vec![FORMAT]) {
         // Of exactly its length: the spare room of a vector would stay in memory with it.
         Ok(encoded) => Some(encoded.into_boxed_slice().into()),
         Err(error) => {
@@ -30,11 +34,12 @@ pub(super) fn decode(stored: &Stored) -> Option<Found> {
         return None;
     };
     let actual = stored.body.len() as u64;
-    match postcard::from_bytes::<(u64, StoredHead)>(encoded) {
-        Ok((length, head)) if length == actual && head.declares(actual) => Some(Found {
+    match postcard::from_bytes::<(u64, Vec<(Tag, Stamp)>, StoredHead)>(encoded) {
+        Ok((length, stamps, head)) if length == actual && head.declares(actual) => Some(Found {
             head: Arc::new(head),
             body: stored.body.clone(),
             version: Some(version),
+            stamps: stamps.into(),
         }),
         Ok(_) => {
             tracing::warn!(target: "tower_keep::cache", "a stored body is not as long as its head says");
@@ -92,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_body_of_another_length_is_a_miss() {
-        let stored = |body| stored(encode(&head(), 4).unwrap(), body);
+        let stored = |body| stored(encode(&head(), 4, &[]).unwrap(), body);
         assert!(decode(&stored(b"body")).is_some());
         for body in [&b""[..], b"bod", b"body "] {
             assert!(decode(&stored(body)).is_none(), "{body:?}");
@@ -107,7 +112,7 @@ mod tests {
     #[test]
     fn a_head_with_several_lines_of_a_field_survives_the_store() {
         let head = head();
-        let stored = stored(encode(&head, 4).unwrap(), b"body");
+        let stored = stored(encode(&head, 4, &[]).unwrap(), b"body");
         let found = decode(&stored).unwrap();
         assert_eq!((&*found.head, &found.body[..]), (&head, &b"body"[..]));
         assert_eq!(&*found.head.vary().to_list(), "a,b,c");
@@ -115,7 +120,7 @@ mod tests {
 
     #[test]
     fn another_format_and_damaged_bytes_are_a_miss() {
-        let encoded = encode(&head(), 0).unwrap();
+        let encoded = encode(&head(), 0, &[]).unwrap();
         let decoded = |head: Bytes| decode(&stored(head, b"")).is_some();
         assert!(decoded(encoded.clone()));
         let mut other = encoded.to_vec();

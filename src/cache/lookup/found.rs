@@ -5,8 +5,11 @@ use std::{fmt, ops::Range, sync::Arc};
 use bytes::Bytes;
 
 use crate::{
-    cache::policy::StoredHead,
-    store::{StoreError, operations::response::Version},
+    cache::policy::{StoredHead, Tag},
+    store::{
+        StoreError,
+        operations::response::{Stamp, Version},
+    },
 };
 
 /// A stored response.
@@ -16,12 +19,25 @@ pub(crate) struct Found {
     pub(crate) body: Bytes,
     /// The version that the store knows it by; `None` for a response that it may not have.
     pub(crate) version: Option<Version>,
+    /// Its tags, with the stamps that they had when it was stored.
+    pub(crate) stamps: Stamps,
 }
+
+/// Tags and their stamps.
+pub(crate) type Stamps = Arc<[(Tag, Stamp)]>;
 
 impl Found {
     /// The length of the body in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.body.len() as u64
+    }
+
+    /// The same response, stale from `now` on.
+    pub(super) fn expired(self, now: u64) -> Self {
+        Self {
+            head: Arc::new(self.head.expired(now)),
+            ..self
+        }
     }
 }
 

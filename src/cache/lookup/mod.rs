@@ -2,11 +2,14 @@
 //!
 //! This room knows how a stored response is written ([`encoding`]), what its variants are called
 //! ([`variant`]) and what this process remembers so that it needs one round trip and no decoding
-//! ([`vary_memory`], [`decoded`]). It does not know what a stored response may be used for.
+//! ([`vary_memory`], [`tag_memory`], [`decoded`]), and whether the tags of a stored response were
+//! purged ([`tags`]). It does not know what a stored response may be used for.
 
 mod decoded;
 pub(crate) mod encoding;
 mod found;
+mod tag_memory;
+mod tags;
 pub(crate) mod variant;
 mod vary_memory;
 
@@ -14,6 +17,7 @@ use std::sync::Arc;
 
 use self::{
     decoded::DecodedHeads,
+    tag_memory::TagMemory,
     vary_memory::{VaryLists, VaryMemory},
 };
 use super::{
@@ -23,18 +27,44 @@ use super::{
 };
 use crate::store::{
     Key, RefusalKind, Store, StoreError, Timestamp,
-    operations::response::{Discard, Generation, Lookup, StoredVariants},
+    operations::response::{Discard, Generation, Lookup, Stamp, StoredVariants},
 };
 
-pub(crate) use self::found::{Found, LookupError, slice};
+pub(crate) use self::found::{Found, LookupError, Stamps, slice};
 
 /// The stored responses of a cache, and what this process remembers of them.
 #[derive(Debug)]
 pub(crate) struct StoredResponses {
     pub(crate) store: Store,
     vary: VaryMemory,
+    tags: TagMemory,
     decoded: DecodedHeads,
     invalidations: Arc<Invalidations>,
+}
+
+/// What a lookup comes to.
+pub(crate) struct Lookedup {
+    /// The stored response that the request selects, or why there is none.
+    pub(crate) found: Result<Found, Forward>,
+    /// The generation of the key.
+    pub(crate) generation: Option<Generation>,
+    /// The stamp of all purges, if it was asked for.
+    pub(crate) purges: Option<Stamp>,
+}
+
+/// What of the stored variants a request may use.
+enum Usable {
+    Found(Found),
+    /// What it would have used was purged.
+    Purged,
+    None,
+}
+
+/// What the store answers to a lookup.
+struct Read {
+    stored: StoredVariants,
+    stamps: tags::Current,
+    purges: Option<Stamp>,
 }
 
 impl StoredResponses {
@@ -42,6 +72,7 @@ impl StoredResponses {
         Self {
             store,
             vary: VaryMemory::default(),
+            tags: TagMemory::default(),
             decoded: DecodedHeads::default(),
             invalidations,
         }
@@ -76,17 +107,19 @@ impl StoredResponses {
         let select = |list: &str| variant::selected_digits(list, headers);
         let stored = Lookup::at_once(self.store.table()?, key, now, select)?;
         let found = self.decoded.found(&stored, encoding::decode)?;
+        let found = self.current_at_once(found, now)?;
         // Checked again after the lookup: it may have become out of date meanwhile.
         let is_hidden = self.invalidations.hidden(key).is_some();
         (!is_hidden && !self.invalidations.is_over(&found.head)).then_some(found)
     }
 
-    /// The stored response that the request selects, or why there is none; and the generation of
-    /// the key.
+    /// Looks up the stored response that the request selects, and with `wants_purges` the stamp of
+    /// all purges.
     pub(crate) async fn find(
         &self,
         client: &ClientRequest,
-    ) -> Result<(Result<Found, Forward>, Option<Generation>), LookupError> {
+        wants_purges: bool,
+    ) -> Result<Lookedup, LookupError> {
         let key = &client.primary;
         let headers = &client.parts.headers;
         let mut asked: Vec<Box<str>> = Vec::new();
@@ -97,34 +130,47 @@ impl StoredResponses {
                 .filter_map(|list| variant::selected(list, headers))
                 .filter(|variant| !asked.contains(variant))
                 .collect();
-            let reply = self.read(key, variants.clone()).await?;
-            if let Some(found) = self.readable(key, &variants, &reply).await {
-                return Ok((Ok(found), reply.generation));
-            }
-            if reply.vary.is_empty() {
-                return Ok((Err(Forward::UriMiss), reply.generation));
+            let Read {
+                stored,
+                stamps,
+                purges,
+            } = self.read(key, variants.clone(), wants_purges).await?;
+            let usable = self.usable(key, &variants, &stored, stamps).await?;
+            let (vary, generation) = (stored.vary, stored.generation);
+            let looked_up = |found| Lookedup {
+                found,
+                generation,
+                purges,
+            };
+            match usable {
+                Usable::Found(found) => return Ok(looked_up(Ok(found))),
+                Usable::Purged => return Ok(looked_up(Err(Forward::UriMiss))),
+                Usable::None if vary.is_empty() => return Ok(looked_up(Err(Forward::UriMiss))),
+                Usable::None => {}
             }
             asked.extend(variants);
-            let new = reply.vary.iter().any(|list| {
+            let new = vary.iter().any(|list| {
                 variant::selected(list, headers).is_some_and(|variant| !asked.contains(&variant))
             });
-            let stored = VaryLists::from(reply.vary);
-            if stored != lists {
-                self.vary.remember(key, stored.clone());
+            let vary = VaryLists::from(vary);
+            if vary != lists {
+                self.vary.remember(key, vary.clone());
             }
             if !new {
-                return Ok((Err(Forward::VaryMiss), reply.generation));
+                return Ok(looked_up(Err(Forward::VaryMiss)));
             }
-            lists = stored;
+            lists = vary;
         }
     }
 
-    /// What the store has of these variants, unless an invalidation of the key is pending.
+    /// What the store has of these variants and of the tags that they are known to have, unless an
+    /// invalidation of the key is pending.
     async fn read(
         &self,
         key: &Key,
         variants: Vec<Box<str>>,
-    ) -> Result<StoredVariants, LookupError> {
+        wants_purges: bool,
+    ) -> Result<Read, LookupError> {
         let hidden = || self.invalidations.hidden(key);
         let before = hidden();
         if before == Some(Hidden::UntilTaken) {
@@ -134,53 +180,72 @@ impl StoredResponses {
             key: key.clone(),
             variants,
         };
-        let reply = match self.store.execute(lookup).await {
+        let tags = self.tags.tags(key);
+        let stamps = self.read_stamps(&tags);
+        let purges = wants_purges.then(|| self.read_purges());
+        let (stored, (stamps, purges)) = self.store.execute((lookup, (stamps, purges))).await;
+        let stored = match stored {
             // The key holds something else, which a fill replaces.
             Err(StoreError::Refused {
                 kind: RefusalKind::WrongType,
                 ..
             }) => StoredVariants::default(),
-            reply => reply?,
+            stored => stored?,
+        };
+        let mut read = Read {
+            stored,
+            stamps: tags::current(&tags, stamps)?,
+            // Unknown, it differs from what stood there before.
+            purges: purges.and_then(Result::ok).flatten(),
         };
         // Checked again after the reply: it may have become out of date meanwhile, or come from
         // another server. And an invalidation that was on its way before the lookup may have been
         // overtaken by it on another connection.
         match hidden().or(before) {
-            None => Ok(reply),
-            Some(Hidden::ForNow) => Ok(StoredVariants {
-                generation: reply.generation,
-                ..StoredVariants::default()
-            }),
+            None => Ok(read),
+            Some(Hidden::ForNow) => {
+                read.stored = StoredVariants {
+                    generation: read.stored.generation,
+                    ..StoredVariants::default()
+                };
+                Ok(read)
+            }
             Some(Hidden::UntilTaken) => Err(LookupError::InvalidationPending),
         }
     }
 
-    /// The first of the variants that can be read. Those that cannot are removed from the store, so
-    /// that they do not keep the next response out.
-    async fn readable(
+    /// The first of the variants that may be used. Those that cannot be read or were purged are
+    /// removed from the store, so that they do not keep the next response out.
+    async fn usable(
         &self,
         key: &Key,
         variants: &[Box<str>],
-        reply: &StoredVariants,
-    ) -> Option<Found> {
-        let mut damaged = Vec::new();
-        for (variant, stored) in variants.iter().zip(&reply.variants) {
+        stored: &StoredVariants,
+        stamps: tags::Current,
+    ) -> Result<Usable, LookupError> {
+        let mut useless = Vec::new();
+        let mut usable = Usable::None;
+        for (variant, stored) in variants.iter().zip(&stored.variants) {
             let Some(stored) = stored else { continue };
             match self.decoded.found(stored, encoding::decode) {
-                Some(found) if self.invalidations.is_over(&found.head) => {}
-                Some(found) => return Some(found),
-                None => damaged.push(variant.clone()),
+                Some(found) if self.invalidations.is_over(&found.head) => continue,
+                Some(found) => match self.current(key, found, stamps.clone()).await? {
+                    Some(found) => return Ok(Usable::Found(found)),
+                    None => usable = Usable::Purged,
+                },
+                None => {}
             }
+            useless.push(variant.clone());
         }
-        if !damaged.is_empty() {
+        if !useless.is_empty() {
             let discard = Discard {
                 key: key.clone(),
-                variants: damaged,
+                variants: useless,
             };
             if let Err(error) = self.store.execute(discard).await {
-                tracing::debug!(target: "tower_keep::cache", %error, "a response that cannot be read was not discarded");
+                tracing::debug!(target: "tower_keep::cache", %error, "a response that cannot be used was not discarded");
             }
         }
-        None
+        Ok(usable)
     }
 }

@@ -21,8 +21,7 @@ pub(crate) fn invalidated(
     status: StatusCode,
     response: &HeaderMap,
 ) -> Vec<PathAndQuery> {
-    let non_error = status.is_success() || status.is_redirection();
-    if !non_error || is_safe(request.method) {
+    if !is_invalidating(request.method, status) {
         return Vec::new();
     }
     let mut found = vec![target(request)];
@@ -36,8 +35,10 @@ pub(crate) fn invalidated(
     found
 }
 
-fn is_safe(method: &Method) -> bool {
-    SAFE.contains(&method.as_str())
+/// Whether a request may have changed something: its method is not safe, and it did not fail.
+pub(super) fn is_invalidating(method: &Method, status: StatusCode) -> bool {
+    let non_error = status.is_success() || status.is_redirection();
+    non_error && !SAFE.contains(&method.as_str())
 }
 
 fn target(request: &RequestHead<'_>) -> PathAndQuery {

@@ -37,6 +37,7 @@ mod sharing;
 mod status;
 mod storable;
 mod stored;
+mod tags;
 mod targeted;
 mod terms;
 #[cfg(test)]
@@ -59,6 +60,7 @@ pub use set_cookie::SetCookie;
 pub(crate) use status::is_about_target;
 pub(crate) use storable::NotStorable;
 pub(crate) use stored::{Part, StoredHead};
+pub(crate) use tags::Tag;
 pub(crate) use terms::Terms;
 pub(crate) use update::{Freshened, HeadEffect};
 pub(crate) use validation::{make_unconditional, validation_request};

@@ -10,7 +10,7 @@ use super::stored::has_validator;
 use super::validity::Validity;
 use super::{
     CachePolicy, Part, RequestDirective, RequestHead, ResponseDirectives, ResponseHead, StoredHead,
-    Terms, VaryNames,
+    Tag, Terms, VaryNames,
 };
 
 /// Why a response is not stored.
@@ -40,6 +40,8 @@ pub(crate) enum NotStorable {
     NothingToReuse,
     /// It sets cookies.
     SetCookie,
+    /// It has more tags than a stored response may have.
+    TooManyTags,
 }
 
 impl NotStorable {
@@ -58,6 +60,7 @@ impl NotStorable {
             Self::NotCacheableByDefault => "not-cacheable-by-default",
             Self::NothingToReuse => "nothing-to-reuse",
             Self::SetCookie => "set-cookie",
+            Self::TooManyTags => "too-many-tags",
         }
     }
 
@@ -164,6 +167,9 @@ impl CachePolicy {
             return Err(NotStorable::NotCacheableByDefault);
         }
         let vary = VaryNames::of(response.headers).ok_or(NotStorable::VaryAny)?;
+        if Tag::of_response(response.headers).is_none() {
+            return Err(NotStorable::TooManyTags);
+        }
         if !self.is_reusable(response, terms) {
             return Err(NotStorable::NothingToReuse);
         }

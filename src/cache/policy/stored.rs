@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::headers::single;
 use super::sharing::SharedFields;
 use super::validity::Validity;
-use super::{RequestHead, ResponseHead, Terms, Variant, VaryNames};
+use super::{RequestHead, ResponseHead, Tag, Terms, Variant, VaryNames};
 
 /// The metadata of a stored response. Of the request it keeps only the hash of the selecting
 /// fields: never a `Cookie` or `Authorization`.
@@ -56,6 +56,18 @@ impl StoredHead {
             vary,
             part,
         }
+    }
+
+    /// The tags that it is stored under.
+    pub(crate) fn tags(&self) -> Vec<Tag> {
+        Tag::of_response(&self.headers).unwrap_or_default()
+    }
+
+    /// The same response, stale from `now` on, whatever its lifetime.
+    pub(crate) fn expired(&self, now: u64) -> Self {
+        let mut expired = self.clone();
+        expired.validity.expire(now);
+        expired
     }
 
     /// The names that `Vary` lists.

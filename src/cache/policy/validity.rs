@@ -43,6 +43,12 @@ impl Validity {
         self.initial_age.saturating_add(resident)
     }
 
+    /// Ends the lifetime at `now`, if it does not end before.
+    pub(super) fn expire(&mut self, now: u64) {
+        let age = u32::try_from(self.age(now) / 1000).unwrap_or(u32::MAX);
+        self.lifetime = self.lifetime.map(|lifetime| lifetime.min(age));
+    }
+
     pub(super) fn is_fresh(&self, now: u64) -> bool {
         self.age(now) < self.lifetime()
     }

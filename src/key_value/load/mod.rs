@@ -243,7 +243,9 @@ impl<C: Codec> KeyValue<C> {
             let load = self.task(plan, known, WhenHeld::GiveUp, Some(lead));
             let prefix = self.prefix.clone();
             let refresh = async move {
-                if load.run(loader).await.is_err() {
+                let loaded = load.run(loader).await;
+                // Cancelled is one that another process is doing.
+                if !matches!(loaded, Ok(_) | Err(LoadError::Cancelled)) {
                     tracing::warn!(target: "tower_keep::key_value", prefix = &*prefix, "a value was not refreshed");
                 }
             };

@@ -47,6 +47,10 @@ pub(super) enum WhenHeld {
 }
 
 /// What a load finds before it calls the loader.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one a load, for a moment"
+)]
 enum Start<A> {
     /// Somebody else has stored a value.
     Present(A, Bytes),

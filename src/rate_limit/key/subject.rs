@@ -1,5 +1,7 @@
 //! What requests are counted by, hashed.
 
+use smallvec::SmallVec;
+
 use crate::store::operations::limit::Subject;
 
 /// What subjects are hashed under, so that a digest says nothing to those who do not have it:
@@ -29,15 +31,20 @@ impl std::fmt::Debug for SubjectKey {
 
 /// Collects the parts of a key, each with its kind and its length, so that no two lists of parts
 /// read the same.
-pub(crate) struct SubjectHasher {
-    hasher: blake3::Hasher,
+///
+/// They are hashed at once in the end, which takes a third of the time of a hasher that is given
+/// them one by one.
+pub(crate) struct SubjectHasher<'a> {
+    key: &'a SubjectKey,
+    parts: SmallVec<[u8; 256]>,
     incomplete: bool,
 }
 
-impl SubjectHasher {
-    pub(crate) fn new(key: &SubjectKey) -> Self {
+impl<'a> SubjectHasher<'a> {
+    pub(crate) fn new(key: &'a SubjectKey) -> Self {
         Self {
-            hasher: blake3::Hasher::new_keyed(&key.0),
+            key,
+            parts: SmallVec::new(),
             incomplete: false,
         }
     }
@@ -48,25 +55,27 @@ impl SubjectHasher {
         self.bytes(name.as_bytes());
         match value {
             Some(value) => {
-                self.hasher.update(&[1]);
+                self.parts.push(1);
                 self.bytes(value);
             }
             None => {
-                self.hasher.update(&[0]);
+                self.parts.push(0);
                 self.incomplete = true;
             }
         }
     }
 
     fn bytes(&mut self, bytes: &[u8]) {
-        self.hasher.update(&(bytes.len() as u64).to_le_bytes());
-        self.hasher.update(bytes);
+        let length = (bytes.len() as u64).to_le_bytes();
+        self.parts.extend_from_slice(&length);
+        self.parts.extend_from_slice(bytes);
     }
 
     /// The subject, and whether the request had all the parts.
     pub(crate) fn finish(self) -> (Subject, bool) {
+        let hash = blake3::keyed_hash(&self.key.0, &self.parts);
         let mut digest = [0; 16];
-        self.hasher.finalize_xof().fill(&mut digest);
+        digest.copy_from_slice(&hash.as_bytes()[..16]);
         (Subject::new(digest), !self.incomplete)
     }
 }

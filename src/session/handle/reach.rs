@@ -76,7 +76,7 @@ impl Session {
 
     pub(super) fn first_use(&self, place: &Place, previous: &str) -> FirstUse {
         FirstUse {
-            key: place.of_hash(previous.into()).key(self.0.store.names()),
+            key: place.of_hash(previous).key(self.0.store.names()),
             id_hash: previous.into(),
             grace: self.0.config.grace,
         }

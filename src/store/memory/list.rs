@@ -1,7 +1,6 @@
 //! Slots in order of use: a slab whose entries are in one of two linked lists.
 
 use super::live::Live;
-use crate::store::key::Key;
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;
@@ -9,7 +8,7 @@ pub(super) const NONE: u32 = u32::MAX;
 /// An entry of a shard.
 #[derive(Debug)]
 pub(super) struct Slot<V> {
-    pub(super) key: Key,
+    pub(super) key: Box<str>,
     pub(super) hash: u64,
     /// Empty while an update is under way.
     pub(super) live: Option<Live<V>>,
@@ -93,7 +92,7 @@ impl<V> Slots<V> {
     /// Adds a newcomer. `None` when there are as many as can be counted.
     pub(super) fn insert(
         &mut self,
-        key: Key,
+        key: Box<str>,
         hash: u64,
         live: Live<V>,
         weight: usize,

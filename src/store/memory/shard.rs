@@ -56,7 +56,11 @@ impl<V: Weigh> Shard<V> {
 
     fn find(&self, key: &Key, hash: u64) -> Option<u32> {
         let slots = &self.slots;
-        let same = |index: &u32| slots.get(*index).is_some_and(|slot| slot.key == *key);
+        let same = |index: &u32| {
+            slots
+                .get(*index)
+                .is_some_and(|slot| *slot.key == *key.as_str())
+        };
         self.index.find(hash, same).copied()
     }
 
@@ -154,7 +158,7 @@ impl<V: Weigh> Shard<V> {
             }
             None => {
                 self.sketch.count(hash);
-                let inserted = self.slots.insert(key.clone(), hash, live, weight);
+                let inserted = self.slots.insert(key.as_str().into(), hash, live, weight);
                 let index = inserted.ok_or(StoreError::NoRoom)?;
                 self.enter(hash, index);
                 budget.exchange(0, weight);

@@ -120,7 +120,7 @@ kinds! {
     /// Sessions. Default 64 MiB.
     "session" session ["session"] => sessions: 64 * MIB;
     /// Stored HTTP responses with their bodies. Default 128 MiB.
-    "cache" response ["cache"] => responses: 128 * MIB;
+    "cache" response ["cache", "cache_tag", "cache_purges"] => responses: 128 * MIB;
     /// Values of the key-value service. Default 64 MiB.
     "key-value" value ["lease"] => values: 64 * MIB;
     /// Stamps of tags. Default 8 MiB, about 40,000 of them.

@@ -21,7 +21,7 @@ fn elsewhere(stand: &Stand) -> Site {
 
 /// Whether every variant that was announced is stored.
 fn all_stored(stand: &Stand, keys: usize) -> bool {
-    let names = stand.server().keys("*");
+    let names = stand.server().keys("*:cache:*");
     let stored = |key: &String| stand.server().query::<bool>(&["HEXISTS", key, "i"]);
     names.len() == keys && names.iter().all(stored)
 }
@@ -60,7 +60,7 @@ async fn what_is_not_stored_leaves_no_key() {
         site.get("/").await;
     }
     assert_eq!(site.hits(), 2);
-    eventually(|| stand.server().keys("*").is_empty()).await;
+    eventually(|| stand.server().keys("*:cache:*").is_empty()).await;
 }
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn no_secret_is_in_any_key_or_value() {
     let lines = [("cookie", "id=s3cr3t"), ("authorization", "Bearer s3cr3t")];
     site.send("GET", "/s3cr3t?token=s3cr3t", &lines).await;
     eventually(|| all_stored(&stand, 1)).await;
-    let key = &stand.server().keys("*")[0];
+    let key = &stand.server().keys("*:cache:*")[0];
     assert!(!key.contains(SECRET), "{key}");
     let fields: Vec<Vec<u8>> = stand.server().query(&["HGETALL", key]);
     for field in fields {
@@ -103,7 +103,7 @@ async fn variants_are_capped_and_the_oldest_go_first() {
         site.send("GET", "/", &[("x", &n.to_string())]).await;
     }
     let heads = || {
-        let key = stand.server().keys("*").pop().unwrap();
+        let key = stand.server().keys("*:cache:*").pop().unwrap();
         let names: Vec<String> = stand.server().query(&["HKEYS", &key]);
         names.iter().filter(|name| name.starts_with('h')).count()
     };
@@ -123,7 +123,7 @@ async fn every_key_has_a_ttl_while_a_fill_is_under_way_and_after() {
         async move { site.get("/pending").await }
     });
     stand.counting(&[FRESH]).get("/stored").await;
-    eventually(|| stand.server().keys("*").len() == 2).await;
+    eventually(|| stand.server().keys("*:cache:*").len() == 2).await;
     stand.server().assert_every_key_has_a_ttl();
     pending.abort();
 }
@@ -134,7 +134,7 @@ async fn bytes_that_cannot_be_read_are_a_miss() {
     let site = stand.counting(&[FRESH]);
     site.get("/").await;
     eventually(|| all_stored(&stand, 1)).await;
-    let key = &stand.server().keys("*")[0];
+    let key = &stand.server().keys("*:cache:*")[0];
     let fields: Vec<String> = stand.server().query(&["HKEYS", key]);
     let head = fields.iter().find(|name| name.starts_with('h')).unwrap();
     for damaged in ["", "\u{1}", "\u{7f}another version", "\u{1}garbage"] {

@@ -11,7 +11,7 @@ async fn stored() -> (Stand, String) {
     let stand = Stand::redis().await;
     let site = stand.counting(&[FRESH, ("content-length", "1"), ("vary", "x")]);
     site.send("GET", "/", &[("x", "1")]).await;
-    let key = || stand.server().keys("*").pop();
+    let key = || stand.server().keys("*:cache:*").pop();
     eventually(|| {
         let is_stored = |key: String| stand.server().query::<bool>(&["HEXISTS", &key, "i"]);
         key().is_some_and(is_stored)
@@ -143,7 +143,7 @@ async fn a_body_that_is_not_as_long_as_its_head_says_is_a_miss_that_heals() {
 async fn a_body_of_undeclared_length_that_was_cut_is_a_miss_that_heals() {
     let stand = Stand::redis().await;
     stand.counting(&[FRESH]).get("/").await;
-    let key = || stand.server().keys("*").pop();
+    let key = || stand.server().keys("*:cache:*").pop();
     eventually(|| key().is_some_and(|key| stand.server().query::<bool>(&["HEXISTS", &key, "i"])))
         .await;
     let key = key().unwrap();

@@ -25,6 +25,8 @@ mod stalled;
 mod stand;
 mod streams;
 mod supersede;
+mod tags;
+mod tags_in_redis;
 mod targets;
 mod variants;
 

@@ -96,7 +96,7 @@ impl Stand {
         if let Some(server) = &self.server {
             // A store call under way would run into its deadline.
             let stored = |key: &String| server.query::<bool>(&["HEXISTS", key, "i"]);
-            eventually(|| server.keys("*").iter().all(stored)).await;
+            eventually(|| server.keys("*:cache:*").iter().all(stored)).await;
             tokio::time::pause();
             tokio::time::advance(time).await;
             tokio::time::resume();

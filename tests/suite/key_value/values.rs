@@ -51,7 +51,7 @@ async fn nothing_is_unlike_a_missing_value(stand: Stand) {
 
 async fn ids_and_prefixes_keep_values_apart(stand: Stand) {
     let teams = KeyValue::new(stand.store.clone(), "team").unwrap();
-    let other = stand.store.clone().with_namespace("other").unwrap();
+    let other = stand.store.clone().with_namespace("keep:other").unwrap();
     let others = KeyValue::new(other, "user").unwrap();
     for (values, id, name) in [
         (&stand.users, "1", "Ada"),

@@ -11,12 +11,15 @@
 //! freshened, a part made whole) replaces only the version that it was made of, so that no head
 //! ever goes with another's body; a response of its own replaces only what is not newer.
 //!
+//! A response may have tags. Each tag has a key of its own, with a [`Stamp`] that the response names.
+//!
 //! The key lives as long as its last variant and the last lease of the fills under way.
 
 mod fill;
 mod lookup;
 mod put;
 mod set;
+mod stamp;
 #[cfg(test)]
 mod tests;
 mod version;
@@ -26,6 +29,9 @@ pub(crate) use fill::{Abandon, Begin, Discard, Invalidate};
 pub(crate) use lookup::{Lookup, Stored, StoredVariants};
 pub(crate) use put::Put;
 pub(crate) use set::ResponseSet as Entry;
+pub(crate) use stamp::{
+    EnsureStamp, ReadStamp, Since, Soften, Stamp, Withdraw, is_tag, purges, tag,
+};
 pub(crate) use version::{Replaces, Version};
 
 use crate::store::{
@@ -33,8 +39,15 @@ use crate::store::{
     redis::Script,
 };
 
-pub(super) const NAMES: [&str; 1] = ["cache"];
-pub(super) static SCRIPTS: &[&Script] = &[&fill::BEGIN, &fill::ABANDON, &put::PUT];
+pub(super) const NAMES: [&str; 3] = ["cache", "cache_tag", "cache_purges"];
+pub(super) static SCRIPTS: &[&Script] = &[
+    &fill::BEGIN,
+    &fill::ABANDON,
+    &put::PUT,
+    &stamp::STAMP,
+    &stamp::SOFTEN,
+    &stamp::WITHDRAW,
+];
 
 /// `{namespace}:cache:{{primary}}`: all that is stored under one primary cache key.
 pub(crate) fn key(names: &Namespace, primary: &str) -> Key {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::{
-    Generation,
+    Generation, Stamp,
     version::{Recency, Version},
 };
 use crate::store::{
@@ -14,7 +14,7 @@ use crate::store::{
 /// Lists of `Vary` names that are kept per primary key.
 pub(super) const MOST_VARY_LISTS: usize = 4;
 
-/// All that is stored under one primary cache key.
+/// All that is stored under one primary cache key, or the stamp of a tag.
 #[derive(Debug, Default)]
 pub(crate) struct ResponseSet {
     pub(super) generation: Option<Generation>,
@@ -26,6 +26,8 @@ pub(crate) struct ResponseSet {
     pub(super) vary: Vec<Box<str>>,
     /// Oldest first.
     pub(super) variants: Vec<StoredVariant>,
+    /// Of a tag, which has nothing else.
+    pub(super) stamp: Option<Stamp>,
 }
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod kept_connections;
 mod limits;
 mod outages;
 mod proxying;
+mod purges;
 mod stand;
 mod targets;
 mod upgrades;

@@ -7,12 +7,21 @@
 use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
+    budget::Budget,
     list::{NONE, Region, Slots},
+    live::Live,
     sketch::Sketch,
-    table::{Budget, Live, Touch},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
+
+/// Whether a change shows that its key is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    Use,
+    /// It ends what the same request has begun.
+    Completion,
+}
 
 #[derive(Debug)]
 pub(super) struct Shard<V> {

@@ -22,7 +22,13 @@ use deadpool_redis::{
 use futures_util::future::join_all;
 
 use super::{
-    Command, Redis, Results, Source, all_failed, claim::Claim, connection::Shard, script::Scripts,
+    claim::Claim,
+    command::Command,
+    connection::Shard,
+    reply::{Results, all_failed},
+    script::Scripts,
+    server::Redis,
+    source::Source,
 };
 use crate::store::{
     error::{RefusalKind, StoreError},

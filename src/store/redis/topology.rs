@@ -4,7 +4,10 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use deadpool_redis::{Pool, cluster, sentinel};
 
-use super::{Cluster, Command, Redis, Results, Source, script::Scripts};
+use super::{
+    cluster::Cluster, command::Command, reply::Results, script::Scripts, server::Redis,
+    source::Source,
+};
 use crate::store::{
     error::{RefusalKind, StoreError},
     state::StoreState,

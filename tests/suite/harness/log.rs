@@ -1,53 +1,69 @@
-//! What is logged on a thread.
+//! What is logged on the thread of a test.
 
 use std::{
     cell::RefCell,
     io,
-    sync::{Arc, Mutex, Once},
+    sync::{Arc, Mutex, Once, PoisonError},
 };
 
-use tracing_subscriber::{filter::dynamic_filter_fn, fmt, prelude::*};
+use tracing_subscriber::{
+    Layer, filter::dynamic_filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 thread_local! {
-    static RECORDING: RefCell<Option<Log>> = const { RefCell::new(None) };
+    static LOG: RefCell<Option<Log>> = const { RefCell::new(None) };
 }
 
-/// All that is logged on this thread from its start until it is dropped.
-///
-/// One subscriber serves the whole test process: with one for each test, what another test's
-/// thread has decided about a line in the code may hold for this thread, too, and the line is lost.
-#[derive(Clone, Default)]
+/// All that is logged on this thread, the crates below included.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
 
+/// Ends the log of the thread that it was started on.
+#[derive(Debug)]
+pub(crate) struct LogGuard(());
+
 impl Log {
-    pub(crate) fn start() -> Self {
-        static INSTALLED: Once = Once::new();
-        INSTALLED.call_once(|| {
-            let layer = fmt::layer()
+    /// One subscriber serves all tests: with one for each, what a test logs is lost now and then,
+    /// because the process remembers for all threads which events nobody listens to, and the
+    /// subscribers of other threads come and go.
+    pub(crate) fn start() -> (Self, LogGuard) {
+        static SUBSCRIBER: Once = Once::new();
+        SUBSCRIBER.call_once(|| {
+            // Asked anew for each event, and never remembered.
+            let is_wanted = dynamic_filter_fn(|_, _| of_this_thread().is_some());
+            let lines = fmt::layer()
                 .with_ansi(false)
-                .with_writer(|| RECORDING.with_borrow(Option::clone).unwrap_or_default())
-                .with_filter(dynamic_filter_fn(|_, _| {
-                    RECORDING.with_borrow(Option::is_some)
-                }));
-            let subscriber = tracing_subscriber::registry().with(layer);
-            tracing::subscriber::set_global_default(subscriber).expect("there is no other");
+                .with_writer(|| of_this_thread().unwrap_or_default());
+            tracing_subscriber::registry()
+                .with(lines.with_filter(is_wanted))
+                .init();
         });
         let log = Self::default();
-        RECORDING.set(Some(log.clone()));
-        log
+        LOG.set(Some(log.clone()));
+        (log, LogGuard(()))
     }
 
-    /// Stops recording.
-    pub(crate) fn text(self) -> String {
-        RECORDING.set(None);
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    pub(crate) fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+fn of_this_thread() -> Option<Log> {
+    // A thread that ends may log when its own are gone.
+    LOG.try_with(|log| log.borrow().clone()).ok().flatten()
+}
+
+impl Drop for LogGuard {
+    fn drop(&mut self) {
+        LOG.set(None);
     }
 }
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
+        let mut log = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        log.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -7,7 +7,8 @@ use crate::harness::log::Log;
 
 #[tokio::test]
 async fn a_dropped_commit_and_an_unreadable_value_are_logged_without_an_id_or_a_value() {
-    let log = Log::start();
+    let (log, _guard) = Log::start();
+
     let stand = Stand::memory();
     let client = stand.logged_in("secret-value").await;
     let slow = client.copy();

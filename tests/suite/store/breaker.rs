@@ -13,8 +13,8 @@ use tokio::{
 };
 use tower_keep::{Store, StoreError, store::StoreState};
 
-use super::{HOUR, answers_again, log::Log, store, users};
-use crate::harness::{proxy::Proxy, redis::RedisServer};
+use super::{HOUR, answers_again, store, users};
+use crate::harness::{log::Log, proxy::Proxy, redis::RedisServer};
 
 fn openings(log: &Log) -> usize {
     log.text().matches("circuit breaker open:").count()

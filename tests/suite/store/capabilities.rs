@@ -6,9 +6,10 @@ use tower_keep::{
     store::{RefusalKind, StoreState},
 };
 
-use super::{HOUR, PATIENT, answers_again, log::Log, store, users};
+use super::{HOUR, PATIENT, answers_again, store, users};
 use crate::harness::{
     eventually,
+    log::Log,
     redis::{RedisConfig, RedisServer},
 };
 

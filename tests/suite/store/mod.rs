@@ -5,7 +5,6 @@ mod capabilities;
 mod connections;
 mod keys;
 mod loading;
-mod log;
 mod memory;
 mod outages;
 mod permissions;

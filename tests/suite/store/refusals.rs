@@ -12,8 +12,8 @@ use tower_keep::{
     store::{RefusalKind, StoreState},
 };
 
-use super::{HOUR, PATIENT, answers_again, log::Log, store, users};
-use crate::harness::{eventually, redis::RedisServer};
+use super::{HOUR, PATIENT, answers_again, store, users};
+use crate::harness::{eventually, log::Log, redis::RedisServer};
 
 /// The kind with which setting a value is refused.
 async fn refused(values: &KeyValue) -> RefusalKind {
@@ -115,7 +115,7 @@ async fn a_permission_that_is_missing_is_named_and_the_store_is_ready_when_it_is
 #[tokio::test]
 async fn what_may_not_be_read_does_not_count_as_absent() {
     let redis = RedisServer::config()
-        .acl_user("app", "secret", "~keep:* +@all -hget -hmget -sismember")
+        .acl_user("app", "secret", "~keep:* +@all -hget -hmget -mget")
         .start();
     let store = store(&redis.url(), PATIENT);
     // Of whole microseconds a unit, of parts of one, of a fixed window, and of several limits.
@@ -137,7 +137,7 @@ async fn what_may_not_be_read_does_not_count_as_absent() {
     let load = async || Ok::<_, std::convert::Infallible>("ada".to_owned());
     let loaded = users(&store).get_or_load(1, HOUR, load).await;
     assert_eq!(loaded.unwrap(), "ada");
-    assert!(log.text().contains("is not stored"), "{}", log.text());
+    assert!(log.text().contains("cannot be read"), "{}", log.text());
 }
 
 #[tokio::test]

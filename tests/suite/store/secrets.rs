@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tower_keep::{Store, StoreConfig};
 
-use super::{PATIENT, answers_again, is_open, log::Log, pool, store};
-use crate::harness::redis::RedisServer;
+use super::{PATIENT, answers_again, is_open, pool, store};
+use crate::harness::{log::Log, redis::RedisServer};
 
 #[tokio::test]
 async fn a_wrong_password_is_named_as_such_and_not_told() {

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{
     client::{Client, Reply},
+    eventually,
     example::{Example, PATIENT},
     redis::{Backend, RedisConfig},
 };
@@ -46,7 +47,11 @@ impl Stand {
             redis: Some(redis),
         };
         let client = stand.client();
-        client.login("nobody").await;
+        // On a busy machine its first connection may take longer than an attempt may.
+        eventually("it has found its Redis", async || {
+            client.login("nobody").await.status == StatusCode::OK
+        })
+        .await;
         client.ask(Method::POST, "/logout").await;
         stand
     }

@@ -23,13 +23,10 @@ impl Kept {
     ) -> (Level, bool) {
         match stored {
             Some(Self::Moment(state)) => limit.level(Some(*state), now),
-            // What is denied, or only looked at, is not stored: nothing may be rounded for it.
-            Some(Self::Log(log)) if cost == 0 || log.of != limit.quota => {
-                let mut log = log.clone();
-                let cut = log.advance(limit, now);
-                (log.level(limit, now, cost), cut)
-            }
+            // What is denied, or only looked at, is not stored: nothing is rounded or dropped for it,
+            // which the clock might be set back to.
             Some(Self::Log(log)) => {
+                let mut log = log.clone();
                 let cut = log.advance(limit, now);
                 (log.level(limit, now, cost), cut)
             }

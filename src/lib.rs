@@ -37,7 +37,7 @@
 //! | Module | What it does |
 //! |---|---|
 //! | [`store`] | the handle that all share: memory or Redis, deadline, circuit breaker, namespace |
-//! | [`rate_limit`] | exact limits (GCRA, fixed window) with the draft's `RateLimit` fields |
+//! | [`rate_limit`] | exact limits (GCRA, fixed and sliding windows, concurrency) with the draft's `RateLimit` fields |
 //! | [`session`] | sessions that lose no update and do not come back after logout |
 //! | [`cache`] | a shared HTTP cache by RFC 9111 |
 //! | [`key_value`] | typed cache-aside values, loaded once |

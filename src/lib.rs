@@ -43,6 +43,7 @@
 //! | [`key_value`] | typed cache-aside values, loaded once |
 //! | [`refresh_token`] | refresh tokens that rotate, and notice when one was stolen |
 //! | [`health`] | live and ready services for load balancers |
+//! | [`inspect`] | what an operator asks: keys, values, memory, slow commands |
 //! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
@@ -56,7 +57,7 @@
 //! | Feature | What it adds |
 //! |---|---|
 //! | `redis` | [`Store::redis`](store::Store::redis) over a `deadpool_redis::Pool` |
-//! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token`, `health` | the modules |
+//! | `rate-limit`, `session`, `cache`, `key-value`, `refresh-token`, `health`, `inspect` | the modules |
 //! | `axum` | the session extractor, `ConnectInfo` and `MatchedPath` as keys of limits |
 //! | `session-encryption` | signed and encrypted session cookies, and session data encrypted in the store |
 //! | `tower-sessions` | the store for `tower-sessions` and `axum-login` |
@@ -84,6 +85,9 @@ pub mod cache;
 #[cfg(feature = "health")]
 #[cfg_attr(docsrs, doc(cfg(feature = "health")))]
 pub mod health;
+#[cfg(feature = "inspect")]
+#[cfg_attr(docsrs, doc(cfg(feature = "inspect")))]
+pub mod inspect;
 #[cfg(feature = "key-value")]
 #[cfg_attr(docsrs, doc(cfg(feature = "key-value")))]
 pub mod key_value;

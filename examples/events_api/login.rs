@@ -55,6 +55,7 @@ async fn login(
     app.logins.reset(&login.user).await?;
     let device = login.device.as_deref();
     let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
+    app.logins.reset(&login.user).await?;
     Ok(Json(Welcome {
         user: login.user,
         refresh_token,

@@ -223,7 +223,8 @@ impl<C: Codec> KeyValue<C> {
         let head = &opened.head;
         if !head.tags.is_empty() || !head.stale.is_zero() {
             let value = vec![(key, head, &mut expiry)];
-            self.learn(&mut read, value).await?;
+            // On the heap, so that most calls are small futures.
+            Box::pin(self.learn(&mut read, value)).await?;
         }
         Ok(judge(opened, expiry, &read, policy, serve))
     }

@@ -18,8 +18,10 @@ pub(crate) struct Key(Text);
 #[cfg_attr(
     not(any(
         feature = "cache",
+        feature = "inspect",
         feature = "key-value",
         feature = "rate-limit",
+        feature = "refresh-token",
         feature = "session"
     )),
     expect(dead_code, reason = "no kind of data makes a key")
@@ -39,6 +41,33 @@ impl Key {
             Text::Short(text) => text,
             Text::Long(text) => text,
         }
+    }
+
+    /// A key by its whole name, the namespace included.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn whole(name: &str) -> Self {
+        Self::join(&[name])
+    }
+
+    #[cfg(any(
+        feature = "cache",
+        feature = "inspect",
+        feature = "key-value",
+        feature = "rate-limit",
+        feature = "refresh-token",
+        feature = "session"
+    ))]
+    fn join<'a>(parts: impl IntoIterator<Item = &'a &'a str, IntoIter: Clone>) -> Self {
+        let parts = parts.into_iter();
+        let length = parts.clone().map(|part| part.len()).sum::<usize>();
+        if length <= USUAL {
+            let mut key = ArrayString::new();
+            parts.for_each(|part| key.push_str(part));
+            return Self(Text::Short(key));
+        }
+        let mut key = String::with_capacity(length);
+        parts.for_each(|part| key.push_str(part));
+        Self(Text::Long(key.into_boxed_str()))
     }
 }
 
@@ -114,16 +143,7 @@ impl Namespace {
     /// the key is of.
     pub(super) fn key(&self, name: &str, parts: &[&str]) -> Key {
         let names = [self.as_str(), ":", name, ":"];
-        let parts = names.iter().chain(parts);
-        let length = parts.clone().map(|part| part.len()).sum::<usize>();
-        if length <= USUAL {
-            let mut key = ArrayString::new();
-            parts.for_each(|part| key.push_str(part));
-            return Key(Text::Short(key));
-        }
-        let mut key = String::with_capacity(length);
-        parts.for_each(|part| key.push_str(part));
-        Key(Text::Long(key.into_boxed_str()))
+        Key::join(names.iter().chain(parts))
     }
 }
 

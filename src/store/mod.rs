@@ -67,6 +67,8 @@ mod config;
 mod connect;
 mod error;
 mod execute;
+#[cfg(feature = "inspect")]
+pub(crate) mod inspect;
 mod key;
 #[cfg_attr(
     not(all(
@@ -98,7 +100,7 @@ pub(crate) mod operations;
     )
 )]
 mod redis;
-#[cfg(feature = "health")]
+#[cfg(any(feature = "health", feature = "inspect"))]
 mod servers;
 mod state;
 #[cfg(all(
@@ -129,7 +131,7 @@ pub use key::NamespaceError;
 #[cfg(feature = "cache")]
 pub(crate) use memory::{Holds, Table, Weigh, heap};
 pub use operations::MemoryLimits;
-#[cfg(feature = "health")]
+#[cfg(any(feature = "health", feature = "inspect"))]
 pub(crate) use servers::Server;
 pub use state::StoreState;
 

@@ -8,6 +8,7 @@ mod cache;
 mod examples;
 mod harness;
 mod health;
+mod inspect;
 mod key_value;
 mod rate_limit;
 mod refresh_token;

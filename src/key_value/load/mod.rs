@@ -161,7 +161,8 @@ impl<C: Codec> KeyValue<C> {
             }
         }
         let budget = plan.policy.budget;
-        let load = self.load_once(plan, known, loader);
+        // On the heap, so that a call that finds a value is a small future.
+        let load = Box::pin(self.load_once(plan, known, loader));
         let result = match budget {
             Some(budget) => {
                 let left = budget.saturating_sub(began.elapsed());

@@ -1,6 +1,6 @@
 //! Slots in order of use: a slab whose entries are in one of two linked lists.
 
-use super::table::Live;
+use super::live::Live;
 
 /// No slot.
 pub(super) const NONE: u32 = u32::MAX;

@@ -7,12 +7,21 @@
 use hashbrown::{HashTable, hash_table::Entry};
 
 use super::{
+    budget::Budget,
     list::{NONE, Region, Slots},
+    live::Live,
     sketch::Sketch,
-    table::{Budget, Live, Touch},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
+
+/// Whether a change shows that its key is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Touch {
+    Use,
+    /// It ends what the same request has begun.
+    Completion,
+}
 
 #[derive(Debug)]
 pub(super) struct Shard<V> {
@@ -43,6 +52,18 @@ impl<V: Weigh> Shard<V> {
     pub(super) fn usage(&self) -> (usize, usize) {
         let weight = self.slots.window.weight + self.slots.main.weight;
         (self.slots.len(), weight)
+    }
+
+    #[cfg(feature = "inspect")]
+    pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
+        let slots = self
+            .slots
+            .indices()
+            .filter_map(|index| self.slots.get(index));
+        let lives = |live: &Live<V>| live.expires_at > now;
+        for slot in slots.filter(|slot| slot.live.as_ref().is_some_and(lives)) {
+            f(&slot.key);
+        }
     }
 
     fn find(&self, key: &Key, hash: u64) -> Option<u32> {

@@ -6,18 +6,16 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
 };
 
-use super::{shard::Shard, sketch::Sketch, weigh::Weigh};
+use super::{
+    budget::Budget,
+    live::Live,
+    shard::{Shard, Touch},
+    sketch::Sketch,
+    weigh::Weigh,
+};
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
-
-/// A value and the moment from which it is as good as absent.
-#[derive(Debug)]
-pub(crate) struct Live<V> {
-    pub(crate) value: V,
-    pub(crate) expires_at: Timestamp,
-}
 
 /// A sharded map from [`Key`] to `V` that stays within a budget of bytes.
 ///
@@ -34,27 +32,6 @@ pub(crate) struct Table<V> {
     turn: AtomicUsize,
 }
 
-/// Whether a change shows that its key is in use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Touch {
-    Use,
-    /// It ends what the same request has begun.
-    Completion,
-}
-
-/// What all shards of a table share.
-#[derive(Debug)]
-pub(super) struct Budget {
-    /// Bytes that the entries may take.
-    total: usize,
-    /// Bytes that they take.
-    held: AtomicUsize,
-    /// Bytes that one entry may take.
-    pub(super) largest: usize,
-    /// Bytes that the newcomers of a shard may take.
-    pub(super) window: usize,
-}
-
 const SHARDS: usize = 16;
 /// The share of the budget that goes to counting how often keys are asked for.
 const SKETCH: usize = 32;
@@ -62,21 +39,6 @@ const SKETCH: usize = 32;
 const LARGEST: usize = 4;
 /// The share of it that newcomers get while it is used up.
 const WINDOW: usize = 16;
-
-impl Budget {
-    pub(super) fn is_exceeded(&self) -> bool {
-        self.held.load(Ordering::Relaxed) > self.total
-    }
-
-    /// Puts down that an entry of weight `old` weighs `new` now.
-    pub(super) fn exchange(&self, old: usize, new: usize) {
-        if new >= old {
-            self.held.fetch_add(new - old, Ordering::Relaxed);
-        } else {
-            self.held.fetch_sub(old - new, Ordering::Relaxed);
-        }
-    }
-}
 
 impl<V: Weigh> Table<V> {
     pub(crate) fn with_budget(bytes: usize) -> Self {
@@ -115,6 +77,20 @@ impl<V: Weigh> Table<V> {
         let hash = self.hasher.hash_one(key);
         let mut shard = lock(&self.shards[shard_of(hash)]);
         shard.get(key, hash, now).map(f)
+    }
+
+    /// Shows every key that has not expired to `f`, of one shard after another.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
+        for shard in &self.shards {
+            lock(shard).each_key(now, f);
+        }
+    }
+
+    /// The bytes that the entries take, and those that they may.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn bytes(&self) -> (usize, usize) {
+        (self.budget.held.load(Ordering::Relaxed), self.budget.total)
     }
 
     /// Lets `f` change the entry of `key`, atomically: it sees `None` for an absent or expired
@@ -244,14 +220,6 @@ fn shard_of(hash: u64) -> usize {
 /// A panic inside a closure leaves the shard consistent, so a poisoned lock is usable.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Makes `live` expire `ttl` after `now`, creating it with `value` where it is absent.
-pub(crate) fn replace<V>(live: &mut Option<Live<V>>, value: V, now: Timestamp, ttl: Duration) {
-    *live = Some(Live {
-        value,
-        expires_at: now.saturating_add(ttl),
-    });
 }
 
 /// What has the table of the entries `E`.

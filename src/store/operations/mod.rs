@@ -72,6 +72,55 @@ macro_rules! kinds {
             }
         }
 
+        #[cfg(feature = "inspect")]
+        impl Memory {
+            /// Shows every key that has not expired to `f`, no two tables at once.
+            pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
+                let _ = (now, &f);
+                $(#[cfg(feature = $feature)] self.$table.each_key(now, f);)*
+            }
+
+            /// When a key ends; `None` without it.
+            pub(crate) fn expiry(&self, key: &$crate::store::key::Key, now: Timestamp) -> Option<Timestamp> {
+                let _ = (key, now);
+                $(#[cfg(feature = $feature)] {
+                    let expiry = self.$table.get(key, now, |live| live.expires_at);
+                    if expiry.is_some() {
+                        return expiry;
+                    }
+                })*
+                None
+            }
+
+            /// Whether there was such a key.
+            pub(crate) fn remove(&self, key: &$crate::store::key::Key, now: Timestamp) -> Result<bool, $crate::store::StoreError> {
+                let _ = (key, now);
+                $(#[cfg(feature = $feature)]
+                if self.$table.update(key, now, |live| live.take().is_some())? {
+                    return Ok(true);
+                })*
+                Ok(false)
+            }
+
+            /// The bytes that are held, and those that may be.
+            pub(crate) fn bytes(&self) -> (u64, u64) {
+                let tables: &[(usize, usize)] = &[$(#[cfg(feature = $feature)] self.$table.bytes(),)*];
+                let sum = |(a, b): (u64, u64), table: &(usize, usize)| (a + table.0 as u64, b + table.1 as u64);
+                tables.iter().fold((0, 0), sum)
+            }
+
+            /// A value of the key-value service as it is stored.
+            pub(crate) fn value(&self, key: &$crate::store::key::Key, now: Timestamp) -> Option<bytes::Bytes> {
+                #[cfg(feature = "key-value")]
+                return self.values.get(key, now, |live| live.value.clone());
+                #[cfg(not(feature = "key-value"))]
+                {
+                    let _ = (key, now);
+                    None
+                }
+            }
+        }
+
         impl Reclaim for Memory {
             fn reclaim(&self, now: Timestamp) {
                 let _ = now;

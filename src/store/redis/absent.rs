@@ -43,7 +43,7 @@ impl Topology {
         match *self {}
     }
 
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) async fn servers(&self, _: Duration) -> Vec<(Option<Box<str>>, Self)> {
         match *self {}
     }
@@ -95,6 +95,11 @@ impl Command {
         self
     }
 
+    #[cfg(feature = "inspect")]
+    pub(crate) fn whole_key(self, _: &[u8]) -> Self {
+        self
+    }
+
     pub(crate) fn arg<T>(self, _: T) -> Self {
         self
     }
@@ -118,6 +123,11 @@ impl Reply {
     }
 
     pub(crate) fn integer_or_other(self) -> Result<i64, Self> {
+        match self {}
+    }
+
+    #[cfg(feature = "inspect")]
+    pub(crate) fn text(self) -> Result<Box<str>, StoreError> {
         match self {}
     }
 

@@ -22,7 +22,13 @@ use deadpool_redis::{
 use futures_util::future::join_all;
 
 use super::{
-    Command, Redis, Results, Source, all_failed, claim::Claim, connection::Shard, script::Scripts,
+    claim::Claim,
+    command::Command,
+    connection::Shard,
+    reply::{Results, all_failed},
+    script::Scripts,
+    server::Redis,
+    source::Source,
 };
 use crate::store::{
     error::{RefusalKind, StoreError},
@@ -200,7 +206,7 @@ impl Cluster {
     }
 
     /// All shards by the map, which is read first, for as long as `patience`, if it never was.
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) async fn shards(self: &Arc<Self>, patience: Duration) -> Vec<Arc<Redis>> {
         if !self.map().is_known {
             let slots = tokio::time::timeout(patience, self.slots()).await;

@@ -1,12 +1,11 @@
-//! A command to send and the reply to read, without redis-rs' generic conversions.
+//! A command to send.
 
 use std::{borrow::Borrow, time::Duration};
 
-use bytes::Bytes;
-use deadpool_redis::redis::{Arg, Cmd, ToRedisArgs, Value};
+use deadpool_redis::redis::{Arg, Cmd, ToRedisArgs};
 
-use super::{elements::Elements, script::Script};
-use crate::store::{error::StoreError, key::Key};
+use super::script::Script;
+use crate::store::key::Key;
 
 /// Room for most commands, so that they are built without growing.
 const ARGS: usize = 16;
@@ -64,6 +63,14 @@ impl Command {
         self.arg(key.as_str())
     }
 
+    /// A key by its whole name, which need not be text.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn whole_key(mut self, name: &[u8]) -> Self {
+        let place = self.cmd.args_iter().len();
+        self.first_key.get_or_insert(place);
+        self.arg(name)
+    }
+
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
         self.cmd.arg(arg);
         self
@@ -118,70 +125,5 @@ impl Command {
             }
         }
         Some(eval)
-    }
-}
-
-/// A value that Redis answered; never an error.
-#[derive(Debug)]
-pub(crate) struct Reply(pub(super) Value);
-
-impl Reply {
-    pub(crate) fn okay(self) -> Result<(), StoreError> {
-        match self.0 {
-            Value::Okay => Ok(()),
-            _ => Err(StoreError::UnexpectedReply("not OK")),
-        }
-    }
-
-    pub(crate) fn integer(self) -> Result<i64, StoreError> {
-        match self.0 {
-            Value::Int(integer) => Ok(integer),
-            _ => Err(StoreError::UnexpectedReply("not an integer")),
-        }
-    }
-
-    /// An integer, or the reply as it is.
-    pub(crate) fn integer_or_other(self) -> Result<i64, Self> {
-        match self.0 {
-            Value::Int(integer) => Ok(integer),
-            other => Err(Self(other)),
-        }
-    }
-
-    pub(crate) fn optional_bytes(self) -> Result<Option<Bytes>, StoreError> {
-        match self.0 {
-            Value::Nil => Ok(None),
-            Value::BulkString(bytes) => Ok(Some(bytes.into())),
-            _ => Err(StoreError::UnexpectedReply("not a string")),
-        }
-    }
-
-    pub(crate) fn bytes(self) -> Result<Bytes, StoreError> {
-        self.optional_bytes()?
-            .ok_or(StoreError::UnexpectedReply("nil"))
-    }
-
-    pub(crate) fn array(self) -> Result<Elements, StoreError> {
-        match self.0 {
-            Value::Nil => Err(StoreError::UnexpectedReply("nil")),
-            // The conversion reuses the allocation.
-            Value::Array(values) => {
-                let replies = values.into_iter().map(Reply).collect::<Vec<_>>();
-                Ok(replies.into_iter())
-            }
-            _ => Err(StoreError::UnexpectedReply("not an array")),
-        }
-    }
-
-    /// The fields and values of a hash by turns: RESP2 answers an array, RESP3 a map.
-    pub(crate) fn hash(self) -> Result<Elements, StoreError> {
-        match self.0 {
-            Value::Map(pairs) => {
-                let pairs = pairs.into_iter();
-                let flat = pairs.flat_map(|(field, value)| [Self(field), Self(value)]);
-                Ok(flat.collect::<Vec<_>>().into_iter())
-            }
-            other => Self(other).array(),
-        }
     }
 }

@@ -12,7 +12,7 @@ use deadpool_redis::{
 };
 use futures_util::future::try_join_all;
 
-use super::Command;
+use super::command::Command;
 
 /// Clones share it.
 #[derive(Clone)]

@@ -13,10 +13,11 @@ use deadpool_redis::redis::{Pipeline, Value};
 use tokio::time::timeout;
 
 use super::{
-    Redis, Source,
     claim::Ticket,
     connection::Connection,
     handshake::{Role, check},
+    server::Redis,
+    source::Source,
 };
 use crate::store::state::StoreState;
 

@@ -4,9 +4,9 @@ use deadpool_redis::redis::{Cmd, Pipeline, ServerErrorKind, Value};
 
 use super::{
     connection::Connection,
+    exchange::server_error,
+    identity::Identity,
     script::{Script, Scripts},
-    server::Server,
-    server_error,
 };
 
 /// Needs all that the crate's scripts need of a server.
@@ -44,7 +44,10 @@ pub(super) async fn check(connection: &mut Connection) -> Result<Role, String> {
 
 /// Gives the server the scripts, and learns what it is and whether it can run them. One that
 /// may not be loaded goes by its source.
-pub(super) async fn prime(connection: &mut Connection, scripts: Scripts) -> Result<Server, String> {
+pub(super) async fn prime(
+    connection: &mut Connection,
+    scripts: Scripts,
+) -> Result<Identity, String> {
     let mut pipeline = Pipeline::new();
     pipeline.cmd("HELLO");
     let all = scripts.iter().copied().flatten().copied();
@@ -63,7 +66,7 @@ pub(super) async fn prime(connection: &mut Connection, scripts: Scripts) -> Resu
             .unwrap_or(Value::Nil);
     }
     let hello = replies.into_iter().next().unwrap_or(Value::Nil);
-    Ok(Server::of(hello, &probed))
+    Ok(Identity::of(hello, &probed))
 }
 
 async fn send(connection: &mut Connection, pipeline: &Pipeline) -> Result<Vec<Value>, String> {

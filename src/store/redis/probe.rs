@@ -10,9 +10,9 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 
 use super::{
-    Redis,
     claim::{Claim, Ticket},
     handshake::check,
+    server::Redis,
 };
 use crate::store::state::StoreState;
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Command;
+use super::command::Command;
 use crate::store::error::RefusalKind;
 
 /// One line in the log per kind and this time.

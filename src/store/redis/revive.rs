@@ -9,10 +9,10 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Redis,
     claim::Ticket,
     handshake::{Role, check, prime},
     lane::{Lane, Link},
+    server::Redis,
 };
 use crate::store::state::StoreState;
 
@@ -284,7 +284,7 @@ impl Reviver {
         if !(is_up && role == Role::Replica) {
             let priming = prime(&mut connection, redis.scripts);
             let server = self.within(redis, ATTEMPT, priming).await?;
-            redis.learn(server);
+            redis.identity.learn(server);
             redis.lanes.set(lane, connection);
         }
         Ok((took, role))

@@ -1,103 +1,280 @@
-//! What a server is, and whether it has what the store needs.
+//! One server: the lanes that lead to it and what is known of its health.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
-use deadpool_redis::redis::Value;
+use super::{
+    breaker::Breaker,
+    claim::Claim,
+    command::Command,
+    connection::Shard,
+    exchange::{exchange, is_refused_by_a_replica},
+    identity::LastSeen,
+    lane::{Lanes, Link},
+    refusals::Refusals,
+    replica::Replica,
+    reply::{Results, all_failed},
+    script::Scripts,
+    source::Source,
+};
+use crate::store::{
+    error::{RefusalKind, StoreError},
+    state::StoreState,
+};
 
-/// What a server has told of itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Server {
-    /// Its name and version, `redis 7.4.1` or `valkey 9.0.0`, if the user may ask.
-    name: Option<Arc<str>>,
-    /// What the store needs and it has not, with its own words.
-    missing: Option<String>,
+/// A Redis server behind a pool, the lanes that lead to it and what is known of its health.
+#[derive(Debug)]
+pub(crate) struct Redis {
+    pub(super) source: Source,
+    pub(super) scripts: Scripts,
+    pub(super) lanes: Lanes,
+    pub(super) breaker: Breaker,
+    pub(super) refusals: Refusals,
+    pub(super) replica: Replica,
+    pub(super) identity: LastSeen,
+    /// Held by the reviver.
+    pub(super) reviving: Claim,
+    /// Held by who asks the sentinels.
+    pub(super) following: Claim,
+    /// Held by who looks whether the server is silent, or only a connection.
+    pub(super) looking: Claim,
+    /// The age of the lanes from which on a connection may be made for that.
+    pub(super) look_from: AtomicU64,
 }
 
-/// The server that was connected to last.
-#[derive(Debug, Default)]
-pub(super) struct LastServer(Mutex<Option<Server>>);
+impl Redis {
+    pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
+        Arc::new(Self {
+            source,
+            scripts,
+            lanes: Lanes::new(lanes),
+            breaker: Breaker::default(),
+            refusals: Refusals::default(),
+            replica: Replica::default(),
+            identity: LastSeen::default(),
+            reviving: Claim::default(),
+            following: Claim::default(),
+            looking: Claim::default(),
+            look_from: AtomicU64::new(0),
+        })
+    }
 
-impl Server {
-    /// From the replies to `HELLO` and to a script that asks for the time.
-    pub(super) fn of(hello: Value, probed: &Value) -> Self {
-        Self {
-            name: name(hello).map(Into::into),
-            missing: missing(probed),
+    pub(crate) fn state(&self) -> StoreState {
+        match self.breaker.state() {
+            StoreState::Ready if self.is_degraded() => StoreState::Degraded,
+            state => state,
         }
     }
-}
 
-impl LastServer {
-    /// Says what is missing, once for each server that lacks it.
-    pub(super) fn learn(&self, server: Server) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.as_ref() == Some(&server) {
+    fn is_degraded(&self) -> bool {
+        self.replica.is_suspected() || self.refusals.lately().next().is_some()
+    }
+
+    pub(super) fn state_of_connections(&self) -> StoreState {
+        self.breaker.state()
+    }
+
+    pub(super) fn may_connect_to_look(&self) -> bool {
+        self.lanes.age() >= self.look_from.load(Ordering::Relaxed)
+    }
+
+    /// Lets the next connection for a look be made after `pause`.
+    pub(super) fn connected_to_look(&self, pause: Duration) {
+        let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX);
+        self.look_from
+            .store(self.lanes.age().saturating_add(micros), Ordering::Relaxed);
+    }
+
+    pub(crate) fn refusals(&self) -> impl Iterator<Item = RefusalKind> + use<> {
+        let is_replica = self.replica.is_suspected();
+        let read_only = is_replica.then_some(RefusalKind::ReadOnly);
+        let others = self.refusals.lately();
+        others
+            .filter(move |kind| !(is_replica && *kind == RefusalKind::ReadOnly))
+            .chain(read_only)
+    }
+
+    pub(crate) fn server(&self) -> Option<Arc<str>> {
+        self.identity.name()
+    }
+
+    pub(crate) fn connections_epoch(&self) -> u64 {
+        self.lanes.epoch()
+    }
+
+    /// Where it listens, if it is a shard of a cluster.
+    #[cfg(any(feature = "health", feature = "inspect"))]
+    pub(crate) fn address(&self) -> Option<Box<str>> {
+        let (host, port) = self.shard()?.master.as_ref()?;
+        Some(format!("{host}:{port}").into())
+    }
+
+    /// The shard of a cluster that it is.
+    pub(super) fn shard(&self) -> Option<&Shard> {
+        match &self.source {
+            Source::Cluster { shard, .. } => Some(shard),
+            Source::Single(_) | Source::Sentinel(_) => None,
+        }
+    }
+
+    /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
+    /// reviver may have ended with its runtime.
+    pub(crate) fn is_unavailable(self: &Arc<Self>) -> bool {
+        let unavailable = self.breaker.state() == StoreState::Unavailable;
+        if unavailable {
+            self.connect();
+        }
+        unavailable
+    }
+
+    /// Executes `commands` in one round trip, within `deadline`.
+    pub(super) async fn call(
+        self: Arc<Self>,
+        commands: Vec<Command>,
+        deadline: Duration,
+    ) -> Result<Results, StoreError> {
+        let mut link = None;
+        // Held by the attempt until it ends.
+        let on = &mut link;
+        {
+            let mut attempt = std::pin::pin!(self.attempt(&commands, deadline / 3, on));
+            let mut left = deadline;
+            for step in [deadline / 2, deadline / 4] {
+                match tokio::time::timeout(step, &mut attempt).await {
+                    Ok(result) => return result,
+                    Err(_) => left -= step,
+                }
+                self.look(left);
+            }
+            if let Ok(result) = tokio::time::timeout(left, attempt).await {
+                return result;
+            }
+        }
+        self.unanswered(link.as_ref(), deadline);
+        Err(StoreError::DeadlineExceeded(deadline))
+    }
+
+    /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
+    /// is alive, and slow with this call only; so is a connection.
+    fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
+        let lately = deadline / 2;
+        if !self.lanes.any_replied_within(lately) {
+            self.trip(deadline);
+        } else if let Some(link) = link
+            && !self.lanes.replied_within(link, lately)
+        {
+            self.replace(link);
+        }
+    }
+
+    /// Sends `commands`. When their connection is lost, those that may be sent twice are, and
+    /// the others fail.
+    async fn attempt(
+        self: &Arc<Self>,
+        commands: &[Command],
+        patience: Duration,
+        on: &mut Option<Link>,
+    ) -> Result<Results, StoreError> {
+        let lost = match self.send(commands, patience, on).await {
+            Err(StoreError::Connection(lost)) => lost,
+            done => return done,
+        };
+        let again = commands.iter().filter(|command| command.is_replayable());
+        let again: Vec<_> = again.cloned().collect();
+        if again.is_empty() {
+            return Err(StoreError::Connection(lost));
+        }
+        let results = self.send(&again, patience, on).await;
+        let mut results = results
+            .unwrap_or_else(|error| all_failed(&error, again.len()))
+            .into_iter();
+        let of = |command: &Command| match command.is_replayable() {
+            true => results.next(),
+            false => None,
+        };
+        let ordered = commands.iter().map(of);
+        let lost = || Err(StoreError::Connection(lost.clone()));
+        Ok(ordered.map(|result| result.unwrap_or_else(lost)).collect())
+    }
+
+    /// Leaves the link it waits on in `on`.
+    async fn send(
+        self: &Arc<Self>,
+        commands: &[Command],
+        patience: Duration,
+        on: &mut Option<Link>,
+    ) -> Result<Results, StoreError> {
+        let link = on.insert(self.link().await?);
+        match exchange(&mut link.connection, commands, &self.refusals).await {
+            Ok(mut results) => {
+                self.lanes.replied(link);
+                if results.iter().any(is_refused_by_a_replica) {
+                    let again = self.send_to_the_master(commands, &mut results, on);
+                    // Whatever comes of it, what only reads has its reply.
+                    let _ = tokio::time::timeout(patience, again).await;
+                }
+                Ok(results)
+            }
+            Err(lost) => {
+                self.lose(link, &lost);
+                Err(StoreError::Connection(lost))
+            }
+        }
+    }
+
+    /// Sends the commands once more that a replica has refused, if the master is found. A replica
+    /// has executed nothing of them.
+    #[cold]
+    async fn send_to_the_master(
+        self: &Arc<Self>,
+        commands: &[Command],
+        results: &mut Results,
+        on: &mut Option<Link>,
+    ) {
+        let is_worth_waiting = self.replica.suspect();
+        self.connect();
+        if !is_worth_waiting || !self.replica.master_is_back().await {
             return;
         }
-        let name = server.name.as_deref().unwrap_or("the server");
-        match &server.missing {
-            Some(missing) => tracing::error!(
-                target: "tower_keep::store",
-                server = name, missing,
-                "the store needs Lua scripts with TIME in them: limits, sessions, stored \
-                 responses and the writing of values fail"
-            ),
-            None => tracing::debug!(target: "tower_keep::store", server = name, "met a server"),
+        let Ok(link) = self.link().await else { return };
+        let link = on.insert(link);
+        for (result, command) in results.iter_mut().zip(commands) {
+            if is_refused_by_a_replica(result) {
+                let command = std::slice::from_ref(command);
+                let sent = exchange(&mut link.connection, command, &self.refusals).await;
+                match sent.map(|mut again| again.pop()) {
+                    Ok(again) => *result = again.unwrap_or(Err(StoreError::Unavailable)),
+                    Err(lost) => {
+                        self.lose(link, &lost);
+                        *result = Err(StoreError::Connection(lost));
+                        return;
+                    }
+                }
+            }
         }
-        *last = Some(server);
     }
 
-    pub(super) fn name(&self) -> Option<Arc<str>> {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        last.as_ref()?.name.clone()
-    }
-}
-
-/// `server` and `version` of a reply to `HELLO`.
-fn name(hello: Value) -> Option<String> {
-    let pairs = match hello {
-        Value::Map(pairs) => pairs,
-        Value::Array(flat) => {
-            let pairs = flat.chunks_exact(2);
-            pairs
-                .map(|pair| (pair[0].clone(), pair[1].clone()))
-                .collect()
+    /// A lane's link. Waits while lanes are being connected, and fails at once while the
+    /// breaker is open.
+    async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
+        loop {
+            match self.breaker.state() {
+                StoreState::Ready | StoreState::Degraded => {
+                    if let Some(link) = self.lanes.next() {
+                        return Ok(link);
+                    }
+                    self.breaker.lost();
+                    self.connect();
+                }
+                StoreState::Connecting => self.connect(),
+                StoreState::Unavailable => return Err(StoreError::Unavailable),
+            }
+            self.breaker.known().await;
         }
-        _ => return None,
-    };
-    let field = |name: &[u8]| {
-        let mut fields = pairs.iter();
-        let (_, value) = fields.find(|(field, _)| text(field).is_some_and(|text| text == name))?;
-        // It goes into the log: whoever answers could be anybody.
-        let value = std::str::from_utf8(text(value)?).ok()?;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-        (value.len() <= 40 && value.chars().all(is_plain)).then(|| value.to_owned())
-    };
-    Some(format!("{} {}", field(b"server")?, field(b"version")?))
-}
-
-fn text(value: &Value) -> Option<&[u8]> {
-    match value {
-        Value::BulkString(text) => Some(text),
-        Value::SimpleString(text) => Some(text.as_bytes()),
-        _ => None,
     }
-}
-
-/// What is wrong, if the probing script was refused for good.
-fn missing(probed: &Value) -> Option<String> {
-    let Value::ServerError(error) = probed else {
-        return None;
-    };
-    let message = error.to_string();
-    let lasts = error.code() == "NOPERM"
-        || [
-            "unknown command",
-            "not allowed",
-            "Unknown Redis command",
-            "rename",
-        ]
-        .iter()
-        .any(|words| message.contains(words));
-    lasts.then_some(message)
 }

@@ -4,7 +4,10 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 
 use deadpool_redis::{Pool, cluster, sentinel};
 
-use super::{Cluster, Command, Redis, Results, Source, script::Scripts};
+use super::{
+    cluster::Cluster, command::Command, reply::Results, script::Scripts, server::Redis,
+    source::Source,
+};
 use crate::store::{
     error::{RefusalKind, StoreError},
     state::StoreState,
@@ -80,7 +83,7 @@ impl Topology {
 
     /// Each server by itself, and where it listens if it is one of a cluster. That is asked for
     /// its map first, for as long as `patience`, if it was never known.
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "inspect"))]
     pub(crate) async fn servers(&self, patience: Duration) -> Vec<(Option<Box<str>>, Self)> {
         match self {
             Self::Server(_) => vec![(None, self.clone())],

@@ -13,6 +13,8 @@ pub(in crate::session) enum Seal {
     Encrypted(SessionKeys),
 }
 
+/// Characters of a signature in base64. It stands before what it signs.
+const SIGNATURE: usize = 44;
 /// The longest value that is looked at: an id, what protects it, and base64.
 const LONGEST: usize = 256;
 
@@ -20,13 +22,18 @@ impl Seal {
     /// The cookie's value for an id. The name is authenticated, too.
     pub(super) fn write(&self, name: &str, id: &SessionId) -> String {
         let mut jar = CookieJar::new();
-        let cookie = Cookie::new(name.to_owned(), id.expose().to_owned());
         match self {
-            Self::Signed(keys) => jar.signed_mut(keys.current()).add(cookie),
-            Self::Encrypted(keys) => jar.private_mut(keys.current()).add(cookie),
+            Self::Signed(keys) => jar.signed_mut(keys.current()).add(named(name, id.expose())),
+            Self::Encrypted(keys) => {
+                let cookie = Cookie::new(name.to_owned(), id.expose().to_owned());
+                jar.private_mut(keys.current()).add(cookie);
+            }
         }
-        jar.get(name)
-            .map_or_else(String::new, |c| c.value().to_owned())
+        let value = jar.get(name).map_or("", Cookie::value);
+        match self {
+            Self::Signed(_) => [value.get(..SIGNATURE).unwrap_or(""), id.expose()].concat(),
+            Self::Encrypted(_) => value.to_owned(),
+        }
     }
 
     /// The id in a cookie's value, by whichever key of the ring it was protected.
@@ -36,12 +43,28 @@ impl Seal {
             return None;
         }
         let jar = CookieJar::new();
-        let cookie = || Cookie::new(name.to_owned(), value.to_owned());
-        let (Self::Signed(keys) | Self::Encrypted(keys)) = self;
-        let opened = keys.all().find_map(|key| match self {
-            Self::Signed(_) => jar.signed(key).verify(cookie()),
-            Self::Encrypted(_) => jar.private(key).decrypt(cookie()),
-        })?;
-        SessionId::parse(opened.value().as_bytes())
+        match self {
+            Self::Signed(keys) => {
+                let (signature, id) = value.split_at_checked(SIGNATURE)?;
+                let mut cookie = named(name, id);
+                cookie.set_value([signature, cookie.value()].concat());
+                keys.all()
+                    .find_map(|key| jar.signed(key).verify(cookie.clone()))?;
+                SessionId::parse(id.as_bytes())
+            }
+            Self::Encrypted(keys) => {
+                let cookie = || Cookie::new(name.to_owned(), value.to_owned());
+                let opened = keys
+                    .all()
+                    .find_map(|key| jar.private(key).decrypt(cookie()))?;
+                SessionId::parse(opened.value().as_bytes())
+            }
+        }
     }
+}
+
+/// What is signed: the `cookie` crate signs a value without its name, and a cookie of another name
+/// is another cookie.
+fn named<'a>(name: &str, id: &str) -> Cookie<'a> {
+    Cookie::new(name.to_owned(), format!("{name}={id}"))
 }

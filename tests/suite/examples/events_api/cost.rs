@@ -69,7 +69,7 @@ async fn a_request_sends_nothing_but_its_own_commands() {
 }
 
 #[tokio::test]
-async fn a_cached_page_is_one_limit_and_one_lookup() {
+async fn a_cached_page_is_one_limit_one_lookup_and_the_stamp_of_its_group() {
     let stand = Stand::redis().await;
     let client = stand.logged_in("ada").await;
     let mut calls = BTreeMap::new();
@@ -83,7 +83,9 @@ async fn a_cached_page_is_one_limit_and_one_lookup() {
     .await;
     // What the limit's script calls counts, too. So large a limit has replenished between two
     // requests, so that each of them makes the state anew.
-    let expected = ["evalsha", "hget", "hmget", "hset", "pexpire", "time"];
+    let expected = [
+        "evalsha", "hget", "hmget", "hset", "mget", "pexpire", "time",
+    ];
     let expected = expected.map(|name| (name.to_owned(), 1));
     assert_eq!(calls, BTreeMap::from(expected));
 }

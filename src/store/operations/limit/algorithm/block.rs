@@ -16,11 +16,11 @@ impl Limit {
         Self { spare, ..self }
     }
 
-    /// Whether no more than half of what may be held is, after a cost and a block. Who only looks
-    /// gets no block.
+    /// Whether no more than half of what may be held is, after a cost and a block. A call without
+    /// a cost only looks, and gets none.
     pub(crate) fn spares_block(&self, level: Level, cost: u64, block: u64) -> bool {
-        let taken = u128::from(cost + block) * u128::from(self.weight);
-        cost > 0 && self.in_parts(level) + taken <= self.full() / 2
+        let units = u128::from(cost.min(self.quota + 1)) + u128::from(block);
+        cost > 0 && self.in_parts(level) + units * u128::from(self.weight) <= self.full() / 2
     }
 
     /// In microseconds and parts beyond them: what may be held, the cost, the cost with a block,

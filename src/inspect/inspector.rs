@@ -1,0 +1,274 @@
+//! The handle.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use futures_util::future::join_all;
+
+use super::{Keys, decode, keys::Pages};
+use crate::store::{
+    Key, Server, Store, StoreError,
+    inspect::{
+        Life, MemoryFacts, ReadLife, ReadMemory, ReadSlowLog, ReadType, ReadValue, ReadWeight,
+        Remove, Type,
+    },
+};
+
+/// The most bytes of a value that are read.
+const MOST: usize = 1 << 20;
+/// The most characters of a slow command.
+const COMMAND: usize = 512;
+
+/// Asks a store what an operator wants to know. See the [module](super) for the rules.
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    store: Store,
+}
+
+/// How long a key lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ttl {
+    /// There is no such key.
+    NoKey,
+    /// It never expires.
+    Eternal,
+    /// So much longer.
+    For(Duration),
+}
+
+/// Whether a server has answered.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServerAnswer {
+    /// Where the master of a cluster's shard listens; `None` for anything else.
+    pub address: Option<Box<str>>,
+    /// How long the answer took, or why there is none.
+    pub latency: Result<Duration, StoreError>,
+}
+
+/// What a server's memory is used for, by all its applications.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServerMemory {
+    /// Where the master of a cluster's shard listens; `None` for anything else.
+    pub address: Option<Box<str>>,
+    /// How many keys there are.
+    pub keys: u64,
+    /// Bytes in use.
+    pub used: u64,
+    /// The most bytes that ever were.
+    pub peak: u64,
+    /// The bound in bytes, if there is one.
+    pub max: Option<u64>,
+    /// What happens at the bound: Redis' `maxmemory-policy`.
+    pub policy: Box<str>,
+}
+
+/// A command that was slower than the server's `slowlog-log-slower-than`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct SlowCommand {
+    /// Where the master of a cluster's shard listens; `None` for anything else.
+    pub address: Option<Box<str>>,
+    /// When it was executed, by the server's clock.
+    pub at: SystemTime,
+    /// How long that took, without the network.
+    pub took: Duration,
+    /// Its words, at most 512 characters of them.
+    pub command: String,
+}
+
+impl Inspector {
+    /// Asks `store`, about its namespace.
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    fn key(&self, name: &str) -> Key {
+        Key::whole(&format!("{}:{name}", self.store.namespace()))
+    }
+
+    /// Asks each server for a sign of life. One `DBSIZE` a server.
+    pub async fn ping(&self) -> Vec<ServerAnswer> {
+        let servers = self.store.servers().await;
+        let answers = servers
+            .into_iter()
+            .map(|Server { address, store }| async move {
+                let start = Instant::now();
+                let answer = store.ping().await;
+                ServerAnswer {
+                    address,
+                    latency: answer.map(|()| start.elapsed()),
+                }
+            });
+        join_all(answers).await
+    }
+
+    /// The names that match `pattern`, as Redis' SCAN reads it: `*`, `?`, `[a-z]`, and `\` before
+    /// what stands for itself. One `SCAN` a page of about 500 keys.
+    pub fn keys(&self, pattern: &str) -> Keys {
+        Keys::new(self.store.clone(), pattern)
+    }
+
+    /// What stands under a key, as JSON; of a string the first MiB. Embedded memory shows values of
+    /// the key-value service, and of other kinds only that they are there. `TYPE`, then `GETRANGE`,
+    /// `HGETALL`, `SMEMBERS` or `ZRANGE`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`].
+    pub async fn value(&self, name: &str) -> Result<Option<serde_json::Value>, StoreError> {
+        let key = self.key(name);
+        let kind = self.store.execute(ReadType(key.clone())).await?;
+        match kind {
+            Type::None => Ok(None),
+            Type::Other(name) => Ok(Some(serde_json::json!({ "type": name }))),
+            kind => {
+                let read = ReadValue {
+                    key,
+                    kind,
+                    most: MOST,
+                };
+                Ok(decode::found(self.store.execute(read).await?))
+            }
+        }
+    }
+
+    /// How long a key lives. `PTTL`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`].
+    pub async fn ttl(&self, name: &str) -> Result<Ttl, StoreError> {
+        Ok(match self.store.execute(ReadLife(self.key(name))).await? {
+            Life::NoKey => Ttl::NoKey,
+            Life::Eternal => Ttl::Eternal,
+            Life::For(left) => Ttl::For(left),
+        })
+    }
+
+    /// The bytes that a key takes, by Redis' estimate; `None` without the key, and on embedded
+    /// memory. `MEMORY USAGE`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`].
+    pub async fn size(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        self.store.execute(ReadWeight(self.key(name))).await
+    }
+
+    /// What each server's memory is used for. `INFO memory` and `DBSIZE`, a server.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`], of the first server that fails.
+    pub async fn memory(&self) -> Result<Vec<ServerMemory>, StoreError> {
+        let servers = self.store.servers().await;
+        let facts = join_all(
+            servers
+                .iter()
+                .map(|server| server.store.execute(ReadMemory)),
+        )
+        .await;
+        let facts = servers.into_iter().zip(facts);
+        let facts = facts.map(|(server, facts)| {
+            let MemoryFacts {
+                keys,
+                used,
+                peak,
+                max,
+                policy,
+            } = facts?;
+            Ok(ServerMemory {
+                address: server.address,
+                keys,
+                used,
+                peak,
+                max: (max > 0).then_some(max),
+                policy,
+            })
+        });
+        facts.collect()
+    }
+
+    /// The slowest commands that each server remembers, at most `count` a server, the slowest
+    /// first. `SLOWLOG GET`, a server. Embedded memory has none.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`], of the first server that fails.
+    pub async fn slow_commands(&self, count: u32) -> Result<Vec<SlowCommand>, StoreError> {
+        let servers = self.store.servers().await;
+        let logs = servers
+            .iter()
+            .map(|server| server.store.execute(ReadSlowLog(count)));
+        let logs = join_all(logs).await;
+        let mut slow = Vec::new();
+        for (server, log) in servers.into_iter().zip(logs) {
+            slow.extend(log?.into_iter().map(|entry| SlowCommand {
+                address: server.address.clone(),
+                at: UNIX_EPOCH + Duration::from_secs(entry.at),
+                took: entry.took,
+                command: words(&entry.words),
+            }));
+        }
+        slow.sort_by_key(|command| std::cmp::Reverse(command.took));
+        Ok(slow)
+    }
+
+    /// Removes a key; whether there was one. `UNLINK`.
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`].
+    pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
+        let name = self.key(name).as_str().as_bytes().to_vec();
+        Ok(self.store.execute(Remove(vec![name])).await? > 0)
+    }
+
+    /// Removes every key of the namespace, and of those nested in it, a page at a time, and tells
+    /// `progress` after each page how many keys that were so far. Answers how many in all. What is
+    /// written meanwhile may stay. `SCAN` and `UNLINK`, a page.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use tower_keep::{Store, inspect::Inspector};
+    ///
+    /// let store = Store::memory().with_namespace("shop-staging")?;
+    /// let removed = Inspector::new(store)
+    ///     .delete_namespace(|so_far| println!("{so_far} keys"))
+    ///     .await?;
+    /// assert_eq!(removed, 0);
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Any [`StoreError`]. What was removed before stays removed; ask again for the rest.
+    pub async fn delete_namespace(&self, mut progress: impl FnMut(u64)) -> Result<u64, StoreError> {
+        let mut pages = Pages::new(self.store.clone(), "*");
+        let mut removed = 0;
+        while let Some(page) = pages.next().await {
+            let names = page?;
+            if !names.is_empty() {
+                // By slot: a key may have moved to another server.
+                removed += self.store.execute(Remove(names)).await?;
+            }
+            progress(removed);
+        }
+        Ok(removed)
+    }
+}
+
+fn words(words: &[Vec<u8>]) -> String {
+    let mut text = String::new();
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        let left = COMMAND.saturating_sub(text.chars().count());
+        text.extend(String::from_utf8_lossy(word).chars().take(left));
+    }
+    text
+}

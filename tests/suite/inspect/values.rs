@@ -1,0 +1,77 @@
+//! What stands under a key, and for how long.
+
+use serde_json::json;
+use tower_keep::{
+    inspect::Ttl,
+    refresh_token::{Grant, RefreshTokens},
+};
+
+use super::{HOUR, Stand, on_each_topology};
+
+on_each_topology!(
+    a_value_is_shown_decoded_with_its_time_to_live,
+    what_is_not_there_is_nothing,
+    other_kinds_of_data_are_shown_too,
+);
+
+async fn a_value_is_shown_decoded_with_its_time_to_live(stand: Stand) {
+    let users = stand.values("keep", "user");
+    users
+        .set("42", &json!({"name": "Ada"}), HOUR)
+        .await
+        .unwrap();
+    users.set_without_ttl("43", "for ever").await.unwrap();
+    let shown = stand.inspector.value("user:42").await.unwrap().unwrap();
+    assert_eq!(shown["value"], json!({"name": "Ada"}), "{shown}");
+    let Ttl::For(left) = stand.inspector.ttl("user:42").await.unwrap() else {
+        panic!("it has a time to live");
+    };
+    assert!(left <= HOUR && left > HOUR / 2, "{left:?}");
+    assert_eq!(stand.inspector.ttl("user:43").await.unwrap(), Ttl::Eternal);
+    let size = stand.inspector.size("user:42").await.unwrap();
+    assert_eq!(size.is_some(), stand.backend.is_some());
+}
+
+async fn what_is_not_there_is_nothing(stand: Stand) {
+    stand.users("other", 1).await;
+    for name in ["user:0", "", "é", "a b", "*"] {
+        assert_eq!(stand.inspector.value(name).await.unwrap(), None);
+        assert_eq!(stand.inspector.ttl(name).await.unwrap(), Ttl::NoKey);
+        assert_eq!(stand.inspector.size(name).await.unwrap(), None);
+    }
+}
+
+async fn other_kinds_of_data_are_shown_too(stand: Stand) {
+    let tokens = RefreshTokens::new(stand.store.clone());
+    let issued = tokens.issue(Grant::new("ada", "web")).await.unwrap();
+    let names = stand.names("refresh_token:*").await;
+    assert_eq!(names.len(), 1);
+    let shown = stand.inspector.value(&names[0]).await.unwrap().unwrap();
+    assert!(shown.is_object(), "{shown}");
+    assert!(!shown.to_string().contains(&issued.token.expose()[30..]));
+    let left = stand.inspector.ttl(&names[0]).await.unwrap();
+    assert!(matches!(left, Ttl::For(left) if left > HOUR), "{left:?}");
+    let Some(backend) = &stand.backend else {
+        return;
+    };
+    for (name, words) in [
+        ("keep:set", &["SADD", "keep:set", "a"][..]),
+        ("keep:sorted", &["ZADD", "keep:sorted", "1", "a"]),
+        ("keep:list", &["RPUSH", "keep:list", "a"]),
+    ] {
+        backend.command(words);
+        backend.command(&["EXPIRE", name, "60"]);
+    }
+    assert_eq!(
+        stand.inspector.value("set").await.unwrap(),
+        Some(json!(["a"]))
+    );
+    assert_eq!(
+        stand.inspector.value("sorted").await.unwrap(),
+        Some(json!({"a": 1}))
+    );
+    assert_eq!(
+        stand.inspector.value("list").await.unwrap(),
+        Some(json!({"type": "list"}))
+    );
+}

@@ -124,7 +124,7 @@ pub mod guide {}
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
-#[cfg(feature = "rate-limit")]
+#[cfg(any(feature = "rate-limit", feature = "session"))]
 mod answer;
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 mod body;

@@ -121,6 +121,7 @@ pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
 #[cfg(any(
     feature = "cache",
+    feature = "inspect",
     feature = "key-value",
     feature = "refresh-token",
     feature = "session"

@@ -13,6 +13,7 @@ pub(crate) struct Server {
 
 impl Store {
     /// `memory`, `redis` or `redis cluster`.
+    #[cfg(feature = "health")]
     pub(crate) fn kind(&self) -> &'static str {
         match &self.backend {
             Backend::Memory(_) => "memory",

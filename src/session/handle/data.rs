@@ -6,7 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{
     super::{error::SessionError, id::Place},
     Session,
-    reach::{Found, Target},
+    reach::Target,
 };
 use crate::store::operations::session::{Changes, Follower, IncrementSession, Swap, SwapSession};
 
@@ -273,7 +273,7 @@ impl Session {
                 value: new.clone(),
             };
             let _turn = self.0.turn.lock().await;
-            if let Ok(Found::Here(_, Swap::Done)) =
+            if let Ok(super::reach::Found::Here(_, Swap::Done)) =
                 self.reach(target, Follower::Request, swap).await
             {
                 self.state().learn(key, Some(new));

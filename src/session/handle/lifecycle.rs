@@ -63,7 +63,7 @@ impl Session {
     /// there is one then.
     ///
     /// The session is then in the list of the user's sessions, and beyond the layer's
-    /// [cap](super::SessionLayer::with_max_sessions_per_user) the oldest of them end. That is noted
+    /// [cap](crate::session::SessionLayer::with_max_sessions_per_user) the oldest of them end. That is noted
     /// before the session is stored, in a round trip of its own.
     ///
     /// # Errors
@@ -130,7 +130,7 @@ impl Session {
     ///
     /// After a renewal the old id leads to the session until the new one was used, since its
     /// client may never have got the response; and for the
-    /// [grace](super::SessionLayer::with_renewal_grace) in any case, so that requests under way
+    /// [grace](crate::session::SessionLayer::with_renewal_grace) in any case, so that requests under way
     /// stay logged in. A request that comes by an old id commits its changes, but gets no
     /// new id.
     ///

@@ -47,7 +47,7 @@ use crate::{Store, store::operations::session::Rules};
 /// that concurrent requests see them, and stay whatever the response is.
 ///
 /// A session holds 64 KiB and 128 keys unless the layer says otherwise, names and values as JSON
-/// counted. A change over that is [`SessionError::TooLarge`], at the call where it can be known
+/// counted. A change over that is [`SessionError::TooLarge`](crate::session::SessionError::TooLarge), at the call where it can be known
 /// there. If only the commit finds out, the response becomes a 413 and nothing is committed.
 ///
 /// Clones are the same session.

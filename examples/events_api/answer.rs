@@ -18,6 +18,7 @@ use serde_json::json;
 use tower_keep::{
     StoreError,
     key_value::LoadError,
+    refresh_token::RefreshTokenError,
     session::{MissingSessionLayer, SessionError},
 };
 
@@ -105,6 +106,16 @@ impl From<StoreError> for Error {
         tracing::warn!(%error, "the store failed a request");
         let detail = "The store is unavailable, try again.";
         Self::new(StatusCode::SERVICE_UNAVAILABLE, detail)
+    }
+}
+
+/// Outside of the token endpoints, whose errors are those of OAuth.
+impl From<RefreshTokenError> for Error {
+    fn from(error: RefreshTokenError) -> Self {
+        match error {
+            RefreshTokenError::Unavailable(error) => error.into(),
+            error => Self::new(error.status(), error.to_string()),
+        }
     }
 }
 

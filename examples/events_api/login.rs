@@ -52,7 +52,6 @@ async fn login(
     // This is where a password would be checked.
     // A new id, which nobody can have planted. What another user has left behind goes.
     session.bind(&login.user, login.device.as_deref().unwrap_or_default())?;
-    app.logins.reset(&login.user).await?;
     let device = login.device.as_deref();
     let refresh_token = tokens::issue(&app.tokens, &login.user, device).await?;
     app.logins.reset(&login.user).await?;

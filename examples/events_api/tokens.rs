@@ -35,20 +35,12 @@ pub async fn issue(
         Some(device) => grant.with_device(device),
         None => grant,
     };
-    match tokens.issue(grant).await {
-        Ok(issued) => Ok(issued.token.into_string()),
-        Err(RefreshTokenError::Unavailable(error)) => Err(error.into()),
-        Err(error) => Err(Error::new(error.status(), error.to_string())),
-    }
+    Ok(tokens.issue(grant).await?.token.into_string())
 }
 
 /// Ends all tokens of a user.
 pub async fn revoke_user(tokens: &RefreshTokens, user: &str) -> Result<(), Error> {
-    match tokens.revoke_user(user).await {
-        Ok(()) => Ok(()),
-        Err(RefreshTokenError::Unavailable(error)) => Err(error.into()),
-        Err(error) => Err(Error::new(error.status(), error.to_string())),
-    }
+    Ok(tokens.revoke_user(user).await?)
 }
 
 #[derive(Debug, Deserialize)]

@@ -93,28 +93,8 @@ impl fmt::Debug for DecodedHeads {
 mod tests {
     use std::cell::Cell;
 
-    use http::{HeaderMap, Method, StatusCode, Uri};
-
     use super::*;
-    use crate::cache::policy::{CachePolicy, RequestHead, ResponseHead};
-
-    fn head() -> StoredHead {
-        let headers = HeaderMap::from_iter([(
-            "cache-control".parse().unwrap(),
-            "max-age=60".parse().unwrap(),
-        )]);
-        let response = ResponseHead {
-            status: StatusCode::OK,
-            headers: &headers,
-            request_time: 0,
-            response_time: 0,
-        };
-        let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
-        let request = RequestHead::new(&Method::GET, &uri, &fields);
-        CachePolicy::default()
-            .storable(&request, &response, |_| {})
-            .unwrap()
-    }
+    use crate::cache::policy::testing;
 
     #[test]
     fn only_what_is_equal_is_not_decoded_again() {
@@ -124,7 +104,7 @@ mod tests {
             let decode = |stored: &Stored| {
                 decoded.set(decoded.get() + 1);
                 Some(Found {
-                    head: Arc::new(head()),
+                    head: Arc::new(testing::stored(&[])),
                     body: stored.body.clone(),
                     version: stored.version,
                     stamps: Stamps::default(),

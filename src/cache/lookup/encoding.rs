@@ -57,34 +57,16 @@ mod tests {
     use http::{HeaderMap, Method, StatusCode, Uri};
 
     use super::*;
-    use crate::{
-        cache::policy::{CachePolicy, RequestHead, ResponseHead},
-        store::operations::response::Version,
-    };
+    use crate::{cache::policy::testing, store::operations::response::Version};
 
     fn head() -> StoredHead {
-        let mut headers = HeaderMap::new();
-        for (name, value) in [
-            ("cache-control", "max-age=60"),
+        testing::stored(&[
             ("link", "<1>, <2>"),
             ("vary", "a"),
             ("link", "<3>"),
             ("vary", "B"),
             ("vary", "c"),
-        ] {
-            headers.append(name, value.parse().unwrap());
-        }
-        let response = ResponseHead {
-            status: StatusCode::OK,
-            headers: &headers,
-            request_time: 0,
-            response_time: 0,
-        };
-        let (uri, fields) = (Uri::from_static("/"), HeaderMap::new());
-        let request = RequestHead::new(&Method::GET, &uri, &fields);
-        CachePolicy::default()
-            .storable(&request, &response, |_| {})
-            .unwrap()
+        ])
     }
 
     fn stored(head: Bytes, body: &'static [u8]) -> Stored {

@@ -41,7 +41,7 @@ mod tags;
 mod targeted;
 mod terms;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod update;
 mod validation;
 mod validity;

@@ -85,7 +85,7 @@ pub(super) fn store(
 }
 
 /// A stored 200 with these fields.
-pub(super) fn stored(lines: &[(&str, &str)]) -> StoredHead {
+pub(in crate::cache) fn stored(lines: &[(&str, &str)]) -> StoredHead {
     let mut lines = lines.to_vec();
     if !lines.iter().any(|(name, _)| *name == "cache-control") {
         lines.push(("cache-control", "max-age=60"));

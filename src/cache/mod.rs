@@ -91,7 +91,10 @@
 //!    served after it, in whatever process; a fill under way reaches its own client only.
 //! 3. [`soft_purge_tags`](CacheHandle::soft_purge_tags) makes stale: the response is validated before its
 //!    next use, or served meanwhile where its directives allow that.
-//! 4. A tag survives a 304 that leaves it out. More than 64 tags are not stored
+//! 4. The names are shared by all sites behind a layer, so a site may invalidate a group of another,
+//!    where RFC 9875 keeps groups to their origin. Sites that do not trust each other need layers
+//!    on stores with [namespaces](crate::StoreConfig::with_namespace) of their own.
+//! 5. A tag survives a 304 that leaves it out. More than 64 tags are not stored
 //!    (`detail=too-many-tags`).
 //!
 //! # What the client sees

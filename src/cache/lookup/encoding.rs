@@ -54,8 +54,6 @@ pub(super) fn decode(stored: &Stored) -> Option<Found> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method, StatusCode, Uri};
-
     use super::*;
     use crate::{cache::policy::testing, store::operations::response::Version};
 

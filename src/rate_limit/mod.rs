@@ -95,6 +95,7 @@ mod policy;
 mod preparation;
 mod service;
 mod settings;
+mod step;
 
 pub use crate::store::operations::limit::Algorithm;
 pub use configuration::{RateLimitConfig, UnknownName};
@@ -104,8 +105,8 @@ pub use future::ResponseFuture;
 pub use key::{ForwardingField, Key, KeyError, MissingKey, TrustedProxies};
 pub use layer::RateLimitLayer;
 pub use limiter::{
-    BanError, BanPolicy, Permit, PolicyDecision, RateLimitDecision, RateLimitOnStoreError,
-    RateLimiter,
+    BanError, BanPolicy, JointRateLimiter, Permit, PolicyDecision, RateLimitDecision,
+    RateLimitOnStoreError, RateLimiter,
 };
 pub use policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError, QuotaUnit};
 pub use service::RateLimit;

@@ -128,7 +128,7 @@ impl Limits {
         let limits = &ask.set.limits;
         if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
             let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
-            return Asked::Admitted(Permit::new(decision, None));
+            return Asked::Admitted(Permit::new(decision, Vec::new()));
         }
         let wanted = self
             .blocks

@@ -171,7 +171,6 @@ async fn in_a_cluster_a_key_costs_a_command_and_a_denial_one_more_for_each_that_
         cluster.nodes().iter().for_each(RedisServer::reset_stats);
         let permit = joint.acquire(["ada", "bob"], 1).await.unwrap();
         assert_eq!(permit.is_admitted(), admitted);
-        for node in cluster.nodes() { println!("{} {:?}", node.port(), node.command_calls()); }
         evaluations(&cluster)
     };
     assert_eq!(count(true).await, 2);

@@ -166,6 +166,10 @@ impl Step {
 
 impl Asking {
     /// What is known without the store, or the question to it.
+    #[allow(
+        clippy::result_large_err,
+        reason = "a request moves it once or twice; a box would be an allocation each"
+    )]
     fn first(mut parts: PerLimit<Part>, cost: u64, reserves: bool) -> Result<Permit, Self> {
         let part = match parts.len() {
             1 => parts.pop(),

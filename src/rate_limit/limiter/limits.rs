@@ -45,6 +45,10 @@ pub(crate) struct Limits {
 }
 
 /// What a limiter says when it is asked.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 pub(crate) enum Asked {
     /// It knows that the request is to be denied.
     Denied(RateLimitDecision),

@@ -1,13 +1,13 @@
 //! Limits over several subjects in one request: of all or of none, on every store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tower_keep::rate_limit::{
     BanPolicy, JointRateLimiter, Permit, QuotaPolicyError, RateLimitDecision, RateLimiter,
 };
 
 use super::stand::Stand;
-use crate::harness::on_all_stores;
+use crate::harness::{eventually, on_all_stores};
 
 on_all_stores!(
     every_limiter_is_asked_about_its_own_key,
@@ -22,6 +22,7 @@ on_all_stores!(
     two_processes_deny_each_other_nothing_for_good,
     who_leaves_before_the_answer_leaves_nothing_behind,
     the_same_subject_twice_counts_once_for_each,
+    what_would_be_admitted_soon_enough_waits_for_all_of_them,
 );
 
 const ALGORITHMS: [&str; 3] = ["gcra", "fixed", "sliding"];
@@ -271,7 +272,11 @@ async fn two_processes_deny_each_other_nothing_for_good(stand: Stand) {
         let two = JointRateLimiter::new([limiter(&b), limiter(&a)]).unwrap();
         // Both are connected, so that their calls meet.
         for joint in [&one, &two] {
-            joint.peek(["x", "x"]).await.unwrap();
+            eventually("both are connected", async || {
+                let seen = joint.peek(["x", "x"]).await.unwrap();
+                !seen.is_degraded()
+            })
+            .await;
         }
         let mut calls = tokio::task::JoinSet::new();
         for n in 0..120 {
@@ -287,7 +292,9 @@ async fn two_processes_deny_each_other_nothing_for_good(stand: Stand) {
                     0 => one.acquire([of_a, of_b], 1).await,
                     _ => two.acquire([of_b, of_a], 1).await,
                 };
-                let admitted = u64::from(permit.unwrap().is_admitted());
+                let permit = permit.unwrap();
+                assert!(!permit.is_degraded());
+                let admitted = u64::from(permit.is_admitted());
                 (
                     admitted * u64::from(of_a == "x"),
                     admitted * u64::from(of_b == "x"),
@@ -366,6 +373,29 @@ async fn the_same_subject_twice_counts_once_for_each(stand: Stand) {
         (violated(&denied), remaining(&denied)),
         (vec!["hour"], vec![2, 0])
     );
+}
+
+async fn what_would_be_admitted_soon_enough_waits_for_all_of_them(stand: Stand) {
+    let slow = stand.limiter(r#""slow";q=4;w=2"#);
+    let waiting = slow.with_max_wait(Duration::from_secs(10), 10);
+    let never = stand.limiter(&daily("never", 6, "fixed"));
+    let joint = JointRateLimiter::new([waiting.clone(), never]).unwrap();
+    let keys = ["192.0.2.1", "ada"];
+    assert!(joint.acquire(keys, 4).await.unwrap().is_admitted());
+    // Half a second for a unit; alone and with others.
+    let began = Instant::now();
+    assert!(joint.acquire(keys, 1).await.unwrap().is_admitted());
+    assert!(waiting.acquire(keys[0], 1).await.unwrap().is_admitted());
+    assert!(
+        began.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        began.elapsed()
+    );
+    // What has to wait for days is denied at once.
+    assert!(joint.acquire(keys, 1).await.unwrap().is_admitted());
+    let denied = joint.acquire(keys, 1).await.unwrap();
+    assert!(violated(&denied).contains(&"never"), "{denied:?}");
+    stand.assert_tidy();
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod bans;
 mod blocks;
+mod clocks;
 mod concurrency;
 mod cost;
 mod denials;

@@ -36,7 +36,7 @@ use crate::store::Store;
 ///     "ban": {"name": "abuse", "denials": 100, "within": 60, "lasting": 600, "longest": 86400},
 ///     "max_wait": {"seconds": 0.5, "queue": 100},
 ///     "and": [
-///         {"policies": ["\\"api-key\\";q=100;w=60"], "key": "header:x-api-key"},
+///         {"policies": ["\"api-key\";q=100;w=60"], "key": "header:x-api-key"},
 ///         {"policies": ["\\"all\\";q=5000;w=1"], "key": "global", "on_store_error": "allow"}
 ///     ]
 /// }"#)?;

@@ -21,7 +21,7 @@ const COMMAND: usize = 512;
 /// Asks a store what an operator wants to know. See the [module](super) for the rules.
 #[derive(Debug, Clone)]
 pub struct Inspector {
-    store: Store,
+    pub(super) store: Store,
 }
 
 /// How long a key lives.

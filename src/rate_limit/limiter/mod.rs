@@ -10,6 +10,7 @@ mod permit;
 mod places;
 mod policy_set;
 mod question;
+mod requests;
 mod reservation;
 mod waiting;
 

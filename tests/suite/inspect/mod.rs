@@ -4,6 +4,7 @@ mod keys;
 mod namespace;
 mod rights;
 mod servers;
+mod services;
 mod values;
 
 use tower_keep::{Store, inspect::Inspector, key_value::KeyValue};

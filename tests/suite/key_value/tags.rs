@@ -235,6 +235,14 @@ async fn a_tags_key_lives_as_long_as_the_values_that_have_it() {
     let left = |key: &str| stand.server.as_ref().unwrap().query::<i64>(&["PTTL", key]);
     assert!(left(STAMP) >= left("keep:user:1"));
     assert!(left("keep:user:2") <= 1_000);
+    // Nor does it go with a value that came first and is shorter.
+    stand.users.invalidate_tags(["all"]).await.unwrap();
+    let short = stand.users.entry(2).tags(["all"]);
+    let short = short.ttl(Duration::from_secs(1));
+    short.set(&user("Ada")).await.unwrap();
+    assert!(left(STAMP) <= 1_000);
+    set(&stand.users, 3, &["all"]).await;
+    assert!(left(STAMP) >= left("keep:user:3") && left("keep:user:3") > 1_000);
     stand.server().assert_every_key_has_a_ttl();
 }
 

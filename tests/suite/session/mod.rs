@@ -19,7 +19,7 @@ mod overtaken;
 mod payload;
 mod races;
 mod renewal;
-mod stand;
+pub(crate) mod stand;
 mod timeouts;
 mod tower_sessions;
 mod transports;

@@ -139,8 +139,6 @@ mod peer;
     all(feature = "axum", feature = "refresh-token")
 ))]
 mod problem;
-#[cfg(feature = "key-value")]
-mod random;
 #[cfg(feature = "session")]
 mod throttle;
 

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     StoreError,
-    random::fraction,
     store::{
         Key,
         operations::{
             tag::{ReadStamp, Stamp, TagName},
             value::{Exists, Expiry, Get, GetMany, ReadExpiry, identity},
         },
+        random::fraction,
     },
 };
 

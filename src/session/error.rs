@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, random::NoEntropy};
 
 /// What a client is told.
 pub(super) const UNAVAILABLE: &str = "The session store is unavailable.";
@@ -96,6 +96,12 @@ impl From<SessionError> for tonic::Status {
             Code::Internal | Code::Unavailable => Self::new(code, "The session is unavailable."),
             _ => Self::new(code, error.to_string()),
         }
+    }
+}
+
+impl From<NoEntropy> for SessionError {
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
     }
 }
 

@@ -14,13 +14,13 @@ use crate::{
         Codec, KeyValue, LoadError, envelope::Head, policy::LoadPolicy,
         write::at_least_a_millisecond,
     },
-    random::fraction,
     store::{
         Key,
         operations::{
             tag::{Stamp, TagName},
             value::{Taken, ValueKeys, identity},
         },
+        random::fraction,
     },
 };
 

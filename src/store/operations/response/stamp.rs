@@ -16,6 +16,7 @@ use crate::store::{
     error::StoreError,
     key::{Key, Namespace},
     memory::{Live, Table},
+    random,
     redis::{Command, NextReply, Reply, Script},
 };
 
@@ -61,8 +62,8 @@ impl Stamp {
     /// A new one: random bits.
     pub(crate) fn random() -> Self {
         Self {
-            hard: random(),
-            soft: random(),
+            hard: random::unique().to_be_bytes(),
+            soft: random::unique().to_be_bytes(),
         }
     }
 
@@ -90,13 +91,6 @@ impl Stamp {
             soft: soft.try_into().ok()?,
         })
     }
-}
-
-fn random() -> [u8; 8] {
-    // Without entropy the time will do: it has to be unlike the last, not unguessable.
-    getrandom::u64()
-        .unwrap_or_else(|_| Timestamp::now().as_micros())
-        .to_be_bytes()
 }
 
 /// Reads a stamp. `MGET` of one key, which takes a key of another type for a missing one.

@@ -128,7 +128,7 @@ fn remaining(decision: &tower_keep::rate_limit::RateLimitDecision) -> u64 {
 async fn a_limiters_key_is_peeked_at_and_reset(stand: Stand) {
     let logins = RateLimiter::new(stand.store.clone(), policy());
     for _ in 0..4 {
-        logins.acquire("ada", 1).await.unwrap();
+        let _ = logins.acquire("ada", 1).await.unwrap();
     }
     let inspected = stand.inspector.rate_limiter(policy());
     for _ in 0..2 {

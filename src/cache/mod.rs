@@ -227,5 +227,7 @@ pub use error::CacheNameError;
 pub use future::ResponseFuture;
 pub use handle::{CacheHandle, Purged};
 pub use layer::CacheLayer;
+#[cfg(feature = "inspect")]
+pub(crate) use lookup::encoding::show as show_head;
 pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

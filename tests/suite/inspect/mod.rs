@@ -1,5 +1,6 @@
 //! What an operator sees. Not as the README's service user, who may not ask.
 
+mod decoded;
 mod keys;
 mod namespace;
 mod rights;

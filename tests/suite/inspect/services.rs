@@ -31,10 +31,10 @@ on_all_stores!(
 );
 
 /// An application's store, and an inspector with a store of its own.
-struct Stand {
-    store: Store,
-    inspector: Inspector,
-    _backend: Option<Backend>,
+pub(super) struct Stand {
+    pub(super) store: Store,
+    pub(super) inspector: Inspector,
+    pub(super) backend: Option<Backend>,
 }
 
 impl Stand {
@@ -43,20 +43,20 @@ impl Stand {
         Self {
             inspector: Inspector::new(store.clone()),
             store,
-            _backend: None,
+            backend: None,
         }
     }
 
-    async fn on(backend: Backend) -> Self {
+    pub(super) async fn on(backend: Backend) -> Self {
         Self {
             store: backend.connected(PATIENT).await,
             inspector: Inspector::new(backend.connected(PATIENT).await),
-            _backend: Some(backend),
+            backend: Some(backend),
         }
     }
 
     /// A client that has logged in on a device.
-    async fn client(&self, user: &'static str, device: &'static str) -> Client {
+    pub(super) async fn client(&self, user: &'static str, device: &'static str) -> Client {
         let client = Client::of(SessionLayer::new(self.store.clone()));
         let bind = move |session: tower_keep::session::Session| async move {
             session.bind(user, device).unwrap();
@@ -66,7 +66,7 @@ impl Stand {
     }
 
     /// A site whose pages are fresh for a minute, and then may be stale; each with a tag of its name.
-    fn site(&self) -> Site {
+    pub(super) fn site(&self) -> Site {
         let page = |request: Request<String>| async move {
             let path = request.uri().path().trim_start_matches('/');
             let control = "max-age=60, stale-while-revalidate=60";
@@ -117,7 +117,7 @@ async fn refresh_tokens_are_listed_and_revoked(stand: Stand) {
     assert!(tokens.rotate(next.token.expose(), "app").await.is_err());
 }
 
-fn policy() -> QuotaPolicy {
+pub(super) fn policy() -> QuotaPolicy {
     r#""daily";q=3;w=86400"#.parse().unwrap()
 }
 

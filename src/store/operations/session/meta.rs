@@ -32,6 +32,20 @@ pub(super) struct Meta {
     ttl: u64,
 }
 
+/// The metadata as JSON, for who inspects a store.
+#[cfg(feature = "inspect")]
+pub(crate) fn show(text: &[u8]) -> Option<serde_json::Value> {
+    let meta = Meta::read(text)?;
+    Some(serde_json::json!({
+        "handle": &*meta.lineage,
+        "id_was_presented": !meta.unconfirmed,
+        "created_at_ms": meta.created,
+        "id_issued_at_ms": meta.issued,
+        "last_seen_at_ms": meta.touched,
+        "ends_at_ms": meta.touched + meta.ttl,
+    }))
+}
+
 impl Meta {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
         let number = |from, to| {

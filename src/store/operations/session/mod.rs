@@ -82,6 +82,8 @@ pub(crate) use create::{Bound, CreateSession};
 pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
 pub(crate) use load::{Age, LoadSession, LoadedSession};
+#[cfg(feature = "inspect")]
+pub(crate) use meta::show as show_meta;
 pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
 pub(crate) use record::Fields;

@@ -145,6 +145,42 @@ async fn a_call_after_an_invalidation_does_not_get_what_was_before_it(stand: Sta
     assert_eq!(stand.get("1").await, Some(user("new name")));
 }
 
+/// A process whose calls wait for a lease that others always have, and that loads without one in
+/// the end: it cannot know what has changed meanwhile.
+#[tokio::test(start_paused = true)]
+async fn a_call_after_an_invalidation_does_not_get_what_was_loaded_without_a_lease() {
+    let stand = Stand::memory();
+    let elsewhere = stand.elsewhere();
+    let old = Database::closed("old name");
+    let mut other = Database::closed("somebody");
+    let mut others = spawn_through(&elsewhere, &other);
+    other.has_begun().await;
+    let leader = spawn_through(&stand.users, &old);
+    for _ in 0..20 {
+        // Long enough for it to ask for the lease again.
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        if old.calls() > 0 {
+            break;
+        }
+        other.let_go_on();
+        others.await.unwrap();
+        elsewhere.invalidate_tags(["all"]).await.unwrap();
+        other = Database::closed("somebody");
+        others = spawn_through(&elsewhere, &other);
+        other.has_begun().await;
+    }
+    assert_eq!(old.calls(), 1, "it has given up on the lease");
+    elsewhere.invalidate_tags(["all"]).await.unwrap();
+    let new = Database::open("new name");
+    let call = spawn_through(&stand.users, &new);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    old.let_go_on();
+    assert_eq!(leader.await.unwrap(), user("old name"));
+    other.let_go_on();
+    assert_eq!(call.await.unwrap(), user("new name"));
+    others.await.unwrap();
+}
+
 /// One row, readers in two processes, and two processes that change it.
 async fn no_reader_gets_what_was_before_an_invalidation(stand: Stand) {
     let row = Arc::new(AtomicU64::new(0));

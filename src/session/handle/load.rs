@@ -44,7 +44,16 @@ impl Session {
     }
 
     async fn fetch(&self) -> Result<(), SessionError> {
-        let found = self.find(Follower::Request).await?;
+        let found = self.find(Follower::Request).await;
+        #[cfg(feature = "metrics")]
+        if self.0.presented.is_some() {
+            crate::metrics::session_load(match &found {
+                Ok(Some(_)) => "found",
+                Ok(None) => "absent",
+                Err(_) => "failed",
+            });
+        }
+        let found = found?;
         let mut state = self.state();
         match found {
             Some(Loaded {

@@ -104,8 +104,29 @@ impl Topology {
     ) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
-            Self::Server(server) => Ok(Box::pin(server.clone().call(commands, deadline))),
-            Self::Cluster(cluster) => Ok(Box::pin(cluster.clone().call(commands, deadline))),
+            Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),
+            Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
     }
+}
+
+/// Tells how long a call took.
+#[cfg(feature = "metrics")]
+async fn timed(
+    call: impl Future<Output = Result<Results, StoreError>>,
+) -> Result<Results, StoreError> {
+    let began = std::time::Instant::now();
+    let results = call.await;
+    let outcome = if results.is_ok() {
+        "answered"
+    } else {
+        "failed"
+    };
+    crate::metrics::store_call(began.elapsed(), outcome);
+    results
+}
+
+#[cfg(not(feature = "metrics"))]
+fn timed<F>(call: F) -> F {
+    call
 }

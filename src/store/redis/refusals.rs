@@ -52,11 +52,11 @@ impl Refusals {
     /// Notes that `command` was refused, and says so in the log now and then.
     #[cold]
     pub(super) fn refused(&self, kind: RefusalKind, command: &Command, message: &str) {
-        #[cfg(feature = "metrics")]
-        crate::metrics::refusal(kind.as_str());
         let now = Instant::now();
         let index = RefusalKind::ALL.iter().position(|other| *other == kind);
         let Some(index) = index else { return };
+        #[cfg(feature = "metrics")]
+        crate::metrics::refusal(kind.as_str());
         let mut kinds = self.lock();
         let noted = &mut kinds[index];
         noted.last = Some((command.identity(), now));

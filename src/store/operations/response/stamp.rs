@@ -16,7 +16,6 @@ use crate::store::{
     error::StoreError,
     key::{Key, Namespace},
     memory::{Live, Table},
-    random,
     redis::{Command, NextReply, Reply, Script},
 };
 
@@ -62,8 +61,8 @@ impl Stamp {
     /// A new one: random bits.
     pub(crate) fn random() -> Self {
         Self {
-            hard: random::unique().to_be_bytes(),
-            soft: random::unique().to_be_bytes(),
+            hard: random(),
+            soft: random(),
         }
     }
 
@@ -91,6 +90,10 @@ impl Stamp {
             soft: soft.try_into().ok()?,
         })
     }
+}
+
+fn random() -> [u8; 8] {
+    crate::store::random::unique().to_be_bytes()
 }
 
 /// Reads a stamp. `MGET` of one key, which takes a key of another type for a missing one.

@@ -39,7 +39,7 @@ impl Session {
             Some(secret) => secret,
             None => {
                 let secret = random()?;
-                self.insert(KEY, &BASE64.encode(secret))?;
+                self.insert(KEY, BASE64.encode(secret))?;
                 secret
             }
         };

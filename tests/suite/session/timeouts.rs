@@ -50,7 +50,7 @@ async fn the_absolute_timeout_ends_a_session_whatever_happens(stand: Stand) {
         stand.advance(ms(1_200)).await;
         assert_eq!(client.get("user").await, Some(json!("ada")));
         client
-            .visit(async |session| session.insert("n", &n).unwrap())
+            .visit(async |session| session.insert("n", n).unwrap())
             .await;
     }
     stand.advance(ms(201)).await;

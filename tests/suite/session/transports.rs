@@ -135,7 +135,7 @@ async fn a_grpc_call_that_the_store_fails_gets_a_grpc_status() {
     let layer = SessionLayer::new(store.build().unwrap());
     let service = service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>().unwrap();
-        session.insert("k", &1).unwrap();
+        session.insert("k", 1).unwrap();
         Ok::<_, Infallible>(Response::new(String::new()))
     });
     let request = get("/").header("content-type", "application/grpc");
@@ -151,7 +151,7 @@ async fn a_grpc_call_that_fails_drops_its_changes() {
     let stand = Stand::memory();
     let client = stand.client();
     let response = client.send(async |session| {
-        session.insert("k", &1)?;
+        session.insert("k", 1)?;
         let response = Response::builder().header("grpc-status", "13");
         Ok(response.body(String::new()).unwrap())
     });

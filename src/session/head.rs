@@ -21,14 +21,18 @@ pub struct SessionAccessed;
 #[derive(Debug)]
 pub(super) enum CookieChange {
     Keep,
-    Issue {
-        id: SessionId,
-        /// How long its session can live.
-        remaining: Duration,
-        /// Whether the client is to keep it when it is closed.
-        persistent: bool,
-    },
+    Issue(Issue),
     Remove,
+}
+
+/// A new id for the client.
+#[derive(Debug)]
+pub(super) struct Issue {
+    pub(super) id: SessionId,
+    /// How long its session can live.
+    pub(super) remaining: Duration,
+    /// Whether the client is to keep it when it is closed; `None` as the layer says.
+    pub(super) persistent: Option<bool>,
 }
 
 /// Finishes the head of a response whose handler has used the session.
@@ -43,11 +47,7 @@ pub(super) fn finish<B>(
     let field = transports.request_field(carrier);
     match change {
         CookieChange::Keep => return keep_private(headers, field),
-        CookieChange::Issue {
-            id,
-            remaining,
-            persistent,
-        } => transports.issue(carrier, headers, &id, remaining, persistent),
+        CookieChange::Issue(issue) => transports.issue(carrier, headers, &issue),
         CookieChange::Remove => transports.remove(carrier, headers),
     }
     if says(headers, &CACHE_CONTROL, ["no-store"]) == [false] {

@@ -6,7 +6,7 @@ pub(super) mod header;
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 
 use self::{cookie::CookieSettings, header::HeaderTransport};
-use super::{error::SessionConfigError, id::SessionId};
+use super::{error::SessionConfigError, head::Issue, id::SessionId};
 
 /// Where the layer looks for an id: in header fields first, then in the cookie.
 #[derive(Debug, Clone, Default)]
@@ -61,21 +61,14 @@ impl Transports {
             .map_or(&COOKIE, HeaderTransport::request_field)
     }
 
-    /// Adds the field to a response that hands `id` to the client, for a session that lives for at
-    /// most `remaining` more.
-    pub(super) fn issue(
-        &self,
-        carrier: Carrier,
-        headers: &mut HeaderMap,
-        id: &SessionId,
-        remaining: std::time::Duration,
-        persistent: bool,
-    ) {
+    /// Adds the field to a response that hands a new id to the client.
+    pub(super) fn issue(&self, carrier: Carrier, headers: &mut HeaderMap, new: &Issue) {
         match self.header(carrier) {
-            Some(header) => header.issue(headers, id),
-            None => self
-                .cookie
-                .append(headers, self.cookie.issue(id, remaining, persistent)),
+            Some(header) => header.issue(headers, &new.id),
+            None => {
+                let line = (self.cookie).issue(&new.id, new.remaining, new.persistent);
+                self.cookie.append(headers, line);
+            }
         }
     }
 

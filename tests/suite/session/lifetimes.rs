@@ -253,7 +253,7 @@ async fn the_oldest_logins_end_at_the_cap_however_long_they_live(stand: Stand) {
     second.login("ada").await;
     // Another lifetime makes a login no younger.
     send(&first, |session| {
-        session.set_lifetime(own(4_000, 9_000)).unwrap()
+        session.set_lifetime(own(4_000, 9_000)).unwrap();
     })
     .await;
     third.login("ada").await;
@@ -287,7 +287,7 @@ async fn through_an_old_id_a_lifetime_applies_and_hands_out_no_id(stand: Stand) 
     let old = client.copy();
     client.renew().await;
     let response = send(&old, |session| {
-        session.set_lifetime(own(3_000, 8_000)).unwrap()
+        session.set_lifetime(own(3_000, 8_000)).unwrap();
     })
     .await;
     assert!(!response.headers().contains_key(SET_COOKIE));
@@ -347,7 +347,7 @@ async fn a_lifetime_that_is_over_ends_the_session(stand: Stand) {
     let client = stand.logged_in("ada").await;
     stand.advance(seconds(100)).await;
     send(&client, |session| {
-        session.set_lifetime(own(10, 50)).unwrap()
+        session.set_lifetime(own(10, 50)).unwrap();
     })
     .await;
     match stand.is_redis() {

@@ -1,5 +1,6 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
+mod at_once;
 mod axum;
 mod bounds;
 mod commit;
@@ -10,6 +11,7 @@ mod differential;
 mod events;
 mod failure;
 mod ids;
+mod interleavings;
 mod keys;
 mod laziness;
 mod lifetimes;

@@ -147,7 +147,7 @@ async fn renewals_and_writers_at_once_keep_what_was_written(stand: Stand) {
         let writer = client.copy();
         both(
             (client.clone(), async |session: Session| {
-                session.renew().unwrap()
+                session.renew().unwrap();
             }),
             (writer, async move |session: Session| {
                 session.insert("late", run).unwrap();
@@ -168,10 +168,10 @@ async fn two_logins_at_once_are_both_logged_in(stand: Stand) {
         let (one, other) = (client.copy(), at(&client, &layer));
         both(
             (one.clone(), async |session: Session| {
-                session.login("ada").unwrap()
+                session.login("ada").unwrap();
             }),
             (other.clone(), async |session: Session| {
-                session.login("ada").unwrap()
+                session.login("ada").unwrap();
             }),
         )
         .await;

@@ -116,9 +116,9 @@ async fn logouts_and_touches_at_once_leave_no_session(stand: Stand) {
     let layer = touching(SessionLayer::new(another(&stand).await));
     for run in 0..RUNS {
         let client = stand.logged_in("ada").await;
-        let start = Arc::new(Barrier::new(3));
+        let start = Arc::new(Barrier::new(9));
         let mut requests = JoinSet::new();
-        for _ in 0..2 {
+        for _ in 0..8 {
             let (reader, start) = (at(&client, &layer), start.clone());
             requests.spawn(async move {
                 start.wait().await;

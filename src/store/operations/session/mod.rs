@@ -143,3 +143,6 @@ macro_rules! session_script {
     };
 }
 use session_script;
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ mod bounds;
 mod commit;
 mod contract;
 mod cookies;
+mod cost;
 mod data;
 mod differential;
 mod events;

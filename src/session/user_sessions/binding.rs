@@ -42,7 +42,12 @@ impl UserSessions {
                 self.end(&condemned).await?;
                 Ok(true)
             }
-            Entered::Full(_) | Entered::Condemned => Ok(false),
+            // A revocation is under way, or its process has died before it was done.
+            Entered::Condemned => {
+                self.end(std::slice::from_ref(&binding.member)).await?;
+                Ok(false)
+            }
+            Entered::Full(_) => Ok(false),
         }
     }
 }

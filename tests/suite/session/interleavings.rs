@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::Response;
 use tower_keep::{
-    StoreConfig,
+    Store, StoreConfig,
     session::{SessionLayer, UserSessions},
 };
 
@@ -19,19 +19,29 @@ struct Slow {
     layer: SessionLayer,
 }
 
+async fn behind(proxy: &Proxy) -> Store {
+    let config = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
+    let store = config.with_deadline(Duration::from_secs(60));
+    let store = store.build().unwrap();
+    store.ping().await.unwrap();
+    store
+}
+
 impl Slow {
     async fn start() -> Self {
         let stand = Stand::redis().await;
         let proxy = Proxy::start(stand.server().addr());
-        let config = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
-        let store = config.with_deadline(Duration::from_secs(60));
-        let store = store.build().unwrap();
-        store.ping().await.unwrap();
+        let layer = SessionLayer::new(behind(&proxy).await);
         Self {
-            layer: SessionLayer::new(store),
             stand,
             proxy,
+            layer,
         }
+    }
+
+    /// A store behind the proxy.
+    async fn store(&self) -> Store {
+        behind(&self.proxy).await
     }
 
     /// Holds back all replies from now on, until they are let go.
@@ -187,13 +197,7 @@ async fn a_renewal_that_comes_into_a_revocation_saves_no_session() {
 
     // And one from elsewhere, between finding the place and ending the session.
     let client = slow.stand.logged_in("ada").await;
-    let config = StoreConfig::from_url(&format!("redis://{}/", slow.proxy.addr())).unwrap();
-    let store = config
-        .with_deadline(Duration::from_secs(60))
-        .build()
-        .unwrap();
-    store.ping().await.unwrap();
-    let ada = UserSessions::new(store, "ada").unwrap();
+    let ada = UserSessions::new(slow.store().await, "ada").unwrap();
     slow.hold();
     let revocation = tokio::spawn(async move { ada.revoke_all().await.unwrap() });
     slow.executed("evalsha", 1).await;
@@ -205,4 +209,33 @@ async fn a_renewal_that_comes_into_a_revocation_saves_no_session() {
     assert_eq!(revocation.await.unwrap(), 1);
     assert_eq!(user(&client).await, None);
     assert_eq!(slow.ada().list().await.unwrap(), []);
+}
+
+/// What is marked stays marked: a list or the next login of the session itself ends it.
+#[tokio::test]
+async fn a_revocation_whose_process_dies_half_way_is_finished_by_the_next_list_or_login() {
+    for logs_in in [false, true] {
+        let slow = Slow::start().await;
+        let client = slow.stand.logged_in("ada").await;
+        let store = slow.store().await;
+        slow.hold();
+        let revocation = tokio::spawn(async move {
+            let ada = UserSessions::new(store, "ada").unwrap();
+            ada.revoke_all().await
+        });
+        slow.executed("evalsha", 1).await;
+        revocation.abort();
+        revocation.await.unwrap_err();
+        let old = client.copy();
+        assert_eq!(user(&old).await.as_deref(), Some("ada"));
+        match logs_in {
+            // It gets a session of its own.
+            true => client.visit(async |s| s.login("ada").unwrap()).await,
+            false => assert_eq!(slow.ada().list().await.unwrap(), []),
+        }
+        assert_eq!(user(&old).await, None);
+        client.login("ada").await;
+        assert_eq!(user(&client).await.as_deref(), Some("ada"));
+        assert_eq!(slow.ada().list().await.unwrap().len(), 1);
+    }
 }

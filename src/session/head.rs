@@ -1,16 +1,11 @@
 //! What a session does to the head of a response: its cookie, and who may store it.
 
-use std::time::Duration;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, COOKIE, VARY},
 };
 
-use super::{
-    id::SessionId,
-    transport::{Carrier, Transports},
-};
+use super::transport::{Carrier, Issue, Transports};
 
 /// In the extensions of a response whose handler has used the session: what such a response
 /// says is for one client, unless it says `public` itself.
@@ -23,16 +18,6 @@ pub(super) enum CookieChange {
     Keep,
     Issue(Issue),
     Remove,
-}
-
-/// A new id for the client.
-#[derive(Debug)]
-pub(super) struct Issue {
-    pub(super) id: SessionId,
-    /// How long its session can live.
-    pub(super) remaining: Duration,
-    /// Whether the client is to keep it when it is closed; `None` as the layer says.
-    pub(super) persistent: Option<bool>,
 }
 
 /// Finishes the head of a response whose handler has used the session.

@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     super::{
         error::SessionError,
-        head::{CookieChange, Issue},
+        head::CookieChange,
         id::{self, Place, SessionId},
+        transport::Issue,
         user_sessions::{Binding, UserSessions},
     },
     Session,
     plan::{Plan, report_dropped},
     reach::{Found, Target},
-    state::Seen,
+    stored::{Seen, Written},
 };
 use crate::store::{
     StoreError,
@@ -24,18 +25,6 @@ use crate::store::{
         session_index::Member,
     },
 };
-
-/// How a commit went.
-pub(super) enum Written {
-    /// The session is here, under the id that led there; as it is now, if that is known.
-    Here(Place, Option<Seen>),
-    /// Likewise, under a new id.
-    NewId(Issue, Option<Seen>),
-    /// The session of this lineage has ended.
-    Dropped(Arc<str>),
-    /// There was nothing to store.
-    Nothing,
-}
 
 impl Session {
     /// Commits before the head of the response, and says what the client is to do with its

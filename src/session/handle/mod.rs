@@ -6,7 +6,8 @@
 //! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
 //! | `users` | the other sessions of its user |
-//! | `state` | what is known of the session and what the request has changed; no I/O |
+//! | `state` | what the request has changed, and what its session is to it; no I/O |
+//! | `stored` | what is known of the session in the store |
 //! | `reach` | the way from an id to its session in the store |
 //! | `load` | the first read, and noting activity |
 //! | `plan` | what a request leaves to be committed |
@@ -23,6 +24,7 @@ pub(super) mod plan;
 mod reach;
 mod save;
 mod state;
+mod stored;
 mod users;
 
 use std::{

@@ -11,7 +11,8 @@ use super::{
     },
     Session,
     reach::Target,
-    state::{Login, Seen, State, Stored},
+    state::{Login, State},
+    stored::{Seen, Stored},
 };
 use crate::store::operations::session::{Changes, Lifetime, Via};
 

@@ -6,7 +6,7 @@ use super::{
         id::{Place, SessionId},
     },
     Session,
-    state::{Seen, Stored},
+    stored::{Seen, Stored},
 };
 use crate::store::{
     Batch, StoreError,

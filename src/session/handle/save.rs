@@ -3,8 +3,7 @@
 use super::{
     super::{error::SessionError, lifetime::SessionLifetime},
     Session, Shared,
-    commit::Written,
-    state::Stored,
+    stored::{Stored, Written},
 };
 use crate::store::operations::session::{Lifetime, Prospect};
 

@@ -3,23 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
 use super::{
     super::{
-        config::SessionOnStoreError,
-        error::SessionError,
-        head::{CookieChange, Issue},
-        id::Place,
-        lifetime::SessionLifetime,
+        config::SessionOnStoreError, error::SessionError, head::CookieChange, id::Place,
+        lifetime::SessionLifetime, transport::Issue,
     },
-    commit::Written,
+    stored::{LiveSession, Stored, Written},
 };
 use crate::store::{
     StoreError,
-    operations::session::{
-        Age, Changes, Fields, Lifetime, LoadedSession, Prospect, Rules, Size, Via,
-    },
+    operations::session::{Changes, Fields, LoadedSession, Prospect, Rules, Size, Via},
 };
 
 /// The session of one request.
@@ -56,62 +50,6 @@ pub(super) struct State {
 pub(super) struct Login {
     pub(super) user: Arc<str>,
     pub(super) device: Arc<str>,
-}
-
-/// What is known of the stored session.
-#[derive(Debug)]
-pub(super) enum Stored {
-    /// The client has sent an id and the store was not asked about it.
-    Unknown,
-    /// There is none: no id, an unknown one, or the session was destroyed by this request.
-    Absent,
-    /// This request has saved it, and not read it since; which session it is, if that is known.
-    Written {
-        place: Place,
-        seen: Option<Seen>,
-    },
-    Live(LiveSession),
-    /// It was there when it was loaded, and then no more. Its lineage.
-    Ended(Arc<str>),
-}
-
-/// Which session it is, and whose.
-#[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) lineage: Arc<str>,
-    /// Who is logged in.
-    pub(super) user: Option<Arc<str>>,
-    /// What is stored of when it ends.
-    pub(super) lifetime: Option<Lifetime>,
-}
-
-impl Seen {
-    pub(super) fn of(session: &LoadedSession) -> Self {
-        Self {
-            lineage: session.lineage.clone(),
-            user: session.user.clone(),
-            lifetime: session.lifetime,
-        }
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct LiveSession {
-    pub(super) place: Place,
-    pub(super) seen: Seen,
-    /// At the load, after the touch that was due then.
-    pub(super) age: Age,
-    loaded_at: Instant,
-    /// As of the load, and with this request's own immediate changes.
-    pub(super) fields: Fields,
-}
-
-impl LiveSession {
-    /// Whether activity has to be noted again since the load.
-    pub(super) fn touch_due(&self, rules: &Rules) -> bool {
-        let rules = rules.of(self.seen.lifetime);
-        self.age.touch_due(&rules, self.loaded_at.elapsed())
-    }
 }
 
 impl State {
@@ -267,13 +205,7 @@ impl State {
     }
 
     pub(super) fn loaded(&mut self, place: Place, session: LoadedSession) {
-        self.stored = Stored::Live(LiveSession {
-            place,
-            seen: Seen::of(&session),
-            age: session.age,
-            loaded_at: Instant::now(),
-            fields: session.fields,
-        });
+        self.stored = Stored::Live(LiveSession::new(place, session));
     }
 
     /// Notes that the activity of this request was noted.

@@ -3,10 +3,12 @@
 pub(super) mod cookie;
 pub(super) mod header;
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 
 use self::{cookie::CookieSettings, header::HeaderTransport};
-use super::{error::SessionConfigError, head::Issue, id::SessionId};
+use super::{error::SessionConfigError, id::SessionId};
 
 /// Where the layer looks for an id: in header fields first, then in the cookie.
 #[derive(Debug, Clone, Default)]
@@ -22,6 +24,16 @@ pub(super) enum Carrier {
     Cookie,
     /// The header transport with this number.
     Header(usize),
+}
+
+/// A new id for the client.
+#[derive(Debug)]
+pub(super) struct Issue {
+    pub(super) id: SessionId,
+    /// How long its session can live.
+    pub(super) remaining: Duration,
+    /// Whether the client is to keep it when it is closed; `None` as the layer says.
+    pub(super) persistent: Option<bool>,
 }
 
 impl Transports {

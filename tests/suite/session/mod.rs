@@ -11,6 +11,7 @@ mod data;
 mod differential;
 mod events;
 mod failure;
+mod guides;
 mod ids;
 mod interleavings;
 mod keys;

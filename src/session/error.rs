@@ -31,6 +31,16 @@ pub enum SessionError {
     #[error("the response has begun: the session is committed")]
     Committed,
 
+    /// The head of the response was sent, and this would need a cookie in it: the first change of a
+    /// client without a session, a login or another new id. Make the session before, and
+    /// [`save`](super::Session::save) it.
+    #[error("the response has begun: a new session id cannot reach the client any more")]
+    TooLateForCookie,
+
+    /// A lifetime that [`SessionLifetime`](super::SessionLifetime) cannot have.
+    #[error(transparent)]
+    InvalidLifetime(#[from] SessionConfigError),
+
     /// The value cannot be written as JSON.
     #[error("the session value {key:?} cannot be serialized: {error}")]
     Serialize {
@@ -118,9 +128,11 @@ impl SessionError {
             Self::InvalidCsrfToken => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidUser | Self::InvalidDevice => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Committed
+            | Self::TooLateForCookie
+            | Self::InvalidLifetime(_)
+            | Self::Serialize { .. }
+            | Self::Overflow(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     error::{SessionError, TOO_LARGE, UNAVAILABLE},
-    handle::{Session, commit::Ending},
+    handle::{Session, plan::Ending},
     head::{self, CookieChange},
     report,
 };

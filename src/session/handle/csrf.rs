@@ -40,7 +40,7 @@ impl Session {
             Some(secret) => secret,
             None => {
                 let secret = random::secret()?;
-                self.insert(KEY, &BASE64.encode(secret))?;
+                self.insert(KEY, BASE64.encode(secret))?;
                 secret
             }
         };

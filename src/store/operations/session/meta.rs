@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{access::utf8, load::Age};
+use super::{reply::utf8, rules::Age};
 
 /// The field `m` of a session: 61 characters and more, all but the last of fixed width.
 ///

@@ -7,6 +7,7 @@ use super::{
     meta::Meta,
     pointer::Pointer,
     record::SessionState,
+    reply::next,
 };
 use crate::store::{
     batch::{Batch, Replies},
@@ -49,9 +50,7 @@ impl<M: Holds<SessionState>> Batch<M> for PeekSession {
     }
 
     fn replies(&self, replies: &mut Replies) -> Self::Output {
-        const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
-        let meta = replies.next().unwrap_or(Err(SHORT));
-        let ttl = replies.next().unwrap_or(Err(SHORT));
+        let (meta, ttl) = (next(replies), next(replies));
         let (meta, ttl) = (meta?.optional_bytes()?, ttl?.integer()?);
         let Some(meta) = meta.filter(|_| ttl > 0) else {
             return Ok(Reached::Gone);

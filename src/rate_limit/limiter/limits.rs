@@ -45,6 +45,10 @@ pub(crate) struct Limits {
 }
 
 /// What a limiter says when it is asked.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 pub(crate) enum Asked {
     /// It knows that the request is to be denied.
     Denied(RateLimitDecision),
@@ -134,7 +138,7 @@ impl Limits {
             let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
             #[cfg(feature = "metrics")]
             decision.count(ask.cost);
-            return Asked::Admitted(Permit::new(decision, None));
+            return Asked::Admitted(Permit::new(decision, Vec::new()));
         }
         let wanted = self
             .blocks

@@ -34,8 +34,13 @@ impl Topology {
         match *self {}
     }
 
-    #[cfg(feature = "key-value")]
+    #[cfg(any(feature = "key-value", feature = "rate-limit"))]
     pub(crate) fn is_split_by_slot(&self) -> bool {
+        match *self {}
+    }
+
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_same(&self, _: &Self) -> bool {
         match *self {}
     }
 

@@ -48,9 +48,19 @@ impl Topology {
     }
 
     /// Whether a command can name keys of one slot only.
-    #[cfg(feature = "key-value")]
+    #[cfg(any(feature = "key-value", feature = "rate-limit"))]
     pub(crate) fn is_split_by_slot(&self) -> bool {
         matches!(self, Self::Cluster(_))
+    }
+
+    /// Whether both are connected by the same lanes.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Server(one), Self::Server(other)) => Arc::ptr_eq(one, other),
+            (Self::Cluster(one), Self::Cluster(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 
     pub(crate) fn state(&self) -> StoreState {

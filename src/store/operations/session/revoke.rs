@@ -13,7 +13,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Live, Table, replace},
     operations::session_index::IndexState,
-    redis::{Command, Reply, Script},
+    redis::{Command, Commands, Reply, Script},
 };
 
 /// For how long it is remembered that a session was revoked: longer than a command that would
@@ -77,7 +77,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
         }
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let command = match &self.session {
             Some((key, _)) => Command::script(&REVOKE, &[&self.place, key]),
             None => Command::script(&REVOKE, &[&self.place]),

@@ -80,7 +80,7 @@ impl<C: Codec> KeyValue<C> {
     /// takes over within five seconds. A loader must not call `get_or_load` for the same id: it would
     /// wait for itself.
     ///
-    /// One `MGET`, one round trip, where there is a value; with
+    /// One `GET`, one round trip, where there is a value; with
     /// [windows](Self::with_stale_while_revalidate) or
     /// [early refresh](Self::with_early_refresh) a `PTTL` in the same round trip. Where there is
     /// none, two EVALSHA more, a round trip each: one before the load, one after. While another

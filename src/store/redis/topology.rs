@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use deadpool_redis::{Pool, cluster, sentinel};
 
 use super::{
-    cluster::Cluster, command::Command, reply::Results, script::Scripts, server::Redis,
+    cluster::Cluster, command::Commands, reply::Results, script::Scripts, server::Redis,
     source::Source,
 };
 use crate::store::{
@@ -107,11 +107,7 @@ impl Topology {
 
     /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
     /// that is known at once costs no future.
-    pub(crate) fn call(
-        &self,
-        commands: Vec<Command>,
-        deadline: Duration,
-    ) -> Result<Call, StoreError> {
+    pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
             Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),

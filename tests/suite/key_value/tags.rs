@@ -250,13 +250,13 @@ async fn a_tag_of_a_thousand_values_is_invalidated_by_one_command() {
 }
 
 #[tokio::test]
-async fn a_hit_with_named_tags_is_one_mget_for_each_beside_the_value() {
+async fn a_hit_with_named_tags_is_one_get_for_each_beside_the_value() {
     let mut stand = Stand::redis().await;
     set(&stand.users, 1, &["one", "two"]).await;
     stand.server().reset_stats();
     let entry = stand.users.entry(1).tags(["one", "two"]);
     assert!(entry.get::<User>().await.unwrap().is_some());
-    let expected = BTreeMap::from([("mget".to_owned(), 3)]);
+    let expected = BTreeMap::from([("get".to_owned(), 3)]);
     assert_eq!(stand.server().command_calls(), expected);
 }
 

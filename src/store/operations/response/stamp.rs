@@ -16,7 +16,7 @@ use crate::store::{
     error::StoreError,
     key::{Key, Namespace},
     memory::{Live, Table},
-    redis::{Command, NextReply, Reply, Script},
+    redis::{Command, Reply, Script},
 };
 
 pub(crate) static STAMP: Script = Script::new(include_str!("stamp.lua"));
@@ -96,7 +96,7 @@ fn random() -> [u8; 8] {
     crate::store::random::unique().to_be_bytes()
 }
 
-/// Reads a stamp. `MGET` of one key, which takes a key of another type for a missing one.
+/// Reads a stamp. `GET`.
 #[derive(Debug)]
 pub(crate) struct ReadStamp(pub(crate) Key);
 
@@ -124,11 +124,11 @@ impl Operation for ReadStamp {
     }
 
     fn command(&self) -> Command {
-        Command::new("MGET").key(&self.0)
+        Command::new("GET").key(&self.0).pass_over_other_types()
     }
 
     fn reply(&self, reply: Reply) -> Result<Option<Stamp>, StoreError> {
-        let stamp = reply.array()?.next_reply()?.optional_bytes()?;
+        let stamp = reply.optional_bytes()?;
         Ok(stamp.as_ref().and_then(Stamp::parse))
     }
 }

@@ -20,7 +20,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Live, Table, exact, replace},
     operations::session_index::{IndexState, is_revoked, leave, note},
-    redis::{Command, Script},
+    redis::{Commands, Script},
 };
 
 pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
@@ -285,7 +285,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
         }
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let keys = self.renewal.iter().flat_map(Renewal::keys);

@@ -16,7 +16,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Table, exact, replace},
     operations::session_index::{IndexState, is_revoked, note},
-    redis::{Command, Script},
+    redis::{Command, Commands, Script},
 };
 
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
@@ -83,7 +83,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
         })?
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let bound = self.user.as_ref();
         let rules = self.rules.of(self.lifetime);
         let command = match bound {

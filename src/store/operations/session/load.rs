@@ -16,7 +16,7 @@ use crate::store::{
     clock::Timestamp,
     error::StoreError,
     memory::Holds,
-    redis::{Command, NextReply, Reply},
+    redis::{Command, Commands, NextReply, Reply},
 };
 
 /// Reads a session: `HGETALL` and `PTTL`, no script and no write. What is left of the key's life
@@ -65,7 +65,7 @@ impl<M: Holds<SessionState>> Batch<M> for LoadSession {
         Ok(loaded.unwrap_or(Reached::Gone))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("HGETALL").key(&self.0.key));
         out.push(Command::new("PTTL").key(&self.0.key));
     }

@@ -15,7 +15,7 @@ use crate::store::{
     error::StoreError,
     key::Key,
     memory::Holds,
-    redis::Command,
+    redis::{Command, Commands},
 };
 
 /// When a session was created and when its activity was noted last. `HGET` and `PTTL`, no write.
@@ -44,7 +44,7 @@ impl<M: Holds<SessionState>> Batch<M> for PeekSession {
         Ok(peeked.unwrap_or(Reached::Gone))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("HGET").key(&self.0).arg("m"));
         out.push(Command::new("PTTL").key(&self.0));
     }

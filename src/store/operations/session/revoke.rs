@@ -14,7 +14,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Live, Table, replace},
     operations::session_index::IndexState,
-    redis::{Command, Script},
+    redis::{Command, Commands, Script},
 };
 
 /// For how long it is remembered that a session was revoked: longer than a command that would
@@ -78,7 +78,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
         }
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let command = match &self.session {
             Some((key, _)) => Command::script(&REVOKE, &[&self.place, key]),
             None => Command::script(&REVOKE, &[&self.place]),

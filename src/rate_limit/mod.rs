@@ -103,6 +103,9 @@ pub use configuration::{RateLimitConfig, UnknownName};
 pub use denial::{Denial, DenialReason};
 pub use fields::HeaderDialect;
 pub use future::ResponseFuture;
+#[cfg(feature = "session")]
+#[cfg_attr(docsrs, doc(cfg(feature = "session")))]
+pub use key::SessionUser;
 pub use key::{ForwardingField, Key, KeyError, MissingKey, TrustedProxies};
 pub use layer::RateLimitLayer;
 pub use limiter::{

@@ -85,6 +85,14 @@ mod key;
 )]
 mod memory;
 pub(crate) mod operations;
+#[cfg(any(
+    feature = "cache",
+    feature = "key-value",
+    feature = "rate-limit",
+    feature = "refresh-token",
+    feature = "session"
+))]
+pub(crate) mod random;
 #[cfg_attr(not(feature = "redis"), path = "redis/absent.rs")]
 #[cfg_attr(
     not(all(

@@ -129,6 +129,26 @@ impl RateLimitDecision {
         banned.find_map(|member| Some(member.limits.ban.as_ref()?.name()))
     }
 
+    /// Counts it, unless the caller has only looked.
+    #[cfg(feature = "metrics")]
+    pub(super) fn count(&self, cost: u64) {
+        if cost == 0 {
+            return;
+        }
+        let degraded = self.is_degraded();
+        let admitted = self.is_admitted();
+        let banned = self.is_banned();
+        for policy in self.iter() {
+            let outcome = match policy.is_violated() {
+                _ if banned => "banned",
+                true => "denied",
+                false if admitted => "admitted",
+                false => continue,
+            };
+            crate::metrics::decision(policy.policy.name(), outcome, degraded);
+        }
+    }
+
     /// The policy with the smallest part of its quota left.
     pub fn tightest(&self) -> Option<PolicyDecision<'_>> {
         let part = |policy: &PolicyDecision<'_>| {

@@ -122,7 +122,11 @@ impl Limits {
                     Some(waiting) => {
                         Asked::Question(Question::waiting(self.clone(), ask, now, waiting))
                     }
-                    None => Asked::Denied(decision),
+                    None => {
+                        #[cfg(feature = "metrics")]
+                        decision.count(ask.cost);
+                        Asked::Denied(decision)
+                    }
                 };
             }
         };
@@ -132,6 +136,8 @@ impl Limits {
         let limits = &ask.set.limits;
         if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
             let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
+            #[cfg(feature = "metrics")]
+            decision.count(ask.cost);
             return Asked::Admitted(Permit::new(decision, Vec::new()));
         }
         let wanted = self

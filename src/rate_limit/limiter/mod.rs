@@ -14,6 +14,7 @@ mod permit;
 mod places;
 mod policy_set;
 mod question;
+mod requests;
 mod reservation;
 mod to_the_end;
 mod waiting;

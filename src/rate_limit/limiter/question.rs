@@ -167,6 +167,8 @@ impl Question {
                 self.remember(&acquired);
             }
             if let Some(permit) = self.decide(acquired) {
+                #[cfg(feature = "metrics")]
+                permit.count(self.ask.cost);
                 return Poll::Ready(Answer::Decided(permit));
             }
         }
@@ -184,9 +186,15 @@ impl Question {
                 self.degraded = Some(set);
                 None
             }
-            (_, RateLimitOnStoreError::Allow) => Some(Answer::Unlimited),
+            (_, RateLimitOnStoreError::Allow) => {
+                #[cfg(feature = "metrics")]
+                crate::metrics::undecided("admitted");
+                Some(Answer::Unlimited)
+            }
             // The fallback too has no room: nothing passes uncounted by accident.
             (_, RateLimitOnStoreError::Deny | RateLimitOnStoreError::Local { .. }) => {
+                #[cfg(feature = "metrics")]
+                crate::metrics::undecided("refused");
                 Some(Answer::Unavailable(error))
             }
         }

@@ -23,7 +23,7 @@ use futures_util::future::join_all;
 
 use super::{
     claim::Claim,
-    command::Command,
+    command::Commands,
     connection::Shard,
     reply::{Results, all_failed},
     script::Scripts,
@@ -168,14 +168,14 @@ impl Cluster {
     /// Executes `commands`, those of each shard in one go and all shards side by side.
     pub(crate) async fn call(
         self: Arc<Self>,
-        commands: Vec<Command>,
+        commands: Commands,
         deadline: Duration,
     ) -> Result<Results, StoreError> {
         let map = self.map();
         if map.is_due(tokio::time::Instant::now()) {
             self.read_map();
         }
-        let mut groups: Vec<(usize, Vec<usize>, Vec<Command>)> = Vec::with_capacity(1);
+        let mut groups: Vec<(usize, Vec<usize>, Commands)> = Vec::with_capacity(1);
         let count = commands.len();
         for (place, command) in commands.into_iter().enumerate() {
             let shard = map.shard(command.slot());
@@ -184,7 +184,7 @@ impl Cluster {
                     places.push(place);
                     commands.push(command);
                 }
-                None => groups.push((shard, vec![place], vec![command])),
+                None => groups.push((shard, vec![place], [command].into_iter().collect())),
             }
         }
         let calls = groups.into_iter().map(|(shard, places, commands)| {

@@ -5,14 +5,14 @@ use std::{fmt, sync::Arc};
 use deadpool_redis::{
     cluster::ClusterConnection,
     redis::{
-        Cmd, Pipeline, RedisResult, Value,
+        self, Cmd, RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     },
 };
 use futures_util::future::try_join_all;
 
-use super::command::Command;
+use super::pipeline::Pipeline;
 
 /// Clones share it.
 #[derive(Clone)]
@@ -47,23 +47,19 @@ impl Shard {
 
 impl Connection {
     /// Sends commands in one go and answers their replies in order.
-    pub(super) async fn send(&mut self, commands: &[Command]) -> RedisResult<Vec<Value>> {
-        match (self, commands) {
-            (Self::Direct(connection), [single]) => {
-                let value = connection.send_packed_command(single.cmd()).await?;
-                Ok(vec![value])
-            }
-            (Self::Direct(connection), several) => {
-                let pipeline = pipeline(several.iter().map(Command::cmd));
+    pub(super) async fn send(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+        match self {
+            Self::Direct(connection) => {
+                let packed = commands.packed();
                 connection
-                    .send_packed_commands(&pipeline, 0, several.len())
+                    .send_packed_commands(packed, 0, commands.len())
                     .await
             }
             // One by one, side by side: a pipeline is redirected as a whole or not at all.
-            (this @ Self::Cluster(..), several) => {
-                let sends = several.iter().map(|command| {
+            this @ Self::Cluster(..) => {
+                let sends = commands.iter().map(|(cmd, about)| {
                     let mut connection = this.clone();
-                    async move { connection.send_one(command.cmd(), command.slot()).await }
+                    async move { connection.send_one(cmd, about.slot(cmd)).await }
                 });
                 try_join_all(sends).await
             }
@@ -82,7 +78,7 @@ impl Connection {
     }
 
     /// Sends commands that concern the server itself and no key.
-    pub(super) async fn ask(&mut self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+    pub(super) async fn ask(&mut self, pipeline: &redis::Pipeline) -> RedisResult<Vec<Value>> {
         match self {
             Self::Direct(connection) => {
                 connection
@@ -101,14 +97,6 @@ impl Connection {
 
 fn to_master_of(slot: u16) -> SingleNodeRoutingInfo {
     SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master))
-}
-
-fn pipeline<'a>(commands: impl ExactSizeIterator<Item = &'a Cmd>) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    for command in commands {
-        pipeline.add_command(command.clone());
-    }
-    pipeline
 }
 
 impl fmt::Debug for Connection {

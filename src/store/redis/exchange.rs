@@ -5,44 +5,44 @@ use std::sync::Arc;
 use deadpool_redis::redis::{RedisError, ServerErrorKind, Value};
 
 use super::{
-    command::Command,
+    command::About,
     connection::Connection,
+    pipeline::Pipeline,
     refusals::Refusals,
     reply::{Reply, Results},
 };
 use crate::store::error::{RefusalKind, StoreError};
 
-/// Sends `commands` and reads their replies; an error says why the connection is of no more
+/// Sends commands and reads their replies; an error says why the connection is of no more
 /// use. A script that the server does not know (after `SCRIPT FLUSH`, a restart or a failover)
 /// is sent again by its source, and it alone.
 pub(super) async fn exchange(
     connection: &mut Connection,
-    commands: &[Command],
+    commands: &Pipeline,
     refusals: &Refusals,
 ) -> Result<Results, Arc<str>> {
     // What comes as an error and not as a reply is the transport's.
     let lost = |error: RedisError| Arc::from(error.to_string());
-    if commands.is_empty() {
-        return Ok(Vec::new());
-    }
     let mut values = connection.send(commands).await.map_err(lost)?;
-    for (value, command) in values.iter_mut().zip(commands) {
+    for (value, (cmd, about)) in values.iter_mut().zip(commands.iter()) {
         if server_error(value) == Some(ServerErrorKind::NoScript)
-            && let Some(eval) = command.with_source()
+            && let Some(eval) = about.with_source(cmd)
         {
-            *value = (connection.send_one(&eval, command.slot()).await).map_err(lost)?;
+            // On the heap, so that the others are a small future.
+            let sent = Box::pin(connection.send_one(&eval, about.slot(cmd)));
+            *value = sent.await.map_err(lost)?;
         }
     }
-    let outcomes = values.into_iter().zip(commands);
+    let outcomes = values.into_iter().zip(commands.iter());
     outcomes
-        .map(|(value, command)| outcome(value, command, refusals))
+        .map(|(value, (_, about))| outcome(value, about, refusals))
         .collect()
 }
 
 /// What a command's reply means for it alone; an error, what it means for the connection.
 fn outcome(
     value: Value,
-    command: &Command,
+    command: &About,
     refusals: &Refusals,
 ) -> Result<Result<Reply, StoreError>, Arc<str>> {
     let Value::ServerError(error) = value else {
@@ -58,6 +58,9 @@ fn outcome(
         return Err(message);
     }
     let kind = RefusalKind::of_error(error.code(), error.details().unwrap_or_default());
+    if kind == RefusalKind::WrongType && command.passes_over_other_types() {
+        return Ok(Ok(Reply(Value::Nil)));
+    }
     refusals.refused(kind, command, &message);
     Ok(Err(StoreError::Refused { kind, message }))
 }

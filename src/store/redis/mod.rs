@@ -8,6 +8,7 @@
 //! a shard of a cluster.
 
 mod breaker;
+mod call;
 mod claim;
 mod cluster;
 mod command;
@@ -18,7 +19,9 @@ mod follow;
 mod handshake;
 mod identity;
 mod lane;
+mod pipeline;
 mod probe;
+mod queue;
 mod refusals;
 mod replica;
 mod reply;
@@ -28,9 +31,9 @@ mod server;
 mod source;
 mod topology;
 
-pub(crate) use command::Command;
+pub(crate) use command::{Command, Commands};
 pub(crate) use elements::NextReply;
-pub(crate) use reply::{Reply, all_failed};
+pub(crate) use reply::{Reply, Results, all_failed};
 pub(crate) use script::Script;
 pub(crate) use topology::{Call, Topology};
 

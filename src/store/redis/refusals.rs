@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::command::Command;
+use super::command::About;
 use crate::store::error::RefusalKind;
 
 /// One line in the log per kind and this time.
@@ -51,10 +51,12 @@ fn concerns_the_server(kind: RefusalKind) -> bool {
 impl Refusals {
     /// Notes that `command` was refused, and says so in the log now and then.
     #[cold]
-    pub(super) fn refused(&self, kind: RefusalKind, command: &Command, message: &str) {
+    pub(super) fn refused(&self, kind: RefusalKind, command: &About, message: &str) {
         let now = Instant::now();
         let index = RefusalKind::ALL.iter().position(|other| *other == kind);
         let Some(index) = index else { return };
+        #[cfg(feature = "metrics")]
+        crate::metrics::refusal(kind.as_str());
         let mut kinds = self.lock();
         let noted = &mut kinds[index];
         noted.last = Some((command.identity(), now));
@@ -74,7 +76,7 @@ impl Refusals {
     }
 
     /// Notes that `command` succeeded: what the server refused to it, it refuses no longer.
-    pub(super) fn succeeded(&self, command: &Command) {
+    pub(super) fn succeeded(&self, command: &About) {
         if self.lately.load(Ordering::Relaxed) != 0 {
             self.forget(|kind, identity, _| {
                 concerns_the_server(kind) && std::ptr::eq(identity, command.identity())

@@ -8,7 +8,7 @@ use std::{
 use deadpool_redis::redis::Value;
 use tempfile::TempDir;
 
-use super::{Command, Reply, Script};
+use super::{Command, Commands, Reply, Script};
 use crate::{
     Store, StoreConfig, StoreError,
     store::{
@@ -92,7 +92,7 @@ impl<M> Batch<M> for Raw {
         Ok(Value::Nil)
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(self.0());
     }
 

@@ -5,7 +5,7 @@ use std::{pin::Pin, sync::Arc, time::Duration};
 use deadpool_redis::{Pool, cluster, sentinel};
 
 use super::{
-    cluster::Cluster, command::Command, reply::Results, script::Scripts, server::Redis,
+    cluster::Cluster, command::Commands, reply::Results, script::Scripts, server::Redis,
     source::Source,
 };
 use crate::store::{
@@ -107,15 +107,32 @@ impl Topology {
 
     /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
     /// that is known at once costs no future.
-    pub(crate) fn call(
-        &self,
-        commands: Vec<Command>,
-        deadline: Duration,
-    ) -> Result<Call, StoreError> {
+    pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
-            Self::Server(server) => Ok(Box::pin(server.clone().call(commands, deadline))),
-            Self::Cluster(cluster) => Ok(Box::pin(cluster.clone().call(commands, deadline))),
+            Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),
+            Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
     }
+}
+
+/// Tells how long a call took.
+#[cfg(feature = "metrics")]
+async fn timed(
+    call: impl Future<Output = Result<Results, StoreError>>,
+) -> Result<Results, StoreError> {
+    let began = std::time::Instant::now();
+    let results = call.await;
+    let outcome = if results.is_ok() {
+        "answered"
+    } else {
+        "failed"
+    };
+    crate::metrics::store_call(began.elapsed(), outcome);
+    results
+}
+
+#[cfg(not(feature = "metrics"))]
+fn timed<F>(call: F) -> F {
+    call
 }

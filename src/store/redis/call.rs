@@ -1,0 +1,247 @@
+//! A call: commands sent to one server and answered within a deadline.
+
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
+
+use tokio::{
+    sync::oneshot,
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::{
+    command::{Command, Commands},
+    exchange::is_refused_by_a_replica,
+    lane::Link,
+    queue::Answer,
+    reply::{Results, all_failed},
+    server::Redis,
+};
+use crate::store::{error::StoreError, state::StoreState};
+
+/// The longest deadline: points in time are not counted to any end.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// How far a call has come.
+enum Progress {
+    /// There was no connection to send it on.
+    Unsent(Commands),
+    Sent(Link, oneshot::Receiver<Answer>),
+    Answered(Link, Answer),
+}
+
+impl Redis {
+    /// Executes `commands` in one round trip, within `deadline`.
+    pub(super) async fn call(
+        self: Arc<Self>,
+        commands: Commands,
+        deadline: Duration,
+    ) -> Result<Results, StoreError> {
+        let deadline = deadline.min(LONGEST);
+        let mut half = pin!(sleep(deadline / 2));
+        let until = half.deadline() + deadline / 2;
+        let progress = match self.link_in_use() {
+            None => Progress::Unsent(commands),
+            Some(link) => {
+                let mut answer = link.queue.send(commands);
+                let answered = poll_fn(|cx| match pin!(&mut answer).poll(cx) {
+                    Poll::Ready(answered) => Poll::Ready(Some(answered)),
+                    Poll::Pending => half.as_mut().poll(cx).map(|()| None),
+                });
+                match answered.await {
+                    // Nearly all calls end here.
+                    Some(Ok(Answer::Done(results))) => {
+                        self.lanes.replied(&link);
+                        return Ok(results);
+                    }
+                    Some(Ok(answered)) => Progress::Answered(link, answered),
+                    Some(Err(_)) => {
+                        Progress::Answered(link, Answer::runtime_ended(Commands::new()))
+                    }
+                    None => Progress::Sent(link, answer),
+                }
+            }
+        };
+        // On the heap, so that the others are a small future.
+        Box::pin(self.persevere(progress, deadline, until)).await
+    }
+
+    /// Does what it takes to get a call answered. Looks meanwhile whether the server is silent.
+    #[cold]
+    async fn persevere(
+        self: Arc<Self>,
+        progress: Progress,
+        deadline: Duration,
+        until: Instant,
+    ) -> Result<Results, StoreError> {
+        let mut link = None;
+        // Held by the attempt until it ends.
+        let on = &mut link;
+        {
+            let mut attempt = pin!(self.attempt(progress, deadline / 3, on));
+            for left in [deadline / 2, deadline / 4] {
+                if let Ok(result) = timeout_at(until - left, &mut attempt).await {
+                    return result;
+                }
+                self.look(left);
+            }
+            if let Ok(result) = timeout_at(until, attempt).await {
+                return result;
+            }
+        }
+        self.unanswered(link.as_ref(), deadline);
+        Err(StoreError::DeadlineExceeded(deadline))
+    }
+
+    /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
+    /// is alive, and slow with this call only; so is a connection.
+    fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
+        let lately = deadline / 2;
+        if !self.lanes.any_replied_within(lately) {
+            self.trip(deadline);
+        } else if let Some(link) = link
+            && !self.lanes.replied_within(link, lately)
+        {
+            self.replace(link);
+        }
+    }
+
+    /// Waits for a call's answer. When its connection is lost, the commands that may be sent twice
+    /// are, and the others fail.
+    async fn attempt(
+        self: &Arc<Self>,
+        progress: Progress,
+        patience: Duration,
+        on: &mut Option<Link>,
+    ) -> Result<Results, StoreError> {
+        let (lost, commands) = match self.answer(progress, on).await? {
+            Answer::Lost(lost, commands) => (lost, commands),
+            answered => return Ok(self.accept(answered, patience, on).await),
+        };
+        let replayable: Vec<_> = commands.iter().map(Command::is_replayable).collect();
+        let again: Commands = (commands.into_iter())
+            .filter(Command::is_replayable)
+            .collect();
+        if again.is_empty() {
+            return Err(StoreError::Connection(lost));
+        }
+        let count = again.len();
+        let results = match self.answer(Progress::Unsent(again), on).await {
+            Ok(answered) => self.accept(answered, patience, on).await,
+            Err(error) => all_failed(&error, count),
+        };
+        let mut results = results.into_iter();
+        let ordered = replayable.into_iter().map(|is_replayable| {
+            let again = is_replayable.then(|| results.next()).flatten();
+            again.unwrap_or_else(|| Err(StoreError::Connection(lost.clone())))
+        });
+        Ok(ordered.collect())
+    }
+
+    /// Leaves the link it waits on in `on`.
+    async fn answer(
+        self: &Arc<Self>,
+        progress: Progress,
+        on: &mut Option<Link>,
+    ) -> Result<Answer, StoreError> {
+        let (link, answer) = match progress {
+            Progress::Answered(link, answer) => (on.insert(link), answer),
+            Progress::Sent(link, answer) => {
+                let link = on.insert(link);
+                let answer = answer.await;
+                (
+                    link,
+                    answer.unwrap_or_else(|_| Answer::runtime_ended(Commands::new())),
+                )
+            }
+            Progress::Unsent(commands) => {
+                let link = on.insert(self.link().await?);
+                let answer = link.queue.send(commands).await;
+                (
+                    link,
+                    answer.unwrap_or_else(|_| Answer::runtime_ended(Commands::new())),
+                )
+            }
+        };
+        match &answer {
+            Answer::Lost(why, _) => self.lose(link, why),
+            Answer::Done(_) | Answer::RefusedByReplica(..) => self.lanes.replied(link),
+        }
+        Ok(answer)
+    }
+
+    /// The results of a call that was answered.
+    async fn accept(
+        self: &Arc<Self>,
+        answer: Answer,
+        patience: Duration,
+        on: &mut Option<Link>,
+    ) -> Results {
+        match answer {
+            Answer::Done(results) => results,
+            Answer::Lost(lost, commands) => {
+                all_failed(&StoreError::Connection(lost), commands.len())
+            }
+            Answer::RefusedByReplica(mut results, commands) => {
+                let again = self.send_to_the_master(commands, &mut results, on);
+                // Whatever comes of it, what only reads has its reply.
+                let _ = timeout(patience, again).await;
+                results
+            }
+        }
+    }
+
+    /// Sends the commands once more that a replica has refused, if the master is found. A replica
+    /// has executed nothing of them.
+    async fn send_to_the_master(
+        self: &Arc<Self>,
+        commands: Box<Commands>,
+        results: &mut Results,
+        on: &mut Option<Link>,
+    ) {
+        let is_worth_waiting = self.replica.suspect();
+        self.connect();
+        if !is_worth_waiting || !self.replica.master_is_back().await {
+            return;
+        }
+        for (result, command) in results.iter_mut().zip(*commands) {
+            if is_refused_by_a_replica(result) {
+                *result = match self
+                    .answer(Progress::Unsent([command].into_iter().collect()), on)
+                    .await
+                {
+                    Ok(Answer::Done(mut again) | Answer::RefusedByReplica(mut again, _)) => {
+                        again.pop().unwrap_or(Err(StoreError::Unavailable))
+                    }
+                    Ok(Answer::Lost(lost, _)) => Err(StoreError::Connection(lost)),
+                    Err(error) => Err(error),
+                };
+            }
+        }
+    }
+
+    /// A lane's link, if calls can be sent at once.
+    fn link_in_use(&self) -> Option<Link> {
+        match self.breaker.state() {
+            StoreState::Ready | StoreState::Degraded => self.lanes.next(),
+            StoreState::Connecting | StoreState::Unavailable => None,
+        }
+    }
+
+    /// A lane's link. Waits while lanes are being connected, and fails at once while the
+    /// breaker is open.
+    async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
+        loop {
+            match self.breaker.state() {
+                StoreState::Ready | StoreState::Degraded => {
+                    if let Some(link) = self.lanes.next() {
+                        return Ok(link);
+                    }
+                    self.breaker.lost();
+                    self.connect();
+                }
+                StoreState::Connecting => self.connect(),
+                StoreState::Unavailable => return Err(StoreError::Unavailable),
+            }
+            self.breaker.known().await;
+        }
+    }
+}

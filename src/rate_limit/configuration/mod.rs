@@ -37,7 +37,7 @@ use crate::store::Store;
 ///     "max_wait": {"seconds": 0.5, "queue": 100},
 ///     "and": [
 ///         {"policies": ["\"api-key\";q=100;w=60"], "key": "header:x-api-key"},
-///         {"policies": ["\\"all\\";q=5000;w=1"], "key": "global", "on_store_error": "allow"}
+///         {"policies": ["\"all\";q=5000;w=1"], "key": "global", "on_store_error": "allow"}
 ///     ]
 /// }"#)?;
 /// let limit = RateLimitLayer::from_config(Store::memory(), config)?;

@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
 
 use tokio::{
     sync::oneshot,
-    time::{Instant, sleep, timeout, timeout_at},
+    time::{Instant, sleep, timeout},
 };
 
 use super::{
@@ -37,7 +37,6 @@ impl Redis {
     ) -> Result<Results, StoreError> {
         let deadline = deadline.min(LONGEST);
         let mut half = pin!(sleep(deadline / 2));
-        let until = half.deadline() + deadline / 2;
         let progress = match self.link_in_use() {
             None => Progress::Unsent(commands),
             Some(link) => {
@@ -60,30 +59,44 @@ impl Redis {
                 }
             }
         };
+        let passed = match progress {
+            Progress::Unsent(_) => Duration::ZERO,
+            Progress::Sent(..) => deadline / 2,
+            Progress::Answered(..) => {
+                let left = half.deadline().saturating_duration_since(Instant::now());
+                (deadline / 2).saturating_sub(left)
+            }
+        };
         // On the heap, so that the others are a small future.
-        Box::pin(self.persevere(progress, deadline, until)).await
+        Box::pin(self.persevere(progress, deadline, passed)).await
     }
 
-    /// Does what it takes to get a call answered. Looks meanwhile whether the server is silent.
+    /// Does what it takes to get a call answered of whose deadline this has `passed`. Looks
+    /// meanwhile whether the server is silent.
     #[cold]
     async fn persevere(
         self: Arc<Self>,
         progress: Progress,
         deadline: Duration,
-        until: Instant,
+        passed: Duration,
     ) -> Result<Results, StoreError> {
         let mut link = None;
         // Held by the attempt until it ends.
         let on = &mut link;
         {
             let mut attempt = pin!(self.attempt(progress, deadline / 3, on));
-            for left in [deadline / 2, deadline / 4] {
-                if let Ok(result) = timeout_at(until - left, &mut attempt).await {
+            let mut left = deadline - passed;
+            for rest in [deadline / 2, deadline / 4] {
+                // Step by step and not until a point in time: a clock that leaps costs one step.
+                if left > rest
+                    && let Ok(result) = timeout(left - rest, &mut attempt).await
+                {
                     return result;
                 }
+                left = rest;
                 self.look(left);
             }
-            if let Ok(result) = timeout_at(until, attempt).await {
+            if let Ok(result) = timeout(left, attempt).await {
                 return result;
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! A call sends the commands of a batch in one write on a *lane*, a connection that was taken out
 //! of the pool once and is shared by all concurrent calls. There is no checkout, and so no PING and
-//! no UNWATCH, per operation.
+//! no UNWATCH, per operation. What waits on a lane at the same time leaves as one
+//! pipeline, see [`queue`].
 //!
 //! [`Topology`] is what a store sees; [`server`] is one server, be it alone, behind sentinels or
 //! a shard of a cluster.

@@ -1,17 +1,20 @@
 //! A call: commands sent to one server and answered within a deadline.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll, time::Duration};
-
-use tokio::{
-    sync::oneshot,
-    time::{Instant, sleep, timeout},
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+    time::Duration,
 };
+
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     command::{Command, Commands},
     exchange::is_refused_by_a_replica,
     lane::Link,
-    queue::Answer,
+    queue::{Answer, Pending},
     reply::{Results, all_failed},
     server::Redis,
 };
@@ -24,7 +27,7 @@ const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 enum Progress {
     /// There was no connection to send it on.
     Unsent(Commands),
-    Sent(Link, oneshot::Receiver<Answer>),
+    Sent(Link, Pending),
     Answered(Link, Answer),
 }
 
@@ -41,20 +44,17 @@ impl Redis {
             None => Progress::Unsent(commands),
             Some(link) => {
                 let mut answer = link.queue.send(commands);
-                let answered = poll_fn(|cx| match pin!(&mut answer).poll(cx) {
+                let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
                     Poll::Ready(answered) => Poll::Ready(Some(answered)),
                     Poll::Pending => half.as_mut().poll(cx).map(|()| None),
                 });
                 match answered.await {
                     // Nearly all calls end here.
-                    Some(Ok(Answer::Done(results))) => {
+                    Some(Answer::Done(results)) => {
                         self.lanes.replied(&link);
                         return Ok(results);
                     }
-                    Some(Ok(answered)) => Progress::Answered(link, answered),
-                    Some(Err(_)) => {
-                        Progress::Answered(link, Answer::runtime_ended(Commands::new()))
-                    }
+                    Some(answered) => Progress::Answered(link, answered),
                     None => Progress::Sent(link, answer),
                 }
             }
@@ -157,21 +157,11 @@ impl Redis {
     ) -> Result<Answer, StoreError> {
         let (link, answer) = match progress {
             Progress::Answered(link, answer) => (on.insert(link), answer),
-            Progress::Sent(link, answer) => {
-                let link = on.insert(link);
-                let answer = answer.await;
-                (
-                    link,
-                    answer.unwrap_or_else(|_| Answer::runtime_ended(Commands::new())),
-                )
-            }
+            Progress::Sent(link, answer) => (on.insert(link), answer.await),
             Progress::Unsent(commands) => {
                 let link = on.insert(self.link().await?);
                 let answer = link.queue.send(commands).await;
-                (
-                    link,
-                    answer.unwrap_or_else(|_| Answer::runtime_ended(Commands::new())),
-                )
+                (link, answer)
             }
         };
         match &answer {
@@ -217,10 +207,8 @@ impl Redis {
         }
         for (result, command) in results.iter_mut().zip(*commands) {
             if is_refused_by_a_replica(result) {
-                *result = match self
-                    .answer(Progress::Unsent([command].into_iter().collect()), on)
-                    .await
-                {
+                let alone = Progress::Unsent(Commands::from_iter([command]));
+                *result = match self.answer(alone, on).await {
                     Ok(Answer::Done(mut again) | Answer::RefusedByReplica(mut again, _)) => {
                         again.pop().unwrap_or(Err(StoreError::Unavailable))
                     }

@@ -5,14 +5,17 @@ use std::{fmt, sync::Arc};
 use deadpool_redis::{
     cluster::ClusterConnection,
     redis::{
-        self, Cmd, RedisResult, Value,
+        self, RedisError, RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     },
 };
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::pipeline::Pipeline;
+
+/// A command's reply, which may be an error; or why the connection is of no more use.
+pub(super) type Sent = Result<Value, Arc<str>>;
 
 /// Clones share it.
 #[derive(Clone)]
@@ -46,33 +49,30 @@ impl Shard {
 }
 
 impl Connection {
-    /// Sends commands in one go and answers their replies in order.
-    pub(super) async fn send(&mut self, commands: &Pipeline) -> RedisResult<Vec<Value>> {
+    /// Sends commands in one go and answers in their order what has come of each.
+    pub(super) async fn send(&mut self, commands: &Pipeline) -> Vec<Sent> {
         match self {
             Self::Direct(connection) => {
                 let packed = commands.packed();
-                connection
-                    .send_packed_commands(packed, 0, commands.len())
-                    .await
+                let sent = connection.send_packed_commands(packed, 0, commands.len());
+                match sent.await.map_err(lost) {
+                    Ok(values) => values.into_iter().map(Ok).collect(),
+                    Err(lost) => vec![Err(lost); commands.len()],
+                }
             }
             // One by one, side by side: a pipeline is redirected as a whole or not at all.
-            this @ Self::Cluster(..) => {
-                let sends = commands.iter().map(|(cmd, about)| {
-                    let mut connection = this.clone();
-                    async move { connection.send_one(cmd, about.slot(cmd)).await }
-                });
-                try_join_all(sends).await
-            }
-        }
-    }
-
-    /// Sends one command, to the shard of `slot` or to this connection's own.
-    pub(super) async fn send_one(&mut self, cmd: &Cmd, slot: Option<u16>) -> RedisResult<Value> {
-        match self {
-            Self::Direct(connection) => connection.send_packed_command(cmd).await,
             Self::Cluster(connection, own) => {
-                let route = RoutingInfo::SingleNode(slot.map_or_else(|| own.route(), to_master_of));
-                connection.route_command(cmd.clone(), route).await
+                let sends = commands.iter().map(|(cmd, about)| {
+                    let slot = about.slot(cmd);
+                    let route = slot.map_or_else(|| own.route(), to_master_of);
+                    let mut connection = connection.clone();
+                    async move {
+                        let route = RoutingInfo::SingleNode(route);
+                        let sent = connection.route_command(cmd.clone(), route).await;
+                        sent.map_err(lost)
+                    }
+                });
+                join_all(sends).await
             }
         }
     }
@@ -93,6 +93,11 @@ impl Connection {
             }
         }
     }
+}
+
+/// What comes as an error and not as a reply is the transport's.
+fn lost(error: RedisError) -> Arc<str> {
+    error.to_string().into()
 }
 
 fn to_master_of(slot: u16) -> SingleNodeRoutingInfo {

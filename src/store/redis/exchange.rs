@@ -2,45 +2,54 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis::{RedisError, ServerErrorKind, Value};
+use deadpool_redis::redis::{ServerErrorKind, Value};
 
 use super::{
-    command::About,
-    connection::Connection,
+    command::{About, Command},
+    connection::{Connection, Sent},
     pipeline::Pipeline,
     refusals::Refusals,
-    reply::{Reply, Results},
+    reply::Reply,
 };
 use crate::store::error::{RefusalKind, StoreError};
 
-/// Sends commands and reads their replies; an error says why the connection is of no more
-/// use. A script that the server does not know (after `SCRIPT FLUSH`, a restart or a failover)
-/// is sent again by its source, and it alone.
-pub(super) async fn exchange(
-    connection: &mut Connection,
-    commands: &Pipeline,
-    refusals: &Refusals,
-) -> Result<Results, Arc<str>> {
-    // What comes as an error and not as a reply is the transport's.
-    let lost = |error: RedisError| Arc::from(error.to_string());
-    let mut values = connection.send(commands).await.map_err(lost)?;
-    for (value, (cmd, about)) in values.iter_mut().zip(commands.iter()) {
-        if server_error(value) == Some(ServerErrorKind::NoScript)
-            && let Some(eval) = about.with_source(cmd)
+/// Sends commands and answers what has come of each. A script that the server does not know (after
+/// `SCRIPT FLUSH`, a restart or a failover) is sent again by its source, together with the others of
+/// which that is so.
+pub(super) async fn exchange(connection: &mut Connection, commands: &Pipeline) -> Vec<Sent> {
+    let mut sent = connection.send(commands).await;
+    if sent.iter().any(is_unknown_script) {
+        // On the heap, so that the others are a small future.
+        Box::pin(send_sources(connection, commands, &mut sent)).await;
+    }
+    sent
+}
+
+#[cold]
+async fn send_sources(connection: &mut Connection, commands: &Pipeline, sent: &mut [Sent]) {
+    let mut unknown = Vec::new();
+    let mut sources = Pipeline::with_capacity(1);
+    for (sent, (cmd, about)) in sent.iter_mut().zip(commands.iter()) {
+        if is_unknown_script(sent)
+            && let Some(cmd) = about.with_source(cmd)
         {
-            // On the heap, so that the others are a small future.
-            let sent = Box::pin(connection.send_one(&eval, about.slot(cmd)));
-            *value = sent.await.map_err(lost)?;
+            unknown.push(sent);
+            let about = *about;
+            sources.extend([Command { cmd, about }]);
         }
     }
-    let outcomes = values.into_iter().zip(commands.iter());
-    outcomes
-        .map(|(value, (_, about))| outcome(value, about, refusals))
-        .collect()
+    for (first, again) in unknown.into_iter().zip(connection.send(&sources).await) {
+        *first = again;
+    }
+}
+
+fn is_unknown_script(sent: &Sent) -> bool {
+    let error = sent.as_ref().ok().and_then(server_error);
+    error == Some(ServerErrorKind::NoScript)
 }
 
 /// What a command's reply means for it alone; an error, what it means for the connection.
-fn outcome(
+pub(super) fn outcome(
     value: Value,
     command: &About,
     refusals: &Refusals,

@@ -5,9 +5,9 @@
 //! to come, and what was sent never holds up what comes later.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
-    vec,
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
@@ -19,13 +19,14 @@ use tokio::sync::{
 use super::{
     command::Commands,
     connection::Connection,
-    exchange::{exchange, is_refused_by_a_replica},
+    exchange::{exchange, is_refused_by_a_replica, outcome},
     pipeline::Pipeline,
     refusals::Refusals,
     reply::Results,
 };
 
-/// How many calls are sent together at most. Each waits for the replies of all.
+/// How many commands are sent together at most, if they are of several calls: each of these waits for
+/// all replies.
 const AT_ONCE: usize = 64;
 
 /// What waits to be sent on a connection. It is as long as there are calls that wait for it: one that
@@ -51,7 +52,7 @@ pub(super) enum Answer {
 
 impl Answer {
     /// The connection's task has ended with its runtime.
-    pub(super) fn runtime_ended(commands: Commands) -> Self {
+    fn runtime_ended(commands: Commands) -> Self {
         Self::Lost("the runtime of its task has ended".into(), commands.into())
     }
 }
@@ -64,14 +65,26 @@ impl Queue {
         Self(sender)
     }
 
-    /// Sends commands; the answer comes even if the connection is lost.
-    pub(super) fn send(&self, commands: Commands) -> oneshot::Receiver<Answer> {
-        let (answer, receiver) = oneshot::channel();
+    pub(super) fn send(&self, commands: Commands) -> Pending {
+        let (answer, pending) = oneshot::channel();
         let waiting = Waiting { commands, answer };
         if let Err(mpsc::error::SendError(Waiting { commands, answer })) = self.0.send(waiting) {
             let _ = answer.send(Answer::runtime_ended(commands));
         }
-        receiver
+        Pending(pending)
+    }
+}
+
+/// The answer to a call. It comes even if the connection is lost.
+#[derive(Debug)]
+pub(super) struct Pending(oneshot::Receiver<Answer>);
+
+impl Future for Pending {
+    type Output = Answer;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Answer> {
+        let answer = Pin::new(&mut self.0).poll(cx);
+        answer.map(|answer| answer.unwrap_or_else(|_| Answer::runtime_ended(Commands::new())))
     }
 }
 
@@ -86,13 +99,9 @@ async fn send_all(
         loop {
             match waiting.poll_recv_many(cx, &mut calls, AT_ONCE) {
                 Poll::Ready(0) => return Poll::Ready(()),
-                Poll::Ready(_) => {
-                    let (commands, answers) = pack(calls.drain(..));
-                    if !answers.is_empty() {
-                        let connection = connection.clone();
-                        under_way.push(send(commands, answers, connection, &refusals));
-                    }
-                }
+                Poll::Ready(_) => Together::all(&mut calls, |together| {
+                    under_way.push(together.send(connection.clone(), &refusals));
+                }),
                 Poll::Pending => break,
             }
         }
@@ -102,47 +111,69 @@ async fn send_all(
     std::future::poll_fn(|cx| step(cx)).await;
 }
 
-/// How many commands of a pipeline are a call's, and who waits for their replies.
-type Answers = Vec<(usize, oneshot::Sender<Answer>)>;
-
-/// The commands of several calls as one pipeline, without those of which nobody waits for the
-/// replies any more.
-fn pack(calls: vec::Drain<'_, Waiting>) -> (Pipeline, Answers) {
-    let mut commands = Pipeline::with_capacity(calls.len());
-    let mut answers = Vec::with_capacity(calls.len());
-    for call in calls.filter(|call| !call.answer.is_closed()) {
-        answers.push((call.commands.len(), call.answer));
-        commands.extend(call.commands);
-    }
-    (commands, answers)
+/// Calls whose commands are one pipeline.
+struct Together {
+    commands: Pipeline,
+    /// How many of the commands are each call's, and who waits for its answer.
+    answers: Vec<(usize, oneshot::Sender<Answer>)>,
 }
 
-/// Sends the commands of several calls and gives each its answer.
-async fn send(
-    commands: Pipeline,
-    answers: Answers,
-    mut connection: Connection,
-    refusals: &Refusals,
-) {
-    let mut results = match exchange(&mut connection, &commands, refusals).await {
-        Ok(results) => Ok(results.into_iter()),
-        Err(lost) => Err(lost),
-    };
-    let mut from = 0;
-    for (count, answer) in answers {
-        let own = from..from + count;
-        from = own.end;
-        let answered = match &mut results {
-            Ok(results) => {
-                let results: Results = results.take(count).collect();
-                if results.iter().any(is_refused_by_a_replica) {
-                    Answer::RefusedByReplica(results, commands.copy(own).into())
-                } else {
-                    Answer::Done(results)
-                }
+impl Together {
+    /// Puts all `calls` together but those of which nobody waits for the answer any more. One with more
+    /// commands than are sent together stands alone.
+    fn all(calls: &mut Vec<Waiting>, mut put: impl FnMut(Self)) {
+        let mut together = Self::with_capacity(calls.len());
+        for call in calls.drain(..).filter(|call| !call.answer.is_closed()) {
+            if !together.has_room_for(&call) {
+                put(std::mem::replace(&mut together, Self::with_capacity(1)));
             }
-            Err(lost) => Answer::Lost(lost.clone(), commands.copy(own).into()),
-        };
-        let _ = answer.send(answered);
+            together.add(call);
+        }
+        if !together.answers.is_empty() {
+            put(together);
+        }
+    }
+
+    fn with_capacity(calls: usize) -> Self {
+        Self {
+            commands: Pipeline::with_capacity(calls),
+            answers: Vec::with_capacity(calls),
+        }
+    }
+
+    fn has_room_for(&self, call: &Waiting) -> bool {
+        self.answers.is_empty() || self.commands.len() + call.commands.len() <= AT_ONCE
+    }
+
+    fn add(&mut self, call: Waiting) {
+        self.answers.push((call.commands.len(), call.answer));
+        self.commands.extend(call.commands);
+    }
+
+    /// Sends them and gives each call its answer. What was lost to one call is not lost to those that
+    /// have their replies.
+    async fn send(self, mut connection: Connection, refusals: &Refusals) {
+        let Self { commands, answers } = self;
+        let sent = exchange(&mut connection, &commands).await;
+        let outcomes = sent.into_iter().zip(commands.iter());
+        let mut outcomes = outcomes.map(|(sent, (_, about))| outcome(sent?, about, refusals));
+        let mut from = 0;
+        for (count, answer) in answers {
+            let own = from..from + count;
+            from = own.end;
+            let mut lost = None;
+            let results = outcomes.by_ref().take(count);
+            let results =
+                results.filter_map(|outcome| outcome.map_err(|why| lost = Some(why)).ok());
+            let results: Results = results.collect();
+            let answered = match lost {
+                Some(why) => Answer::Lost(why, commands.copy(own).into()),
+                None if results.iter().any(is_refused_by_a_replica) => {
+                    Answer::RefusedByReplica(results, commands.copy(own).into())
+                }
+                None => Answer::Done(results),
+            };
+            let _ = answer.send(answered);
+        }
     }
 }

@@ -197,6 +197,33 @@ async fn of_a_batch_whose_connection_is_lost_what_counts_twice_fails_and_the_res
 }
 
 #[tokio::test]
+async fn a_call_that_was_answered_does_not_fail_with_one_that_was_sent_beside_it() {
+    let server = Server::start();
+    let store = server.store().await;
+    let stale = Raw(|| {
+        let set = Command::new("CONFIG").arg("SET");
+        set.arg("replica-serve-stale-data").arg("no")
+    });
+    store.execute(stale).await.unwrap();
+    // A replica that never reaches its master, and so refuses to read, but tells the time.
+    let replica = Raw(|| Command::new("REPLICAOF").arg("127.0.0.1").arg(1));
+    store.execute(replica).await.unwrap();
+    let time = || Raw(|| Command::new("TIME").once());
+    let get = || Raw(|| Command::new("GET").arg("keep:x"));
+    // Every other call goes over the same connection.
+    let calls = (
+        (store.execute(time()), store.execute(time())),
+        (store.execute(get()), store.execute(get())),
+    );
+    let ((one, other), _) = tokio::join!(async { tokio::join!(calls.0.0, calls.0.1) }, async {
+        tokio::join!(calls.1.0, calls.1.1)
+    },);
+    for answered in [one, other] {
+        assert!(matches!(answered, Ok(Value::Array(_))), "{answered:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_socket_takes_a_database_and_a_password_from_the_query() {
     let server = Server::start_with(&["--requirepass", "p@ss w/rd"]);
     let store = server.store_with("?db=3&pass=p%40ss+w%2Frd").await;

@@ -11,6 +11,7 @@ use super::{
     permit::Permit,
     places::new_place,
     policy_set::PolicySet,
+    question::Answer,
     reservation::Reserved,
 };
 use crate::store::{
@@ -28,19 +29,6 @@ pub(super) struct Exchange {
     sent_at: Instant,
     /// Who takes places, a number of each part.
     places: Vec<PlaceId>,
-}
-
-/// What comes of it.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a request moves it once or twice; a box would be an allocation each"
-)]
-pub(super) enum Outcome {
-    Admitted(Permit),
-    Denied(RateLimitDecision),
-    /// The store failed, and requests pass without a limit.
-    Unlimited,
-    Unavailable(StoreError),
 }
 
 /// What one part was answered, and by whom.
@@ -66,10 +54,10 @@ impl Exchange {
         }
     }
 
-    pub(super) async fn run(self) -> Outcome {
+    pub(super) async fn run(self) -> Answer {
         let parts = self.ask.parts.clone();
         let Some(store) = parts.first().map(|part| &part.limits.store) else {
-            return Outcome::Unlimited;
+            return Answer::Unlimited;
         };
         let groups = self.groups(store);
         // What one step takes it takes of all or of none. Of several each may have to go back.
@@ -108,7 +96,7 @@ impl Exchange {
             }
         }
         self.remember(&told);
-        self.outcome(told, refusal).await
+        self.answer(told, refusal).await
     }
 
     /// Parts that one command can ask.
@@ -199,14 +187,14 @@ impl Exchange {
         }
     }
 
-    async fn outcome(self, told: Vec<Option<Told>>, refusal: Option<StoreError>) -> Outcome {
+    async fn answer(self, told: Vec<Option<Told>>, refusal: Option<StoreError>) -> Answer {
         let admits = |told: &Told| told.said.refused.is_admitted();
         if refusal.is_none() && told.iter().flatten().all(admits) {
             return self.admitted(told);
         }
         self.give_back(&told).await;
         if let Some(error) = refusal {
-            return Outcome::Unavailable(error);
+            return Answer::Unavailable(error);
         }
         let mut decision = RateLimitDecision::default();
         for (part, told) in self.ask.parts.iter().zip(&told) {
@@ -214,10 +202,10 @@ impl Exchange {
                 decision.add(told.decision(part, &told.said.refused));
             }
         }
-        Outcome::Denied(decision)
+        Answer::Decided(Permit::new(decision, Vec::new()))
     }
 
-    fn admitted(self, told: Vec<Option<Told>>) -> Outcome {
+    fn admitted(self, told: Vec<Option<Told>>) -> Answer {
         let mut decision = RateLimitDecision::default();
         let mut held = Vec::new();
         let mut limited = false;
@@ -245,8 +233,8 @@ impl Exchange {
             decision.add(one);
         }
         match limited {
-            true => Outcome::Admitted(Permit::new(decision, held)),
-            false => Outcome::Unlimited,
+            true => Answer::Decided(Permit::new(decision, held)),
+            false => Answer::Unlimited,
         }
     }
 

@@ -11,14 +11,8 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    decision::RateLimitDecision,
-    exchange::{Exchange, Outcome},
-    limits::Limits,
-    local_denials::Known,
-    permit::Permit,
-    policy_set::PolicySet,
-    question::Answer,
-    to_the_end::to_the_end,
+    decision::RateLimitDecision, exchange::Exchange, limits::Limits, local_denials::Known,
+    permit::Permit, policy_set::PolicySet, question::Answer, to_the_end::to_the_end,
     waiting::Waiting,
 };
 use crate::store::{StoreError, operations::limit::Subject};
@@ -49,15 +43,19 @@ impl JointAsk {
     }
 
     async fn answer(self) -> Answer {
+        let answer = self.decide().await;
+        answer.count(self.cost);
+        answer
+    }
+
+    async fn decide(&self) -> Answer {
         let mut waiting: Option<Waiting> = None;
         loop {
             let denied = match self.known() {
                 Ok(decision) => decision,
                 Err(rechecks) => match self.exchange(rechecks).await {
-                    Outcome::Denied(decision) => decision,
-                    Outcome::Admitted(permit) => return Answer::Decided(permit),
-                    Outcome::Unlimited => return Answer::Unlimited,
-                    Outcome::Unavailable(error) => return Answer::Unavailable(error),
+                    Answer::Decided(permit) if !permit.is_admitted() => permit.into_decision(),
+                    answer => return answer,
                 },
             };
             if !self.waits(&mut waiting, &denied) {
@@ -93,10 +91,10 @@ impl JointAsk {
     }
 
     /// Asks the store, to the end: what was taken for a caller who has left is given back.
-    async fn exchange(&self, rechecks: Vec<bool>) -> Outcome {
+    async fn exchange(&self, rechecks: Vec<bool>) -> Answer {
         let exchange = Exchange::new(self.clone(), rechecks).run();
-        let outcome = to_the_end(exchange).await;
-        outcome.unwrap_or(Outcome::Unavailable(StoreError::Unavailable))
+        let answer = to_the_end(exchange).await;
+        answer.unwrap_or(Answer::Unavailable(StoreError::Unavailable))
     }
 
     /// Whether a denied request waits rather than being refused: where the first limiter that lets

@@ -57,6 +57,18 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Adds it to the metrics, if there are any.
+    pub(super) fn count(&self, cost: u64) {
+        #[cfg(feature = "metrics")]
+        match self {
+            Self::Decided(permit) => permit.count(cost),
+            Self::Unlimited => crate::metrics::undecided("admitted"),
+            Self::Unavailable(_) => crate::metrics::undecided("refused"),
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = cost;
+    }
+
     /// The permit, which may be a denial; `None` where nothing is limited.
     pub(crate) fn into_permit(self) -> Result<Option<Permit>, StoreError> {
         match self {
@@ -156,20 +168,18 @@ impl Question {
             let result = ready!(asking.poll(cx, self.block.as_ref(), &self.ask.set));
             self.asking = None;
             self.block = None;
-            let acquired = match result {
-                Ok(acquired) => acquired,
-                Err(error) => match self.without_the_store(error) {
-                    Some(answer) => return Poll::Ready(answer),
-                    None => continue,
-                },
+            let answer = match result {
+                Ok(acquired) => {
+                    if self.degraded.is_none() {
+                        self.remember(&acquired);
+                    }
+                    self.decide(acquired).map(Answer::Decided)
+                }
+                Err(error) => self.without_the_store(error),
             };
-            if self.degraded.is_none() {
-                self.remember(&acquired);
-            }
-            if let Some(permit) = self.decide(acquired) {
-                #[cfg(feature = "metrics")]
-                permit.count(self.ask.cost);
-                return Poll::Ready(Answer::Decided(permit));
+            if let Some(answer) = answer {
+                answer.count(self.ask.cost);
+                return Poll::Ready(answer);
             }
         }
     }
@@ -186,15 +196,9 @@ impl Question {
                 self.degraded = Some(set);
                 None
             }
-            (_, RateLimitOnStoreError::Allow) => {
-                #[cfg(feature = "metrics")]
-                crate::metrics::undecided("admitted");
-                Some(Answer::Unlimited)
-            }
+            (_, RateLimitOnStoreError::Allow) => Some(Answer::Unlimited),
             // The fallback too has no room: nothing passes uncounted by accident.
             (_, RateLimitOnStoreError::Deny | RateLimitOnStoreError::Local { .. }) => {
-                #[cfg(feature = "metrics")]
-                crate::metrics::undecided("refused");
                 Some(Answer::Unavailable(error))
             }
         }

@@ -9,7 +9,7 @@ use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_keep::{
     PeerAddr, Store,
     cache::CacheLayer,
-    rate_limit::{RateLimitLayer, RateLimitOnStoreError, RateLimiter},
+    rate_limit::{JointRateLimiter, RateLimitLayer, RateLimitOnStoreError, RateLimiter},
     session::SessionLayer,
 };
 
@@ -24,16 +24,8 @@ fn limiter(store: Store) -> RateLimiter {
     RateLimiter::new(store, r#""tight";q=2;w=86400"#.parse().unwrap())
 }
 
-#[tokio::test]
-async fn decisions_are_counted_by_policy_and_outcome() {
-    let (recorder, _guard) = Recorder::install();
-    let limiter = limiter(Store::memory())
-        .and_policy(r#""wide";q=100;w=86400"#.parse().unwrap())
-        .unwrap();
-    for _ in 0..5 {
-        let _ = limiter.acquire("ada", 1).await.unwrap();
-        limiter.peek("ada").await.unwrap();
-    }
+/// Of five calls to limits of 2 and of 100, and looks at them between.
+fn assert_five_calls_are_counted(recorder: &Recorder) {
     let count = |policy, outcome| {
         let labels = [
             ("policy", policy),
@@ -46,6 +38,32 @@ async fn decisions_are_counted_by_policy_and_outcome() {
     assert_eq!(count("tight", "denied"), 3);
     assert_eq!(count("wide", "admitted"), 2);
     assert_eq!(count("wide", "denied"), 0);
+}
+
+#[tokio::test]
+async fn decisions_are_counted_by_policy_and_outcome() {
+    let (recorder, _guard) = Recorder::install();
+    let limiter = limiter(Store::memory())
+        .and_policy(r#""wide";q=100;w=86400"#.parse().unwrap())
+        .unwrap();
+    for _ in 0..5 {
+        let _ = limiter.acquire("ada", 1).await.unwrap();
+        limiter.peek("ada").await.unwrap();
+    }
+    assert_five_calls_are_counted(&recorder);
+}
+
+#[tokio::test]
+async fn decisions_of_several_limiters_are_counted_as_those_of_one() {
+    let (recorder, _guard) = Recorder::install();
+    let store = Store::memory();
+    let wide = RateLimiter::new(store.clone(), r#""wide";q=100;w=86400"#.parse().unwrap());
+    let joint = JointRateLimiter::new([limiter(store), wide]).unwrap();
+    for _ in 0..5 {
+        let _ = joint.acquire(["192.0.2.1", "ada"], 1).await.unwrap();
+        joint.peek(["192.0.2.1", "ada"]).await.unwrap();
+    }
+    assert_five_calls_are_counted(&recorder);
 }
 
 #[tokio::test]

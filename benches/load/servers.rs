@@ -69,7 +69,9 @@ fn with_login(handler: axum::routing::MethodRouter) -> Router {
     Router::new().route(PAGE, handler).route(LOGIN, get(login))
 }
 
+/// As applications log in: the session is in the index of its user.
 async fn login(session: Session) -> Result<&'static str, SessionError> {
+    session.login(USER)?;
     session.insert("user", USER)?;
     session.insert("number", 1u64)?;
     Ok("welcome")

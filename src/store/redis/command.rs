@@ -115,6 +115,20 @@ impl Command {
         self.replayable
     }
 
+    /// The same, as a server takes it that a slot is moving to. By its source, as the server may
+    /// not know the script, and would want to be asked anew for a second attempt.
+    pub(super) fn asking(&self) -> [Self; 2] {
+        let command = match self.with_source() {
+            Some(cmd) => Self {
+                cmd,
+                script: None,
+                ..self.clone()
+            },
+            None => self.clone(),
+        };
+        [Self::new("ASKING"), command]
+    }
+
     /// The same call with the script's source, which also makes the server remember it.
     pub(super) fn with_source(&self) -> Option<Cmd> {
         let mut eval = Cmd::new();

@@ -57,7 +57,13 @@ fn outcome(
     ) {
         return Err(message);
     }
-    let kind = RefusalKind::of_error(error.code(), error.details().unwrap_or_default());
+    let details = error.details().unwrap_or_default();
+    let kind = RefusalKind::of_error(error.code(), details);
+    let message = match kind {
+        // Read by who follows it.
+        RefusalKind::Moved => Arc::from(format!("{} {details}", error.code())),
+        _ => message,
+    };
     refusals.refused(kind, command, &message);
     Ok(Err(StoreError::Refused { kind, message }))
 }

@@ -17,7 +17,6 @@ use super::{
     connection::Connection,
     handshake::{Role, check},
     server::Redis,
-    source::Source,
 };
 use crate::store::state::StoreState;
 
@@ -29,7 +28,7 @@ const ATTEMPT: Duration = Duration::from_millis(800);
 impl Redis {
     /// Keeps asking the sentinels, if there are any, which server is the master.
     pub(super) fn follow(self: &Arc<Self>) {
-        if matches!(self.source, Source::Sentinel(_))
+        if self.source.has_sentinels()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(ticket) = self.following.take()
         {

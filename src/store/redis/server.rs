@@ -43,23 +43,27 @@ pub(crate) struct Redis {
     pub(super) following: Claim,
     /// Held by who looks whether the server is silent, or only a connection.
     pub(super) looking: Claim,
+    /// Milliseconds of the longest deadline so far.
+    patience: AtomicU64,
     /// The age of the lanes from which on a connection may be made for that.
     pub(super) look_from: AtomicU64,
 }
 
 impl Redis {
     pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
+        let refusals = Refusals::of(&source);
         Arc::new(Self {
             source,
             scripts,
             lanes: Lanes::new(lanes),
             breaker: Breaker::default(),
-            refusals: Refusals::default(),
+            refusals,
             replica: Replica::default(),
             identity: LastSeen::default(),
             reviving: Claim::default(),
             following: Claim::default(),
             looking: Claim::default(),
+            patience: AtomicU64::new(0),
             look_from: AtomicU64::new(0),
         })
     }
@@ -77,6 +81,19 @@ impl Redis {
 
     pub(super) fn state_of_connections(&self) -> StoreState {
         self.breaker.state()
+    }
+
+    /// How long the most patient caller waits.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience.load(Ordering::Relaxed))
+    }
+
+    fn note(&self, deadline: Duration) {
+        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        // Looked at first: a write would take the cache line from the other threads.
+        if self.patience.load(Ordering::Relaxed) < millis {
+            self.patience.fetch_max(millis, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn may_connect_to_look(&self) -> bool {
@@ -116,10 +133,7 @@ impl Redis {
 
     /// The shard of a cluster that it is.
     pub(super) fn shard(&self) -> Option<&Shard> {
-        match &self.source {
-            Source::Cluster { shard, .. } => Some(shard),
-            Source::Single(_) | Source::Sentinel(_) => None,
-        }
+        self.source.shard()
     }
 
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the
@@ -138,11 +152,21 @@ impl Redis {
         commands: Vec<Command>,
         deadline: Duration,
     ) -> Result<Results, StoreError> {
+        self.execute(&commands, deadline).await
+    }
+
+    /// As [`call`](Self::call), for who still needs the commands.
+    pub(super) async fn execute(
+        self: &Arc<Self>,
+        commands: &[Command],
+        deadline: Duration,
+    ) -> Result<Results, StoreError> {
+        self.note(deadline);
         let mut link = None;
         // Held by the attempt until it ends.
         let on = &mut link;
         {
-            let mut attempt = std::pin::pin!(self.attempt(&commands, deadline / 3, on));
+            let mut attempt = std::pin::pin!(self.attempt(commands, deadline / 3, on));
             let mut left = deadline;
             for step in [deadline / 2, deadline / 4] {
                 match tokio::time::timeout(step, &mut attempt).await {

@@ -86,6 +86,8 @@ async fn on_a_cluster_the_user_reads_the_map_of_the_slots_and_follows_those_that
     let slot = cluster.slot("shop:user:9");
     let from = cluster.first_master_of(slot);
     cluster.begin_move(slot, from, (from + 1) % 3);
-    use_everything(&store, 9).await;
+    let value = super::users(&store).get::<String>(9).await;
+    assert_eq!(value.unwrap(), None);
+    assert_eq!(cluster.nodes()[(from + 1) % 3].command_calls()["asking"], 1);
     assert_eq!(store.refusals(), []);
 }

@@ -22,8 +22,11 @@ use crate::store::{
     },
 };
 
-/// How often a command may be sent on. A cluster that is well needs two.
-const HOPS: usize = 16;
+/// How often a command may be sent on.
+const HOPS: usize = 64;
+/// How often without a pause. A cluster that is well needs two; while its servers disagree each
+/// sends a command to the other.
+const HOPS_AT_ONCE: usize = 3;
 /// The pauses while a slot is served by nobody double from the first to the second of these.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
 
@@ -133,6 +136,10 @@ impl Cluster {
                 }
             };
             hops += usize::from(redirect != Redirect::Later);
+            if hops > HOPS_AT_ONCE && redirect != Redirect::Later {
+                sleep(pause).await;
+                pause = (pause * 2).min(PAUSE.1);
+            }
             let (Some(to), true) = (to, hops <= HOPS) else {
                 return;
             };

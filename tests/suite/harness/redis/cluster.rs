@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deadpool_redis::redis::Value;
+
 use super::{RedisConfig, RedisServer};
 
 /// Slots of a cluster; what is in none of them does not exist.
@@ -190,6 +192,11 @@ impl RedisCluster {
         for node in [to, from] {
             self.nodes[node].command(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
         }
+        let number = slot.parse().expect("it is the slot's number");
+        self.eventually("every node knows the slot's new place", |node| {
+            let ranges: Vec<Value> = node.query(&["CLUSTER", "SLOTS"]);
+            ranges.iter().any(|range| is_of(range, number, &target))
+        });
     }
 
     /// The names of the keys of all masters, sorted.
@@ -210,6 +217,24 @@ impl RedisCluster {
             }
         }
     }
+}
+
+/// Whether a range of `CLUSTER SLOTS` has `slot` and its master is `id`.
+fn is_of(range: &Value, slot: i64, id: &str) -> bool {
+    let Value::Array(range) = range else {
+        return false;
+    };
+    let [
+        Value::Int(first),
+        Value::Int(last),
+        Value::Array(master),
+        ..,
+    ] = &range[..]
+    else {
+        return false;
+    };
+    let is_id = |value: &Value| matches!(value, Value::BulkString(text) if text == id.as_bytes());
+    (*first..=*last).contains(&slot) && master.get(2).is_some_and(is_id)
 }
 
 /// The slots of the master `number`: the first, and the one behind the last.

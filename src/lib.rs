@@ -44,6 +44,7 @@
 //! | [`refresh_token`] | refresh tokens that rotate, and notice when one was stolen |
 //! | [`health`] | live and ready services for load balancers |
 //! | [`inspect`] | what an operator asks: keys, values, memory, slow commands |
+//! | [`metrics`] | what is counted: decisions, hits, loads, the store's latency |
 //! | [`target`] | the one site that a request is for, or why that is not certain |
 //!
 //! All layers are plain Tower: they work with hyper, axum and tonic, alone or together, and keep
@@ -62,6 +63,7 @@
 //! | `session-encryption` | signed and encrypted session cookies, and session data encrypted in the store |
 //! | `tower-sessions` | the store for `tower-sessions` and `axum-login` |
 //! | `tonic` | the peers of tonic's connections as keys of limits |
+//! | `metrics` | counters, gauges and histograms by the crate `metrics` |
 //! | `full` | everything |
 //!
 //! # Inside
@@ -91,6 +93,9 @@ pub mod inspect;
 #[cfg(feature = "key-value")]
 #[cfg_attr(docsrs, doc(cfg(feature = "key-value")))]
 pub mod key_value;
+#[cfg(feature = "metrics")]
+#[cfg_attr(docsrs, doc(cfg(feature = "metrics")))]
+pub mod metrics;
 #[cfg(feature = "rate-limit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "rate-limit")))]
 pub mod rate_limit;
@@ -139,8 +144,6 @@ mod peer;
     all(feature = "axum", feature = "refresh-token")
 ))]
 mod problem;
-#[cfg(feature = "key-value")]
-mod random;
 #[cfg(feature = "session")]
 mod throttle;
 

@@ -71,7 +71,7 @@ fn with_login(handler: axum::routing::MethodRouter) -> Router {
 
 async fn login(session: Session) -> Result<&'static str, SessionError> {
     session.insert("user", USER)?;
-    session.insert("number", &1u64)?;
+    session.insert("number", 1u64)?;
     Ok("welcome")
 }
 
@@ -84,7 +84,7 @@ async fn read(session: Session) -> Result<axum::response::Response, BadSession> 
 
 async fn write(session: Session) -> Result<axum::response::Response, BadSession> {
     let number = session.get::<u64>("number").await?.ok_or(BadSession)?;
-    session.insert("number", &(number + 1))?;
+    session.insert("number", number + 1)?;
     Ok(page())
 }
 

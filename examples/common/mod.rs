@@ -24,7 +24,8 @@ pub struct Common {
     )]
     pub listen: SocketAddr,
 
-    /// `memory` or redis://[user:password@]host[:port][/db]; without it the environment
+    /// `memory`, redis://[user:password@]host[:port][/db], rediss://… (TLS), unix://PATH,
+    /// redis+cluster://h:p,h:p or redis+sentinel://h:p,h:p/master; without it the environment
     /// (REDIS_URL or REDIS_HOST, …) decides, and without that it is embedded memory.
     // Judged later: clap's own message would show the value, and so a password in it.
     #[arg(long, value_name = "URL")]

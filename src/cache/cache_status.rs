@@ -44,10 +44,22 @@ impl CacheStatus {
 
     /// Adds this cache's member behind those of the caches nearer to the origin.
     pub(super) fn append_to(&self, headers: &mut HeaderMap, name: &CacheName) {
+        #[cfg(feature = "metrics")]
+        self.count();
         let mut member = Member::new();
         self.write(&mut member, name);
         let value = HeaderValue::from_bytes(&member).expect("tokens and numbers are visible ASCII");
         headers.append(CACHE_STATUS.clone(), value);
+    }
+
+    #[cfg(feature = "metrics")]
+    fn count(&self) {
+        let outcome = match self.forward {
+            _ if self.hit => "hit",
+            Some(forward) => forward.as_str(),
+            None => "none",
+        };
+        crate::metrics::cache(outcome, self.collapsed, self.detail.unwrap_or_default());
     }
 
     fn write(&self, out: &mut Member, name: &CacheName) {

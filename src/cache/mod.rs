@@ -165,9 +165,9 @@
 //! |---|---|---|
 //! | hit | 1 `HMGET` | one round trip |
 //! | hit that needs a `Vary` new to this process | 2 `HMGET` | two round trips |
-//! | hit with tags | 1 `HMGET` and an `MGET` for each tag | one round trip, two the first time |
+//! | hit with tags | 1 `HMGET` and a `GET` for each tag | one round trip, two the first time |
 //! | miss | `HMGET`, 2 `EVALSHA` before the inner call, `EVALSHA` after the body | the first two |
-//! | the same with tags | beside these an `EVALSHA` for each tag and an `MGET` after the body | the first two |
+//! | the same with tags | beside these an `EVALSHA` for each tag and a `GET` after the body | the first two |
 //! | 304 to a validation | the same | the first two |
 //! | not storable | `HMGET`, 2 `EVALSHA` before the inner call, `EVALSHA` to take it back | the first two |
 //! | unsafe method that succeeds | 1 `UNLINK` for each URI, in one pipeline | one round trip |
@@ -227,5 +227,7 @@ pub use error::CacheNameError;
 pub use future::ResponseFuture;
 pub use handle::{CacheHandle, Purged};
 pub use layer::CacheLayer;
+#[cfg(feature = "inspect")]
+pub(crate) use lookup::encoding::show as show_head;
 pub use policy::{CachePolicy, RequestDirective, SetCookie};
 pub use service::ResponseCache;

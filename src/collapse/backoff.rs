@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::random::fraction;
+use crate::store::random::fraction;
 
 /// Pauses that grow from one to the next, and differ between processes that began to wait at the
 /// same moment.

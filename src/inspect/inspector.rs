@@ -21,7 +21,7 @@ const COMMAND: usize = 512;
 /// Asks a store what an operator wants to know. See the [module](super) for the rules.
 #[derive(Debug, Clone)]
 pub struct Inspector {
-    store: Store,
+    pub(super) store: Store,
 }
 
 /// How long a key lives.
@@ -110,9 +110,12 @@ impl Inspector {
         Keys::new(self.store.clone(), pattern)
     }
 
-    /// What stands under a key, as JSON; of a string the first MiB. Embedded memory shows values of
-    /// the key-value service, and of other kinds only that they are there. `TYPE`, then `GETRANGE`,
-    /// `HGETALL`, `SMEMBERS` or `ZRANGE`.
+    /// What stands under a key, as JSON: values of the key-value service as `head` and `value`,
+    /// stored responses with status and fields, families of refresh tokens and sessions with their
+    /// times (in milliseconds since 1970) and whom they are for, other text as it is, and what is none
+    /// in base64. Of a string the first MiB. Embedded memory shows values of the key-value service, and
+    /// of other kinds only that they are there. `TYPE`, then `GETRANGE`, `HGETALL`, `SMEMBERS` or
+    /// `ZRANGE`.
     ///
     /// # Errors
     ///
@@ -129,7 +132,7 @@ impl Inspector {
                     kind,
                     most: MOST,
                 };
-                Ok(decode::found(self.store.execute(read).await?))
+                Ok(decode::found(name, self.store.execute(read).await?))
             }
         }
     }

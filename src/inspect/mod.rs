@@ -32,17 +32,35 @@
 //!    KEYS, FLUSHDB and FLUSHALL are never sent. Each call takes the store's deadline at most; a
 //!    walk over all keys takes it for each page.
 //! 3. **All servers.** On a cluster each master is asked, one after another where keys are walked.
-//! 4. **Rights.** It sends commands that the service itself does not need; the README lists them, for a
-//!    user of its own.
+//! 4. **Rights.** It sends commands that no service needs; the README lists them, for a user of its
+//!    own.
 //! 5. Ids that are secrets are hashes in key names. Values are shown as they are: they are the
 //!    users' data.
 //!
-//! What belongs to one kind of data is asked there: a user's refresh tokens of
-//! `RefreshTokens::list`, for example.
+//! # What belongs to one kind of data
+//!
+//! It is asked of the service that keeps it, which the inspector makes for its store. Each comes
+//! with the feature of its name.
+//!
+//! | Asked | Call |
+//! |---|---|
+//! | the sessions of a user, ending one or all | [`user_sessions`](Inspector::user_sessions) |
+//! | a user's refresh tokens, revoking some or all | [`refresh_tokens`](Inspector::refresh_tokens) |
+//! | what is left of a limit, giving it back | [`rate_limiter`](Inspector::rate_limiter) |
+//! | purging a URI or a tag, also softly | [`cache`](Inspector::cache) |
+//!
+//! These send the commands of their services and need the rights of the README's service user.
 
 mod decode;
 mod inspector;
 mod keys;
+#[cfg(any(
+    feature = "cache",
+    feature = "rate-limit",
+    feature = "refresh-token",
+    feature = "session"
+))]
+mod services;
 
 pub use inspector::{Inspector, ServerAnswer, ServerMemory, SlowCommand, Ttl};
 pub use keys::Keys;

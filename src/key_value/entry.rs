@@ -49,7 +49,7 @@ impl<'a, C: Codec> Entry<'a, C> {
     }
 
     /// Sets the value's tags, which
-    /// [`invalidate_tags`](KeyValue::invalidate_tags) takes. Each costs one more `MGET` to read and
+    /// [`invalidate_tags`](KeyValue::invalidate_tags) takes. Each costs one more `GET` to read and
     /// an EVALSHA to write, in the same round trip. A tag's key lives as long as the value; when Redis
     /// evicts it, the value counts as missing.
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl Display>) -> Self {

@@ -4,7 +4,7 @@
 //! codec, tags with their stamps, how long the value may be served after it became stale, how
 //! long it took to load.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
@@ -58,6 +58,20 @@ struct Line<'a> {
     /// Names and stamps in base64.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<(String, String)>,
+}
+
+/// The line of a value of which there is nothing to say but its schema and codec, as most are.
+#[derive(Debug, Clone)]
+pub(super) struct PlainLine(Arc<[u8]>);
+
+impl PlainLine {
+    pub(super) fn new<C: Codec>(schema: u32) -> Self {
+        let codec = match C::NAME == Json::NAME {
+            true => String::new(),
+            false => format!(r#","codec":{}"#, serde_json::Value::from(C::NAME)),
+        };
+        Self(format!("{{\"v\":{schema}{codec}}}\n").into_bytes().into())
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
@@ -115,7 +129,19 @@ pub(super) struct Opened {
 impl Opened {
     /// Reads the head of what was written under this schema and by this codec; else the bytes come
     /// back.
-    pub(super) fn open<C: Codec>(schema: u32, bytes: Bytes) -> Result<Self, (Unreadable, Bytes)> {
+    pub(super) fn open<C: Codec>(
+        schema: u32,
+        plain: &PlainLine,
+        bytes: Bytes,
+    ) -> Result<Self, (Unreadable, Bytes)> {
+        if bytes.starts_with(&plain.0) {
+            let head = Head {
+                schema,
+                ..Head::default()
+            };
+            let value = Some(plain.0.len());
+            return Ok(Self { head, bytes, value });
+        }
         match read_head::<C>(schema, &bytes) {
             Ok((head, value)) => Ok(Self { head, bytes, value }),
             Err(why) => Err((why, bytes)),
@@ -192,12 +218,29 @@ mod tests {
         }
     }
 
+    fn open<C: Codec>(schema: u32, bytes: Bytes) -> Result<Opened, (Unreadable, Bytes)> {
+        Opened::open::<C>(schema, &PlainLine::new::<C>(schema), bytes)
+    }
+
+    #[test]
+    fn a_plain_line_is_what_is_written_before_a_plain_value() {
+        fn check<C: Codec>(codec: &C, schema: u32) {
+            let bytes = encode(codec, &plain(schema), Some("tea")).unwrap();
+            let line = PlainLine::new::<C>(schema).0;
+            let end = bytes.iter().position(|&byte| byte == b'\n').unwrap();
+            assert_eq!(line[..], bytes[..=end]);
+        }
+        check(&Json, 1);
+        check(&Json, u32::MAX);
+        check(&Reversed, 7);
+    }
+
     fn read<C: Codec, T: DeserializeOwned>(
         codec: &C,
         schema: u32,
         bytes: &Bytes,
     ) -> Result<Option<T>, Unreadable> {
-        let opened = Opened::open::<C>(schema, bytes.clone());
+        let opened = open::<C>(schema, bytes.clone());
         opened.map_err(|(why, _)| why)?.decode(codec)
     }
 
@@ -260,7 +303,7 @@ mod tests {
             ..plain(1)
         };
         let bytes = encode(&Json, &head, Some(&7)).unwrap();
-        let opened = Opened::open::<Json>(1, bytes).unwrap();
+        let opened = open::<Json>(1, bytes).unwrap();
         assert_eq!(opened.head.stale, head.stale);
         assert_eq!(opened.head.cost, head.cost);
         assert_eq!(opened.head.tags, head.tags);
@@ -275,7 +318,7 @@ mod tests {
         };
         let [one, other] = [(); 2].map(|()| {
             let bytes = encode(&Json, &head, Some("tea")).unwrap();
-            Opened::open::<Json>(u32::MAX, bytes).unwrap().identity()
+            open::<Json>(u32::MAX, bytes).unwrap().identity()
         });
         assert_ne!(one, other);
     }

@@ -12,13 +12,13 @@ use super::{
 };
 use crate::{
     StoreError,
-    random::fraction,
     store::{
         Key,
         operations::{
             tag::{ReadStamp, Stamp, TagName},
             value::{Exists, Expiry, Get, GetMany, ReadExpiry, identity},
         },
+        random::fraction,
     },
 };
 
@@ -46,14 +46,14 @@ enum ReadSoFar {
 }
 
 impl<C: Codec> KeyValue<C> {
-    /// The value of `id`, if there is one that reads as a `T` and is not stale. One `MGET` of one
-    /// key, one round trip.
+    /// The value of `id`, if there is one that reads as a `T` and is not stale. One `GET`,
+    /// one round trip.
     ///
     /// A value with tags, or one that may be served stale, takes another round trip in which
     /// its stamps and its expiry are read. It is saved by naming the tags
     /// (`values.entry(id).tags(…).get()`), and by setting the windows for all values
     /// ([`with_stale_while_revalidate`](Self::with_stale_while_revalidate) and others), which makes
-    /// the read one of MGET and PTTL.
+    /// the read one of GET and PTTL.
     ///
     /// ```
     /// # use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
@@ -272,7 +272,7 @@ impl<C: Codec> KeyValue<C> {
 
     /// Reads the head of a stored value; else its identity, by which it is replaced.
     pub(super) fn open(&self, bytes: Bytes) -> Result<Opened, Bytes> {
-        Opened::open::<C>(self.schema, bytes).map_err(|(why, bytes)| {
+        Opened::open::<C>(self.schema, &self.plain, bytes).map_err(|(why, bytes)| {
             self.report_unreadable(&why);
             Bytes::copy_from_slice(identity(&bytes))
         })

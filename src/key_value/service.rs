@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Codec, Entry, Json, PrefixError, USER_DATA_TTL, load::Loads, policy::LoadPolicy, prefix,
+    Codec, Entry, Json, PrefixError, USER_DATA_TTL, envelope::PlainLine, load::Loads,
+    policy::LoadPolicy, prefix,
 };
 use crate::{
     Store, StoreError,
@@ -25,6 +26,7 @@ pub struct KeyValue<C = Json> {
     pub(super) store: Store,
     pub(super) prefix: Arc<str>,
     pub(super) schema: u32,
+    pub(super) plain: PlainLine,
     pub(super) codec: C,
     pub(super) policy: LoadPolicy,
     pub(super) loads: Arc<Loads>,
@@ -52,6 +54,7 @@ impl KeyValue {
             store,
             prefix: prefix.into(),
             schema: 1,
+            plain: PlainLine::new::<Json>(1),
             codec: Json,
             policy: LoadPolicy {
                 ttl: USER_DATA_TTL,
@@ -76,6 +79,7 @@ impl<C: Codec> KeyValue<C> {
             store: self.store,
             prefix: self.prefix,
             schema: self.schema,
+            plain: PlainLine::new::<D>(self.schema),
             codec,
             policy: self.policy,
             loads: self.loads,
@@ -86,7 +90,11 @@ impl<C: Codec> KeyValue<C> {
     /// values read wrongly; they are misses from then on.
     #[must_use]
     pub fn with_schema(self, schema: u32) -> Self {
-        Self { schema, ..self }
+        Self {
+            schema,
+            plain: PlainLine::new::<C>(schema),
+            ..self
+        }
     }
 
     /// Sets how long an [`entry`](Self::entry) is kept unless it says so itself: an hour by default.

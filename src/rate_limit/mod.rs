@@ -40,7 +40,8 @@
 //!    extensions, and the response gets the fields and the decision.
 //!
 //! Without HTTP the same is a call: [`RateLimiter`], which is what the layer asks. A request holds its
-//! places of concurrency limits until its response's body has ended.
+//! places of concurrency limits until its response's body has ended. Limits by several keys are
+//! asked as one: [`and_limiter`](RateLimitLayer::and_limiter), [`JointRateLimiter`].
 //!
 //! # Cost
 //!
@@ -72,7 +73,7 @@
 //! - Behind a proxy the peer is the proxy: use [`Key::client_ip`], and read the caveat of
 //!   [`TrustedProxies`].
 //! - Stacked layers each add their fields. Where an outer one admits and an inner one denies, the
-//!   outer one has counted the request.
+//!   outer one has counted the request; limits of one layer, by one key or several, have not.
 //! - The fields are of the request at hand, so put a response cache inside of the limit.
 
 #[cfg(doc)]
@@ -95,17 +96,21 @@ mod policy;
 mod preparation;
 mod service;
 mod settings;
+mod step;
 
 pub use crate::store::operations::limit::Algorithm;
 pub use configuration::{RateLimitConfig, UnknownName};
 pub use denial::{Denial, DenialReason};
 pub use fields::HeaderDialect;
 pub use future::ResponseFuture;
+#[cfg(feature = "session")]
+#[cfg_attr(docsrs, doc(cfg(feature = "session")))]
+pub use key::SessionUser;
 pub use key::{ForwardingField, Key, KeyError, MissingKey, TrustedProxies};
 pub use layer::RateLimitLayer;
 pub use limiter::{
-    BanError, BanPolicy, Permit, PolicyDecision, RateLimitDecision, RateLimitOnStoreError,
-    RateLimiter,
+    BanError, BanPolicy, JointRateLimiter, Permit, PolicyDecision, RateLimitDecision,
+    RateLimitOnStoreError, RateLimiter,
 };
 pub use policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError, QuotaUnit};
 pub use service::RateLimit;

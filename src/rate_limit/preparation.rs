@@ -6,17 +6,17 @@ use std::{pin::Pin, sync::Arc};
 use http::request::Parts;
 
 use super::{
-    key::MissingKey,
-    limiter::PolicySet,
+    key::{Key, MissingKey},
+    limiter::{Part, PolicySet},
     settings::{QuotaSource, Settings},
 };
-use crate::{rate_limit::policy::Quota, store::operations::limit::Subject};
+use crate::{rate_limit::policy::Quota, store::operations::limit::PerLimit};
 
 /// Whom a request counts for.
 pub(super) enum Prepared {
     Limited {
-        subject: Subject,
-        set: PolicySet,
+        /// Mostly there is one.
+        parts: PerLimit<Part>,
         cost: u64,
     },
     /// It passes without a limit.
@@ -32,26 +32,31 @@ impl Settings {
     /// Whether [`prepare`](Self::prepare) is not enough.
     pub(super) fn has_to_wait(&self) -> bool {
         let provided = |(_, source): &(_, QuotaSource)| matches!(source, QuotaSource::Provider(_));
-        self.key.needs_session() || self.quotas.iter().any(provided)
+        self.keys().any(Key::needs_session) || self.quotas.iter().any(provided)
+    }
+
+    fn keys(&self) -> impl Iterator<Item = &Key> {
+        std::iter::once(&self.key).chain(self.others.iter().map(|(_, key)| key))
     }
 
     pub(super) fn prepare(&self, request: &Parts) -> Prepared {
         if self.quotas.is_empty() {
-            return self.prepared(request, self.limiter.limits().set.clone());
+            return self.prepared(request, PolicySet::clone);
         }
-        let set = self.limiter.limits().set.with_quotas(|policy| {
-            match self.quota_source(policy.name())? {
+        self.prepared(request, |set| {
+            set.with_quotas(|policy| match self.quota_source(policy.name())? {
                 QuotaSource::Request(quota) => quota(request),
                 QuotaSource::Provider(_) => None,
-            }
-        });
-        self.prepared(request, set)
+            })
+        })
     }
 
     pub(super) fn prepare_later(self: &Arc<Self>, mut request: Parts) -> Preparation {
         let settings = self.clone();
         Box::pin(async move {
-            settings.key.load_session(&mut request).await;
+            if let Some(key) = settings.keys().find(|key| key.needs_session()) {
+                key.load_session(&mut request).await;
+            }
             let mut quotas: Vec<(&str, Option<Quota>)> = Vec::new();
             for (name, source) in &settings.quotas {
                 let quota = match source {
@@ -60,11 +65,12 @@ impl Settings {
                 };
                 quotas.push((name, quota));
             }
-            let set = settings.limiter.limits().set.with_quotas(|policy| {
-                let mut quotas = quotas.iter();
-                quotas.find(|(name, _)| *name == policy.name())?.1
+            let prepared = settings.prepared(&request, |set| {
+                set.with_quotas(|policy| {
+                    let mut quotas = quotas.iter();
+                    quotas.find(|(name, _)| *name == policy.name())?.1
+                })
             });
-            let prepared = settings.prepared(&request, set);
             (request, prepared)
         })
     }
@@ -74,21 +80,32 @@ impl Settings {
         Some(&quotas.find(|(policy, _)| **policy == *name)?.1)
     }
 
-    fn prepared(&self, request: &Parts, set: PolicySet) -> Prepared {
-        let limits = self.limiter.limits();
-        let (subject, complete) = self.key.subject(&limits.subject_key, request);
-        if !complete {
-            self.key.warn_of_missing(request, self.missing_key);
-            match self.missing_key {
-                MissingKey::Shared => {}
-                MissingKey::Deny => return Prepared::Refused,
-                MissingKey::Skip => return Prepared::Unlimited,
+    /// `set` is what a limiter's policies are with the quotas that are in force.
+    fn prepared(&self, request: &Parts, set: impl Fn(&PolicySet) -> PolicySet) -> Prepared {
+        let mut parts = PerLimit::new();
+        for (limiter, key) in self.limiters().zip(self.keys()) {
+            let limits = limiter.limits();
+            let (subject, complete) = key.subject(&limits.subject_key, request);
+            if !complete {
+                key.warn_of_missing(request, self.missing_key);
+                match self.missing_key {
+                    MissingKey::Shared => {}
+                    MissingKey::Deny => return Prepared::Refused,
+                    MissingKey::Skip => continue,
+                }
             }
+            parts.push(Part {
+                limits: limits.clone(),
+                set: set(&limits.set),
+                subject,
+            });
         }
-        Prepared::Limited {
-            subject,
-            set,
-            cost: self.cost(request),
+        match parts.is_empty() {
+            true => Prepared::Unlimited,
+            false => Prepared::Limited {
+                parts,
+                cost: self.cost(request),
+            },
         }
     }
 }

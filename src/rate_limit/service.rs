@@ -9,10 +9,7 @@ use std::{
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::{
-    future::{ResponseFuture, Step},
-    settings::Settings,
-};
+use super::{future::ResponseFuture, settings::Settings, step::Step};
 use crate::body::ResponseBody;
 
 /// A service whose requests are limited. Made by [`RateLimitLayer`](super::RateLimitLayer).

@@ -9,7 +9,7 @@ use super::{
     denial::{Denial, DenialReason, forbid_storing},
     fields::HeaderDialect,
     key::{Key, MissingKey},
-    limiter::{PolicySet, RateLimitDecision, RateLimiter},
+    limiter::{PolicyDecision, PolicySet, RateLimitDecision, RateLimiter},
     policy::Quota,
 };
 
@@ -18,6 +18,7 @@ pub(super) type SkipFn = Arc<dyn Fn(&Parts) -> bool + Send + Sync>;
 pub(super) type ResponseFn =
     Arc<dyn Fn(&Denial<'_>, Response<Bytes>) -> Response<Bytes> + Send + Sync>;
 pub(super) type SettleFn = Arc<dyn Fn(&response::Parts, u64) -> u64 + Send + Sync>;
+pub(super) type AbandonedFn = Arc<dyn Fn(u64) -> u64 + Send + Sync>;
 pub(super) type QuotaFn = Arc<dyn Fn(&Parts) -> Option<Quota> + Send + Sync>;
 pub(super) type QuotaFuture = Pin<Box<dyn Future<Output = Option<Quota>> + Send>>;
 pub(super) type QuotaFutureFn = Arc<dyn Fn(&Parts) -> QuotaFuture + Send + Sync>;
@@ -33,9 +34,12 @@ pub(super) enum QuotaSource {
 pub(super) struct Settings {
     pub(super) limiter: RateLimiter,
     pub(super) key: Key,
+    /// The limiters that are asked with it, each by a key of its own.
+    pub(super) others: Vec<(RateLimiter, Key)>,
     pub(super) missing_key: MissingKey,
     pub(super) cost: Option<CostFn>,
     pub(super) settle: Option<SettleFn>,
+    pub(super) abandoned: Option<AbandonedFn>,
     pub(super) reserves: bool,
     pub(super) skip: Option<SkipFn>,
     /// By the names of policies.
@@ -44,20 +48,22 @@ pub(super) struct Settings {
     pub(super) partition_key: bool,
     pub(super) shadow: bool,
     pub(super) response: Option<ResponseFn>,
-    /// The policies that the fields below are of.
-    set: PolicySet,
+    /// The policies that the field below is of.
+    sets: Vec<PolicySet>,
     policy_field: Option<HeaderValue>,
 }
 
 impl Settings {
     pub(super) fn new(limiter: RateLimiter) -> Self {
         let mut settings = Self {
-            set: limiter.limits().set.clone(),
+            sets: Vec::new(),
             limiter,
             key: Key::default(),
+            others: Vec::new(),
             missing_key: MissingKey::default(),
             cost: None,
             settle: None,
+            abandoned: None,
             reserves: false,
             skip: None,
             quotas: Vec::new(),
@@ -73,12 +79,23 @@ impl Settings {
 
     /// Makes anew what follows from the settings.
     pub(super) fn derive(&mut self) {
-        self.set = self.limiter.limits().set.clone();
-        self.policy_field = match self.partition_key {
-            // It is another one for each client.
-            true => None,
-            false => self.dialect.policy_field(&self.set.policies, None),
+        self.sets = self
+            .limiters()
+            .map(|limiter| limiter.limits().set.clone())
+            .collect();
+        let field = || {
+            let policies = self.limiters().flat_map(RateLimiter::policies);
+            self.dialect
+                .policy_field(policies.map(|policy| (policy, None)))
         };
+        // A partition key is another one for each client.
+        self.policy_field = (!self.partition_key).then(field).flatten();
+    }
+
+    /// All that are asked.
+    pub(super) fn limiters(&self) -> impl Iterator<Item = &RateLimiter> {
+        let others = self.others.iter().map(|(limiter, _)| limiter);
+        std::iter::once(&self.limiter).chain(others)
     }
 
     pub(super) fn cost(&self, request: &Parts) -> u64 {
@@ -94,18 +111,18 @@ impl Settings {
         if self.shadow {
             return;
         }
-        let partition = decision.partition().filter(|_| self.partition_key);
         let made;
-        let policy_field = match decision.is_of(&self.set) && partition.is_none() {
+        let policy_field = match decision.is_of(&self.sets) && !self.partition_key {
             true => self.policy_field.as_ref(),
             false => {
-                let policies: Vec<_> = decision.iter().map(|p| p.policy().clone()).collect();
-                made = self.dialect.policy_field(&policies, partition);
+                let partition = |p: PolicyDecision<'_>| self.partition_key.then_some(p.subject());
+                let policies = decision.iter().map(|p| (p.policy(), partition(p)));
+                made = self.dialect.policy_field(policies);
                 made.as_ref()
             }
         };
         self.dialect
-            .write(headers, policy_field, decision, partition);
+            .write(headers, policy_field, decision, self.partition_key);
     }
 
     /// The response to a request that is not let through.
@@ -162,6 +179,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("RateLimitLayer")
             .field("limiter", &self.limiter)
             .field("key", &self.key)
+            .field("others", &self.others)
             .field("missing_key", &self.missing_key)
             .field("dialect", &self.dialect)
             .field("partition_key", &self.partition_key)

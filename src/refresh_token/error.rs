@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, random::NoEntropy};
 
 /// Why there is no token.
 ///
@@ -48,6 +48,12 @@ pub enum RefreshTokenError {
     /// The operating system gave no random bytes.
     #[error("the operating system gave no random bytes")]
     NoEntropy,
+}
+
+impl From<NoEntropy> for RefreshTokenError {
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
+    }
 }
 
 impl RefreshTokenError {

@@ -94,7 +94,10 @@ mod config;
 mod error;
 mod grant;
 mod reuse;
+mod revocation;
+mod rotation;
 mod service;
+mod settings;
 mod token;
 
 pub use config::RefreshTokenConfigError;

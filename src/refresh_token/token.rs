@@ -8,6 +8,7 @@ use super::RefreshTokenError;
 use crate::store::{
     Key, Namespace,
     operations::token::{self, Digest, FamilyName},
+    random,
 };
 
 /// Bytes of a secret: 192 bits.
@@ -61,9 +62,9 @@ impl Parts {
     pub(super) fn first(user: &str) -> Result<Self, RefreshTokenError> {
         Ok(Self {
             user: user_digest(user),
-            family: random()?,
+            family: random::secret()?,
             generation: 1,
-            secret: random()?,
+            secret: random::secret()?,
         })
     }
 
@@ -160,13 +161,6 @@ fn checksum(body: &[u8]) -> [u8; CHECKSUM] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(body).finalize_xof().fill(&mut sum);
     sum
-}
-
-/// Bytes of the operating system's random number generator.
-pub(super) fn random<const BYTES: usize>() -> Result<[u8; BYTES], RefreshTokenError> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| RefreshTokenError::NoEntropy)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

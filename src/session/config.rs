@@ -1,6 +1,6 @@
 //! The settings of a session layer.
 
-use std::time::Duration;
+use std::{ops::RangeInclusive, time::Duration};
 
 use super::{error::SessionConfigError, transport::Transports};
 use crate::store::operations::session::Rules;
@@ -62,7 +62,7 @@ impl Config {
         Rules {
             idle: self.idle,
             absolute: self.absolute,
-            touch_every: self.idle.mul_f64(self.touch_fraction),
+            touch_fraction: self.touch_fraction,
             max_bytes: self.max_bytes,
             max_keys: self.max_keys,
         }
@@ -77,7 +77,17 @@ pub(super) fn duration(
     expected: &'static str,
 ) -> Result<Duration, SessionConfigError> {
     const MOST: Duration = Duration::from_secs(10 * 365 * 24 * HOUR);
-    if (least..=MOST).contains(&value) {
+    checked_duration(name, value, least..=MOST, expected)
+}
+
+/// A duration within `range`.
+pub(super) fn checked_duration(
+    name: &'static str,
+    value: Duration,
+    range: RangeInclusive<Duration>,
+    expected: &'static str,
+) -> Result<Duration, SessionConfigError> {
+    if range.contains(&value) {
         Ok(value)
     } else {
         Err(SessionConfigError {

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::store::StoreError;
+use crate::store::{StoreError, random::NoEntropy};
 
 /// What a client is told.
 pub(super) const UNAVAILABLE: &str = "The session store is unavailable.";
@@ -30,6 +30,16 @@ pub enum SessionError {
     /// can no longer mark the response as private.
     #[error("the response has begun: the session is committed")]
     Committed,
+
+    /// The head of the response was sent, and this would need a cookie in it: the first change of a
+    /// client without a session, a login or another new id. Make the session before, and
+    /// [`save`](super::Session::save) it.
+    #[error("the response has begun: a new session id cannot reach the client any more")]
+    TooLateForCookie,
+
+    /// A lifetime that [`SessionLifetime`](super::SessionLifetime) cannot have.
+    #[error(transparent)]
+    InvalidLifetime(#[from] SessionConfigError),
 
     /// The value cannot be written as JSON.
     #[error("the session value {key:?} cannot be serialized: {error}")]
@@ -99,6 +109,12 @@ impl From<SessionError> for tonic::Status {
     }
 }
 
+impl From<NoEntropy> for SessionError {
+    fn from(_: NoEntropy) -> Self {
+        Self::NoEntropy
+    }
+}
+
 impl SessionError {
     /// The status that says this to a client: 503 where it is about the store, 401 for a
     /// session that has ended and where nobody is logged in, 403 for a wrong CSRF token, 413 for one that would grow over its bounds, 422 for a user or a
@@ -112,9 +128,11 @@ impl SessionError {
             Self::InvalidCsrfToken => StatusCode::FORBIDDEN,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::InvalidUser | Self::InvalidDevice => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Committed
+            | Self::TooLateForCookie
+            | Self::InvalidLifetime(_)
+            | Self::Serialize { .. }
+            | Self::Overflow(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }

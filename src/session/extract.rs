@@ -68,7 +68,11 @@ impl IntoResponse for SessionError {
             Self::InvalidDevice => "The name of the device is too long.",
             Self::Contended(_) => "The session is changed by too many at once.",
             Self::NoEntropy => "No session can be made.",
-            Self::Committed | Self::Serialize { .. } | Self::Overflow(_) => {
+            Self::Committed
+            | Self::TooLateForCookie
+            | Self::InvalidLifetime(_)
+            | Self::Serialize { .. }
+            | Self::Overflow(_) => {
                 tracing::error!(target: "tower_keep::session", error = %self, "a handler cannot use its session");
                 "The session cannot be changed."
             }

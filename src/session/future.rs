@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     error::{SessionError, TOO_LARGE, UNAVAILABLE},
-    handle::{Session, commit::Ending},
+    handle::{Session, plan::Ending},
     head::{self, CookieChange},
     report,
 };
@@ -94,6 +94,12 @@ where
         let committed = ready!(committing.commit.as_mut().poll(cx));
         let response =
             (committing.response.take()).expect("a future is not polled after it is done");
+        #[cfg(feature = "metrics")]
+        crate::metrics::session_commit(match &committed {
+            Ok(_) => "committed",
+            Err(SessionError::TooLarge) => "too-large",
+            Err(_) => "failed",
+        });
         Poll::Ready(Ok(match committed {
             Ok(change) => finish(session, response, change),
             Err(SessionError::TooLarge) => refuse(response, this.grpc, &PAYLOAD_TOO_LARGE),

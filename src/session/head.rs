@@ -1,16 +1,11 @@
 //! What a session does to the head of a response: its cookie, and who may store it.
 
-use std::time::Duration;
-
 use http::{
     HeaderMap, HeaderName, HeaderValue, Response,
     header::{CACHE_CONTROL, COOKIE, VARY},
 };
 
-use super::{
-    id::SessionId,
-    transport::{Carrier, Transports},
-};
+use super::transport::{Carrier, Issue, Transports};
 
 /// In the extensions of a response whose handler has used the session: what such a response
 /// says is for one client, unless it says `public` itself.
@@ -21,13 +16,7 @@ pub struct SessionAccessed;
 #[derive(Debug)]
 pub(super) enum CookieChange {
     Keep,
-    Issue {
-        id: SessionId,
-        /// How long its session can live.
-        remaining: Duration,
-        /// Whether the client is to keep it when it is closed.
-        persistent: bool,
-    },
+    Issue(Issue),
     Remove,
 }
 
@@ -43,11 +32,7 @@ pub(super) fn finish<B>(
     let field = transports.request_field(carrier);
     match change {
         CookieChange::Keep => return keep_private(headers, field),
-        CookieChange::Issue {
-            id,
-            remaining,
-            persistent,
-        } => transports.issue(carrier, headers, &id, remaining, persistent),
+        CookieChange::Issue(issue) => transports.issue(carrier, headers, &issue),
         CookieChange::Remove => transports.remove(carrier, headers),
     }
     if says(headers, &CACHE_CONTROL, ["no-store"]) == [false] {

@@ -16,6 +16,7 @@ use crate::store::{
         session::{self, Follower, Pointer, Via},
         session_index::{self, Member},
     },
+    random,
 };
 
 /// Characters of an id.
@@ -151,9 +152,7 @@ pub(super) fn check_user(user: &str) -> Result<(), SessionError> {
 }
 
 fn random_text<const BYTES: usize>() -> Result<String, SessionError> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|_| SessionError::NoEntropy)?;
-    Ok(BASE64.encode(bytes))
+    Ok(BASE64.encode(random::secret::<BYTES>()?))
 }
 
 /// What stands for a session in logs: a hash with a salt that dies with the process, so that
@@ -165,10 +164,8 @@ impl LogId {
     pub(super) fn of(name: &str) -> Self {
         static SALT: OnceLock<[u8; 16]> = OnceLock::new();
         let salt = SALT.get_or_init(|| {
-            let mut salt = [0; 16];
             // Without entropy no id is made either; the hash alone still hides the name.
-            let _ = getrandom::fill(&mut salt);
-            salt
+            random::secret().unwrap_or_default()
         });
         let digest = Sha256::new()
             .chain_update(salt)

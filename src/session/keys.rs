@@ -7,6 +7,7 @@ use cookie::Key;
 use sha2::{Digest, Sha256};
 
 use super::error::{SessionConfigError, SessionError};
+use crate::store::random;
 
 /// Secrets that protect cookies or stored data: the first one writes, and all of them read.
 ///
@@ -73,8 +74,7 @@ impl SessionKeys {
     /// values there are.
     pub(super) fn seal(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, SessionError> {
         let one = &self.0[0];
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|_| SessionError::NoEntropy)?;
+        let nonce: [u8; NONCE] = random::secret()?;
         let mut sealed = Vec::with_capacity(1 + ID + NONCE + value.len() + 16);
         sealed.push(FORMAT);
         sealed.extend(one.id);

@@ -203,7 +203,8 @@ impl SessionLayer {
         Ok(self.set(|config| config.idle = idle))
     }
 
-    /// Ends a session this long after its creation, whatever happens. Default 7 days.
+    /// Ends a session this long after its creation or the login of its user, whatever happens.
+    /// Default 7 days. A longer one applies to a user from the next login on, a shorter one at once.
     ///
     /// # Errors
     ///

@@ -65,7 +65,8 @@
 //! 3. **Changes** are per key: concurrent requests that change different keys keep both.
 //!    [`update`](Session::update) and [`increment`](Session::increment) are for the same key.
 //! 4. **No resurrection.** A commit changes only a session that still exists. Changes that a
-//!    logout has overtaken are dropped, with an event at level `info`.
+//!    logout has overtaken are dropped, with an event at level `info`; those that a renewal has
+//!    overtaken land in the session under its new id.
 //! 5. **Login.** [`login`](Session::login) gives the session a new id. When nobody was logged in,
 //!    or somebody else, the old id is anonymous at once, and another user's data are gone: an id
 //!    that was planted or stolen before leads nobody to the session. Of two logins at once with
@@ -86,9 +87,14 @@
 //!     [revoked](Session::revoke_session) one by one, all others, or all; a revoked session is gone
 //!     in every process when the call returns. A [cap](SessionLayer::with_max_sessions_per_user)
 //!     holds however many logins come at once. An administrator has [`UserSessions`].
-//! 11. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one. That
-//!     activity could not be noted does not cost a request its session.
-//! 12. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
+//! 11. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one, which a
+//!     login of another user starts. That activity could not be noted does not cost a request its
+//!     session. A session may have [timeouts of its own](Session::set_lifetime), as of a login with
+//!     "remember me".
+//! 12. **After the head** of the response nothing can be written, unless the handler has
+//!     [saved](Session::save) the session before: then it goes on with it, as long as the client needs
+//!     no other id.
+//! 13. **Responses.** One that sets the cookie is `no-store`; one from a handler that has used
 //!     the session is `private` unless it says `public`. Both vary by the field that carries the id.
 //!
 //! # Events
@@ -109,6 +115,7 @@ mod id;
 #[cfg(feature = "session-encryption")]
 mod keys;
 mod layer;
+mod lifetime;
 mod report;
 mod service;
 #[cfg(feature = "tower-sessions")]
@@ -128,6 +135,7 @@ pub use head::SessionAccessed;
 #[cfg_attr(docsrs, doc(cfg(feature = "session-encryption")))]
 pub use keys::SessionKeys;
 pub use layer::SessionLayer;
+pub use lifetime::SessionLifetime;
 pub use service::SessionService;
 #[cfg(feature = "tower-sessions")]
 #[cfg_attr(docsrs, doc(cfg(feature = "tower-sessions")))]

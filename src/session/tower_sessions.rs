@@ -67,24 +67,31 @@ impl TowerSessionsStore {
         }
     }
 
-    fn access(&self, id: Id, idle: Duration) -> Access {
-        const ALWAYS: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
+    /// A record ends when it says, which is written as the idle timeout.
+    fn rules(idle: Duration) -> Rules {
         let bounds = Config::default();
+        Rules {
+            idle,
+            absolute: ALWAYS,
+            touch_fraction: 0.0,
+            max_bytes: bounds.max_bytes,
+            max_keys: bounds.max_keys,
+        }
+    }
+
+    fn access(&self, id: Id, idle: Duration) -> Access {
         Access {
             key: self.place(id).key,
             via: Via::Presented,
-            rules: Rules {
-                idle,
-                absolute: ALWAYS,
-                touch_every: Duration::ZERO,
-                max_bytes: bounds.max_bytes,
-                max_keys: bounds.max_keys,
-            },
+            rules: Self::rules(idle),
             lineage: None,
             touch: true,
         }
     }
 }
+
+/// Longer than the store keeps anything.
+const ALWAYS: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
 
 #[async_trait]
 impl SessionStore for TowerSessionsStore {
@@ -100,7 +107,8 @@ impl SessionStore for TowerSessionsStore {
         let place = self.place(record.id);
         let create = CreateSession {
             key: place.key,
-            ttl: life(record),
+            rules: Self::rules(life(record)),
+            lifetime: None,
             lineage: place.lineage,
             user: None,
             fields,
@@ -119,6 +127,7 @@ impl SessionStore for TowerSessionsStore {
         let save = CommitSession {
             access: self.access(record.id, life(record)),
             changes: Arc::new(changes),
+            lifetime: None,
             renewal: None,
         };
         match self.store.execute(save).await.map_err(backend)? {
@@ -132,7 +141,6 @@ impl SessionStore for TowerSessionsStore {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        const ALWAYS: Duration = Duration::from_secs(20 * 365 * 24 * 3600);
         let load = LoadSession(self.access(*id, ALWAYS));
         let Reached::Here(session) = self.store.execute(load).await.map_err(backend)? else {
             return Ok(None);

@@ -4,7 +4,7 @@ use super::{
     clock::Timestamp,
     error::StoreError,
     memory::{Holds, Table},
-    redis::{Command, Reply},
+    redis::{Command, Commands, Reply},
 };
 
 /// One atomic step on the store's data, and what it answers.
@@ -39,14 +39,14 @@ pub(crate) trait Batch<M>: Send + 'static {
 
     fn run(&self, memory: &M, now: Timestamp) -> Self::Output;
 
-    fn commands(&self, out: &mut Vec<Command>);
+    fn commands(&self, out: &mut Commands);
 
     /// Takes this batch's replies, one for each of its commands and in their order.
     fn replies(&self, replies: &mut Replies) -> Self::Output;
 }
 
 /// The results of the commands of a call, in order.
-pub(crate) type Replies = std::vec::IntoIter<Result<Reply, StoreError>>;
+pub(crate) type Replies = smallvec::IntoIter<[Result<Reply, StoreError>; 2]>;
 
 impl<M: Holds<O::Entry>, O: Operation> Batch<M> for O {
     type Output = Result<O::Output, StoreError>;
@@ -55,7 +55,7 @@ impl<M: Holds<O::Entry>, O: Operation> Batch<M> for O {
         Operation::run(self, memory.table(), now)
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(self.command());
     }
 
@@ -76,7 +76,7 @@ impl<M, B: Batch<M>> Batch<M> for Vec<B> {
         self.iter().map(|batch| batch.run(memory, now)).collect()
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         self.iter().for_each(|batch| batch.commands(out));
     }
 
@@ -92,7 +92,7 @@ impl<M, B: Batch<M>> Batch<M> for Option<B> {
         self.as_ref().map(|batch| batch.run(memory, now))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         self.iter().for_each(|batch| batch.commands(out));
     }
 
@@ -108,7 +108,7 @@ impl<M, A: Batch<M>, B: Batch<M>> Batch<M> for (A, B) {
         (self.0.run(memory, now), self.1.run(memory, now))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         self.0.commands(out);
         self.1.commands(out);
     }

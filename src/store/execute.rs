@@ -9,7 +9,7 @@ use std::{
 use super::{
     batch::Batch,
     operations::Memory,
-    redis::{Call, Topology, all_failed},
+    redis::{Call, Commands, Results, Topology, all_failed},
 };
 
 /// The results of a batch: at once from embedded memory, after one round trip from Redis.
@@ -36,11 +36,11 @@ impl<B: Batch<Memory>> Execute<B> {
 
     /// Sends the batch's commands. One of none sends nothing.
     pub(super) fn on(redis: &Topology, batch: B, deadline: Duration) -> Self {
-        let mut list = Vec::new();
+        let mut list = Commands::new();
         batch.commands(&mut list);
         let commands = list.len();
         if commands == 0 {
-            return Self::done(batch.replies(&mut Vec::new().into_iter()));
+            return Self::done(batch.replies(&mut Results::new().into_iter()));
         }
         match redis.call(list, deadline) {
             Ok(call) => Self(State::Call {

@@ -85,6 +85,14 @@ mod key;
 )]
 mod memory;
 pub(crate) mod operations;
+#[cfg(any(
+    feature = "cache",
+    feature = "key-value",
+    feature = "rate-limit",
+    feature = "refresh-token",
+    feature = "session"
+))]
+pub(crate) mod random;
 #[cfg_attr(not(feature = "redis"), path = "redis/absent.rs")]
 #[cfg_attr(
     not(all(
@@ -293,8 +301,18 @@ impl Store {
         &self.namespace
     }
 
+    /// Whether both are handles on the same data, under the same names or others.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (&self.backend, &other.backend) {
+            (Backend::Memory(one), Backend::Memory(other)) => Arc::ptr_eq(one, other),
+            (Backend::Redis(one), Backend::Redis(other)) => one.is_same(other),
+            _ => false,
+        }
+    }
+
     /// Whether a command can name keys of one slot only.
-    #[cfg(feature = "key-value")]
+    #[cfg(any(feature = "key-value", feature = "rate-limit"))]
     pub(crate) fn is_split_by_slot(&self) -> bool {
         match &self.backend {
             Backend::Memory(_) => false,

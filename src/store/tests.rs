@@ -77,7 +77,14 @@ async fn a_flood_of_sessions() {
     bounded_and_swept::<session::Entry>(&store, async |n| {
         let create = session::CreateSession {
             key: session::key(store.names(), "slot", &n.to_string()),
-            ttl: TTL,
+            rules: session::Rules {
+                idle: TTL,
+                absolute: TTL,
+                touch_fraction: 0.0,
+                max_bytes: 1 << 16,
+                max_keys: 128,
+            },
+            lifetime: None,
             lineage: "lineage".into(),
             user: None,
             fields: std::sync::Arc::new([("user".into(), "42".into())].into()),

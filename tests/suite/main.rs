@@ -10,6 +10,7 @@ mod harness;
 mod health;
 mod inspect;
 mod key_value;
+mod metrics;
 mod rate_limit;
 mod refresh_token;
 mod session;

@@ -26,6 +26,20 @@ pub(crate) fn encode(head: &StoredHead, length: u64, stamps: &[(Tag, Stamp)]) ->
     }
 }
 
+/// An encoded head as JSON, for who inspects a store: status and field lines, and the length of the
+/// body.
+#[cfg(feature = "inspect")]
+pub(crate) fn show(encoded: &[u8]) -> Option<serde_json::Value> {
+    let (&FORMAT, encoded) = encoded.split_first()? else {
+        return None;
+    };
+    let (length, _, head) =
+        postcard::from_bytes::<(u64, Vec<(Tag, Stamp)>, StoredHead)>(encoded).ok()?;
+    let mut shown = head.show();
+    shown["length"] = length.into();
+    Some(shown)
+}
+
 /// Reads a stored response. `None`, which is a miss, for another format, for corrupt bytes and for
 /// a head whose body has another length.
 pub(super) fn decode(stored: &Stored) -> Option<Found> {

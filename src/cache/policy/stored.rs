@@ -58,6 +58,17 @@ impl StoredHead {
         }
     }
 
+    /// Status and field lines as JSON, for who inspects a store.
+    #[cfg(feature = "inspect")]
+    pub(crate) fn show(&self) -> serde_json::Value {
+        let line = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            format!("{name}: {value}")
+        };
+        let fields: Vec<_> = self.headers.iter().map(line).collect();
+        serde_json::json!({ "status": self.status.as_u16(), "fields": fields })
+    }
+
     /// The tags that it is stored under.
     pub(crate) fn tags(&self) -> Vec<Tag> {
         Tag::of_response(&self.headers).unwrap_or_default()

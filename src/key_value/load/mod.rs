@@ -42,6 +42,9 @@ pub(super) enum Outcome {
     /// A value that was not stored, because it was set, deleted or invalidated since the load
     /// began. A call that joined after that change must not get it.
     Overtaken(Bytes),
+    /// A value of a load that had no lease, so that nobody knows whether it was changed since. A
+    /// call that has reached the store itself must not get it.
+    Unfenced(Bytes),
     /// A value that the codec cannot write: only the caller that loaded it has it.
     Unserializable,
     /// The loader's error. Followers with another error type load for themselves.
@@ -77,7 +80,7 @@ impl<C: Codec> KeyValue<C> {
     /// takes over within five seconds. A loader must not call `get_or_load` for the same id: it would
     /// wait for itself.
     ///
-    /// One `MGET`, one round trip, where there is a value; with
+    /// One `GET`, one round trip, where there is a value; with
     /// [windows](Self::with_stale_while_revalidate) or
     /// [early refresh](Self::with_early_refresh) a `PTTL` in the same round trip. Where there is
     /// none, two EVALSHA more, a round trip each: one before the load, one after. While another
@@ -203,6 +206,7 @@ impl<C: Codec> KeyValue<C> {
                     // The value may have been changed before this call, but after this load
                     // began. The next load is no earlier than this call.
                     Ok(Outcome::Overtaken(_)) if earlier => earlier = false,
+                    Ok(Outcome::Unfenced(_)) if earlier && known.reachable => earlier = false,
                     Ok(outcome) => match self.shared(outcome) {
                         Some(result) => return result,
                         // Others are in the same position: to load one after another would take
@@ -280,7 +284,7 @@ impl<C: Codec> KeyValue<C> {
         E: Any + Send + Sync,
     {
         match outcome {
-            Outcome::Loaded(stored) | Outcome::Overtaken(stored) => {
+            Outcome::Loaded(stored) | Outcome::Overtaken(stored) | Outcome::Unfenced(stored) => {
                 let opened = self.open(stored).ok()?;
                 self.decode(&opened).and_then(A::from_stored).map(Ok)
             }

@@ -14,13 +14,13 @@ use crate::{
         Codec, KeyValue, LoadError, envelope::Head, policy::LoadPolicy,
         write::at_least_a_millisecond,
     },
-    random::fraction,
     store::{
         Key,
         operations::{
             tag::{Stamp, TagName},
             value::{Taken, ValueKeys, identity},
         },
+        random::fraction,
     },
 };
 
@@ -127,7 +127,7 @@ impl<C: Codec> Load<C> {
                 // Others get it when it is stored: a call that came before would load again.
                 let outcome = match right {
                     Some(right) => self.fill(right, stored, self.ttl(&answer)).await,
-                    None => Outcome::Loaded(stored),
+                    None => Outcome::Unfenced(stored),
                 };
                 self.finish(outcome);
                 Ok(answer)
@@ -246,6 +246,7 @@ impl<C: Codec> Load<C> {
             }
             Err(error) => {
                 self.values.report(&error, "a loaded value is not stored");
+                // Nobody else reaches the store either: to load again would not tell more.
                 return Outcome::Loaded(value);
             }
         };

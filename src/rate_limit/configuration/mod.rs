@@ -34,7 +34,11 @@ use crate::store::Store;
 ///     "shadow": false,
 ///     "denial_recheck": 5,
 ///     "ban": {"name": "abuse", "denials": 100, "within": 60, "lasting": 600, "longest": 86400},
-///     "max_wait": {"seconds": 0.5, "queue": 100}
+///     "max_wait": {"seconds": 0.5, "queue": 100},
+///     "and": [
+///         {"policies": ["\"api-key\";q=100;w=60"], "key": "header:x-api-key"},
+///         {"policies": ["\"all\";q=5000;w=1"], "key": "global", "on_store_error": "allow"}
+///     ]
 /// }"#)?;
 /// let limit = RateLimitLayer::from_config(Store::memory(), config)?;
 /// # Ok(()) }
@@ -42,7 +46,8 @@ use crate::store::Store;
 /// ```
 ///
 /// Times are seconds. What the fields mean say the setters of [`RateLimitLayer`]; what a key reads
-/// from, [`Key`].
+/// from, [`Key`]. What is under `and` are [limiters](RateLimitLayer::and_limiter) that count by a key
+/// of their own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitConfig {
@@ -62,6 +67,19 @@ pub struct RateLimitConfig {
     denial_recheck: Option<Seconds>,
     ban: Option<BanPolicy>,
     max_wait: Option<MaxWait>,
+    #[serde(default)]
+    and: Vec<LimiterConfig>,
+}
+
+/// Limits by another key.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LimiterConfig {
+    policies: Vec<QuotaPolicy>,
+    key: Key,
+    #[serde(default)]
+    on_store_error: RateLimitOnStoreError,
+    ban: Option<BanPolicy>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -113,11 +131,12 @@ impl RateLimitLayer {
     /// # Errors
     ///
     /// When there is no policy, or two have the same name.
+    #[allow(
+        clippy::needless_pass_by_value,
+        reason = "as every other constructor has it"
+    )]
     pub fn from_config(store: Store, config: RateLimitConfig) -> Result<Self, QuotaPolicyError> {
-        let mut policies = config.policies.into_iter();
-        let first = policies.next().ok_or(QuotaPolicyError::Missing)?;
-        let limiter = RateLimiter::new(store, first);
-        let limiter = policies.try_fold(limiter, RateLimiter::and_policy)?;
+        let limiter = limiter_of(&store, config.policies)?;
         let mut layer = Self::from_limiter(limiter)
             .with_key(config.key)
             .on_missing_key(config.missing_key)
@@ -136,8 +155,23 @@ impl RateLimitLayer {
         if let Some(MaxWait { seconds, queue }) = config.max_wait {
             layer = layer.with_max_wait(seconds.0, queue);
         }
+        for other in config.and {
+            let mut limiter = limiter_of(&store, other.policies)?;
+            limiter = limiter.on_store_error(other.on_store_error);
+            if let Some(ban) = other.ban {
+                limiter = limiter.with_ban(ban);
+            }
+            layer = layer.and_limiter(limiter, other.key)?;
+        }
         Ok(layer)
     }
+}
+
+fn limiter_of(store: &Store, policies: Vec<QuotaPolicy>) -> Result<RateLimiter, QuotaPolicyError> {
+    let mut policies = policies.into_iter();
+    let first = policies.next().ok_or(QuotaPolicyError::Missing)?;
+    let limiter = RateLimiter::new(store.clone(), first);
+    policies.try_fold(limiter, RateLimiter::and_policy)
 }
 
 #[cfg(test)]
@@ -184,6 +218,14 @@ mod tests {
         for (policies, expected) in [
             ("[]", "no policy"),
             (r#"["\"a\";q=1;w=1", "\"a\";q=2;w=1"]"#, "given twice"),
+            (
+                r#"["\"a\";q=1;w=1"], "and": [{"policies": ["\"a\";q=2;w=1"], "key": "global"}]"#,
+                "given twice",
+            ),
+            (
+                r#"["\"a\";q=1;w=1"], "and": [{"policies": [], "key": "global"}]"#,
+                "no policy",
+            ),
         ] {
             let config = config(&format!(r#"{{"policies": {policies}}}"#)).unwrap();
             let error = RateLimitLayer::from_config(Store::memory(), config).unwrap_err();

@@ -4,18 +4,23 @@ use http::{HeaderMap, HeaderValue};
 use sfv::{DictSerializer, Dictionary, ListEntry, Parser};
 
 use super::RATE_LIMIT;
-use crate::rate_limit::{
-    limiter::{PolicyDecision, RateLimitDecision, ceil_seconds},
-    policy::{QuotaPolicy, integer, key},
+use crate::{
+    rate_limit::{
+        limiter::{PolicyDecision, RateLimitDecision, ceil_seconds},
+        policy::{QuotaPolicy, integer, key},
+    },
+    store::operations::limit::Subject,
 };
 
 /// `5;w=10, …`
-pub(super) fn policies(policies: &[QuotaPolicy]) -> Option<HeaderValue> {
-    let item = |policy: &QuotaPolicy| {
+pub(super) fn policies<'a>(
+    policies: impl Iterator<Item = (&'a QuotaPolicy, Option<Subject>)>,
+) -> Option<HeaderValue> {
+    let item = |(policy, _): (&QuotaPolicy, _)| {
         let quota = policy.quota();
         format!("{};w={}", quota.limit(), quota.window().as_secs())
     };
-    let items: Vec<_> = policies.iter().map(item).collect();
+    let items: Vec<_> = policies.map(item).collect();
     HeaderValue::try_from(items.join(", ")).ok()
 }
 

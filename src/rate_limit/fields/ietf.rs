@@ -14,12 +14,11 @@ use crate::{
 };
 
 /// `"burst";q=5;w=10, …`
-pub(super) fn policies(
-    policies: &[QuotaPolicy],
-    partition: Option<Subject>,
+pub(super) fn policies<'a>(
+    policies: impl Iterator<Item = (&'a QuotaPolicy, Option<Subject>)>,
 ) -> Option<HeaderValue> {
-    let pk = partition.map(pk).unwrap_or_default();
-    let items = policies.iter().map(|policy| policy.advertised() + &pk);
+    let pk = |partition: Option<Subject>| partition.map(pk).unwrap_or_default();
+    let items = policies.map(|(policy, partition)| policy.advertised() + &pk(partition));
     HeaderValue::try_from(items.collect::<Vec<_>>().join(", ")).ok()
 }
 
@@ -32,14 +31,9 @@ fn pk(partition: Subject) -> String {
 ///
 /// Written by hand, since it is made for every response: the serializer would take longer than
 /// the limit itself. Quotas and times are in the range of a structured field's Integer.
-pub(super) fn write(
-    headers: &mut HeaderMap,
-    decision: &RateLimitDecision,
-    partition: Option<Subject>,
-) {
+pub(super) fn write(headers: &mut HeaderMap, decision: &RateLimitDecision, with_partition: bool) {
     let mut field = SmallVec::<[u8; 128]>::new();
     let mut number = itoa::Buffer::new();
-    let pk = partition.map(pk).unwrap_or_default();
     for policy in decision.iter() {
         if !field.is_empty() {
             field.extend_from_slice(b", ");
@@ -52,7 +46,9 @@ pub(super) fn write(
             let seconds = ceil_seconds(policy.more_after());
             field.extend_from_slice(number.format(seconds).as_bytes());
         }
-        field.extend_from_slice(pk.as_bytes());
+        if with_partition {
+            field.extend_from_slice(pk(policy.subject()).as_bytes());
+        }
     }
     if field.is_empty() {
         return;

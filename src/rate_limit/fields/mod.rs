@@ -34,14 +34,13 @@ pub enum HeaderDialect {
 }
 
 impl HeaderDialect {
-    /// The `RateLimit-Policy` field of policies, for the clients of one partition or for all.
-    pub(super) fn policy_field(
+    /// The `RateLimit-Policy` field of policies, each for the clients of one partition or for all.
+    pub(super) fn policy_field<'a>(
         self,
-        policies: &[QuotaPolicy],
-        partition: Option<Subject>,
+        policies: impl Iterator<Item = (&'a QuotaPolicy, Option<Subject>)>,
     ) -> Option<HeaderValue> {
         match self {
-            Self::Ietf => ietf::policies(policies, partition),
+            Self::Ietf => ietf::policies(policies),
             Self::Draft07 => draft07::policies(policies),
             Self::XRateLimit | Self::None => None,
         }
@@ -53,13 +52,13 @@ impl HeaderDialect {
         headers: &mut HeaderMap,
         policy_field: Option<&HeaderValue>,
         decision: &RateLimitDecision,
-        partition: Option<Subject>,
+        with_partition: bool,
     ) {
         if let Some(field) = policy_field {
             headers.append(RATE_LIMIT_POLICY, field.clone());
         }
         match self {
-            Self::Ietf => ietf::write(headers, decision, partition),
+            Self::Ietf => ietf::write(headers, decision, with_partition),
             Self::Draft07 => draft07::write(headers, decision),
             Self::XRateLimit => x_rate_limit::write(headers, decision),
             Self::None => {}

@@ -16,7 +16,7 @@ pub enum MissingKey {
     Shared,
     /// It is answered 400.
     Deny,
-    /// It passes without a limit.
+    /// It passes without the limits that are counted by that key.
     Skip,
 }
 

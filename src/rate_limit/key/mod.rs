@@ -16,6 +16,8 @@ use http::{HeaderName, Method, request::Parts};
 pub use client_ip::TrustedProxies;
 pub use forwarded::ForwardingField;
 pub use missing::MissingKey;
+#[cfg(feature = "session")]
+pub use session_user::SessionUser;
 
 use client_ip::network;
 use fields::{cookie, joined};

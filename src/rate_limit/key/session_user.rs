@@ -6,9 +6,20 @@ use http::request::Parts;
 
 use crate::session::Session;
 
-/// The user of a request's session, once it was read.
-#[derive(Clone)]
-struct SessionUser(Arc<str>);
+/// The user that [`Key::session_user`](super::Key::session_user) counts a request for: an extension
+/// of the request, which is put there once its session was read.
+///
+/// Whoever asks about a user without a session puts it there:
+/// [`RateLimiter::peek_request`](crate::rate_limit::RateLimiter::peek_request).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionUser(Arc<str>);
+
+impl SessionUser {
+    /// By the name that [`Session::login`](crate::session::Session::login) gets.
+    pub fn new(user: impl Into<Arc<str>>) -> Self {
+        Self(user.into())
+    }
+}
 
 /// Reads the session, which the layer outside of this one has put there.
 pub(super) async fn load(request: &mut Parts) {

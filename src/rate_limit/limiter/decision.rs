@@ -53,6 +53,7 @@ struct Member {
 pub struct PolicyDecision<'a> {
     policy: &'a QuotaPolicy,
     outcome: &'a Outcome,
+    subject: Subject,
 }
 
 impl RateLimitDecision {
@@ -84,10 +85,15 @@ impl RateLimitDecision {
         }
     }
 
+    /// Adds what another limiter has said.
+    pub(super) fn add(&mut self, other: Self) {
+        self.members.extend(other.members);
+    }
+
     /// Adds what this decision says to the one of another layer that stands there already.
     pub(crate) fn put_into(self, extensions: &mut http::Extensions) {
         match extensions.get_mut::<Self>() {
-            Some(other) => other.members.extend(self.members),
+            Some(other) => other.add(self),
             None => {
                 extensions.insert(self);
             }
@@ -121,6 +127,26 @@ impl RateLimitDecision {
     pub fn ban(&self) -> Option<&str> {
         let mut banned = self.members.iter().filter(|member| member.banned > 0);
         banned.find_map(|member| Some(member.limits.ban.as_ref()?.name()))
+    }
+
+    /// Counts it, unless the caller has only looked.
+    #[cfg(feature = "metrics")]
+    pub(super) fn count(&self, cost: u64) {
+        if cost == 0 {
+            return;
+        }
+        let degraded = self.is_degraded();
+        let admitted = self.is_admitted();
+        let banned = self.is_banned();
+        for policy in self.iter() {
+            let outcome = match policy.is_violated() {
+                _ if banned => "banned",
+                true => "denied",
+                false if admitted => "admitted",
+                false => continue,
+            };
+            crate::metrics::decision(policy.policy.name(), outcome, degraded);
+        }
     }
 
     /// The policy with the smallest part of its quota left.
@@ -175,43 +201,48 @@ impl RateLimitDecision {
     /// Makes the cost of a request that was [reserved](super::RateLimiter::reserve) `cost`: what
     /// is not needed goes back, as far as it has not come back by time, and what was needed beyond
     /// is taken as far as there is some. Answers whether there was something to settle: a
-    /// reservation is settled once, and what was not reserved never. One `EVALSHA`, none if the
-    /// cost is the same.
+    /// reservation is settled once, and what was not reserved never. One `EVALSHA` a limiter, none if
+    /// the cost is the same.
     ///
     /// # Errors
     ///
     /// When the store does not answer; the reservation then stays charged.
     pub async fn settle(&self, cost: u64) -> Result<bool, StoreError> {
-        let mut settled = false;
+        let mut settled = Ok(false);
         for member in &self.members {
+            // One that fails keeps none of the others.
             if let Some(reserved) = &member.reserved {
-                settled |= reserved.settle(cost).await?;
+                settled = match (settled, reserved.clone().settle(cost).await) {
+                    (Ok(before), Ok(now)) => Ok(before | now),
+                    (Err(error), _) | (_, Err(error)) => Err(error),
+                };
             }
         }
-        Ok(settled)
+        settled
     }
 
-    /// Whether these are the quotas of `set`.
-    pub(crate) fn is_of(&self, set: &PolicySet) -> bool {
-        let same = |member: &Member| Arc::ptr_eq(&member.set.policies, &set.policies);
-        self.members.iter().all(same)
+    /// Whether these are the quotas of some of `sets`.
+    pub(crate) fn is_of(&self, sets: &[PolicySet]) -> bool {
+        let same =
+            |member: &Member, set: &PolicySet| Arc::ptr_eq(&member.set.policies, &set.policies);
+        let known = |member: &Member| sets.iter().any(|set| same(member, set));
+        self.members.iter().all(known)
     }
 
     /// Whether there is something to settle.
     pub(crate) fn is_reserved(&self) -> bool {
         self.members.iter().any(|member| member.reserved.is_some())
     }
-
-    /// The subject's digest of the layer whose decision this is: a partition key for clients.
-    pub(crate) fn partition(&self) -> Option<Subject> {
-        Some(self.members.last()?.subject)
-    }
 }
 
 impl Member {
     fn policies(&self) -> impl Iterator<Item = PolicyDecision<'_>> {
         let policies = self.set.policies.iter().zip(&self.outcomes);
-        policies.map(|(policy, outcome)| PolicyDecision { policy, outcome })
+        policies.map(|(policy, outcome)| PolicyDecision {
+            policy,
+            outcome,
+            subject: self.subject,
+        })
     }
 }
 
@@ -219,6 +250,11 @@ impl<'a> PolicyDecision<'a> {
     /// The policy.
     pub fn policy(self) -> &'a QuotaPolicy {
         self.policy
+    }
+
+    /// The digest of whom it counts: a partition key for clients.
+    pub(crate) fn subject(self) -> Subject {
+        self.subject
     }
 
     /// The policy's whole quota, in units.

@@ -45,6 +45,10 @@ pub(crate) struct Limits {
 }
 
 /// What a limiter says when it is asked.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a request moves it once or twice; a box would be an allocation each"
+)]
 pub(crate) enum Asked {
     /// It knows that the request is to be denied.
     Denied(RateLimitDecision),
@@ -118,7 +122,11 @@ impl Limits {
                     Some(waiting) => {
                         Asked::Question(Question::waiting(self.clone(), ask, now, waiting))
                     }
-                    None => Asked::Denied(decision),
+                    None => {
+                        #[cfg(feature = "metrics")]
+                        decision.count(ask.cost);
+                        Asked::Denied(decision)
+                    }
                 };
             }
         };
@@ -128,7 +136,9 @@ impl Limits {
         let limits = &ask.set.limits;
         if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
             let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
-            return Asked::Admitted(Permit::new(decision, None));
+            #[cfg(feature = "metrics")]
+            decision.count(ask.cost);
+            return Asked::Admitted(Permit::new(decision, Vec::new()));
         }
         let wanted = self
             .blocks

@@ -66,6 +66,20 @@ pub(crate) enum Known {
     Recheck,
 }
 
+/// A denial by the store.
+pub(crate) struct Denied<'a> {
+    pub(crate) subject: Subject,
+    pub(crate) cost: u64,
+    pub(crate) limits: &'a Arc<[NamedLimit]>,
+    pub(crate) acquired: &'a Acquired,
+    /// Where denials bring a ban, only that is remembered, since the store has to count the
+    /// others.
+    pub(crate) brings_ban: bool,
+    pub(crate) sent_at: Instant,
+    /// The answer to a recheck takes the place of what was known before.
+    pub(crate) recheck: bool,
+}
+
 #[derive(Debug, Clone)]
 struct Weight;
 
@@ -117,20 +131,17 @@ impl LocalDenials {
         }
     }
 
-    /// Remembers the denial of a request that asked the store at `sent_at`. The answer to a
-    /// recheck takes the place of what was known before. Where denials bring a ban, only that is
-    /// remembered, since the store has to count the others.
-    #[expect(clippy::too_many_arguments, reason = "all that is known of one answer")]
-    pub(crate) fn put(
-        &self,
-        subject: Subject,
-        cost: u64,
-        limits: &Arc<[NamedLimit]>,
-        denied: &Acquired,
-        brings_ban: bool,
-        sent_at: Instant,
-        recheck: bool,
-    ) {
+    /// Remembers a denial.
+    pub(crate) fn put(&self, denied: Denied<'_>) {
+        let Denied {
+            subject,
+            cost,
+            limits,
+            acquired: denied,
+            brings_ban,
+            sent_at,
+            recheck,
+        } = denied;
         let received_at = Instant::now();
         let longest = match denied.banned {
             0 if brings_ban => Duration::ZERO,
@@ -238,134 +249,4 @@ impl fmt::Debug for LocalDenials {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::store::operations::limit::{Algorithm, Limit};
-
-    fn subject(number: u32) -> Subject {
-        let mut digest = [0; 16];
-        digest[..4].copy_from_slice(&number.to_le_bytes());
-        Subject::new(digest)
-    }
-
-    fn limits() -> Arc<[NamedLimit]> {
-        let limit = Limit::new(Algorithm::Gcra, 5, 50_000_000);
-        [NamedLimit::new("units", limit)].into()
-    }
-
-    /// 2 of 5 units are left, one comes back every 10 s, and 3 were asked for.
-    fn denied() -> Acquired {
-        denied_with(30_000_000)
-    }
-
-    fn denied_with(left: u64) -> Acquired {
-        let level = Level {
-            left,
-            ..Level::default()
-        };
-        Acquired {
-            outcomes: [limits()[0].limit.later(level, 0, 3)].into_iter().collect(),
-            banned: 0,
-            marks: None,
-        }
-    }
-
-    fn told(known: &Known) -> Option<Wait> {
-        match known {
-            Known::Denied { outcomes, .. } => Some(outcomes[0].wait),
-            Known::Nothing | Known::Recheck => None,
-        }
-    }
-
-    fn local_denials() -> LocalDenials {
-        LocalDenials::new(Duration::from_secs(8))
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_denial_ends_at_the_time_it_told_counted_from_before_it_was_asked_for() {
-        let (denials, limits, sent_at) = (local_denials(), limits(), Instant::now());
-        tokio::time::advance(Duration::from_secs(1)).await;
-        denials.put(subject(1), 3, &limits, &denied(), false, sent_at, false);
-        tokio::time::advance(Duration::from_secs(4)).await;
-        let now = Instant::now();
-        let get = |number, cost, now| told(&denials.get(subject(number), cost, &limits, now));
-        // The answer may be as young as its receipt.
-        assert_eq!(get(1, 3, now), Some(Wait::Micros(6_000_000)));
-        assert_eq!(get(1, 5, now), Some(Wait::Micros(26_000_000)));
-        assert_eq!(get(2, 3, now), None);
-        assert_eq!(get(1, 3, sent_at + Duration::from_secs(10)), None);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_cheaper_request_ends_a_denial_and_one_for_nothing_does_not() {
-        let (denials, limits, now) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &limits, &denied(), false, now, false);
-        let get = |cost| told(&denials.get(subject(1), cost, &limits, now)).is_some();
-        assert!(!get(0));
-        assert!(get(3));
-        assert!(!get(2));
-        assert!(!get(3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn one_request_an_interval_is_to_ask_again() {
-        let (denials, limits, start) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &limits, &denied(), false, start, false);
-        let get = |seconds| {
-            let now = start + Duration::from_secs(seconds);
-            denials.get(subject(1), 3, &limits, now)
-        };
-        assert!(matches!(get(7), Known::Denied { .. }));
-        assert!(matches!(get(8), Known::Recheck));
-        assert!(matches!(get(8), Known::Denied { .. }));
-        assert!(matches!(get(9), Known::Denied { .. }));
-        denials.end(subject(1));
-        assert!(matches!(get(9), Known::Nothing));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn what_a_recheck_is_told_replaces_what_was_known() {
-        let (denials, limits, start) = (local_denials(), limits(), Instant::now());
-        denials.put(subject(1), 3, &limits, &denied(), false, start, false);
-        let later = start + Duration::from_secs(8);
-        tokio::time::advance(Duration::from_secs(8)).await;
-        let shorter = denied_with(21_000_000);
-        denials.put(subject(1), 3, &limits, &shorter, false, later, true);
-        let known = denials.get(subject(1), 3, &limits, later);
-        assert_eq!(told(&known), Some(Wait::Micros(1_000_000)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_flood_of_subjects_does_not_grow_them() {
-        let (denials, limits) = (local_denials(), limits());
-        for number in 0..100_000 {
-            denials.put(
-                subject(number),
-                3,
-                &limits,
-                &denied(),
-                false,
-                Instant::now(),
-                false,
-            );
-        }
-        let weight = denials.cache.weight();
-        assert!((CAPACITY / 2..=CAPACITY).contains(&weight), "{weight}");
-        // Nor do the levels of very many policies.
-        let mut many = denied();
-        many.outcomes = vec![many.outcomes[0]; 1_000].into();
-        let limits = vec![limits[0].clone(); 1_000].into();
-        for number in 0..10_000 {
-            denials.put(
-                subject(number),
-                3,
-                &limits,
-                &many,
-                false,
-                Instant::now(),
-                false,
-            );
-        }
-        assert!(denials.cache.weight() <= CAPACITY);
-    }
-}
+mod tests;

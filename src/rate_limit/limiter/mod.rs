@@ -1,8 +1,12 @@
 //! The limits without HTTP: the engine that the layer uses, as plain calls.
 
+mod asking;
 mod ban;
 mod blocks;
 mod decision;
+mod exchange;
+mod joint;
+mod joint_limiter;
 mod limits;
 mod local_denials;
 mod on_store_error;
@@ -10,12 +14,17 @@ mod permit;
 mod places;
 mod policy_set;
 mod question;
+mod requests;
 mod reservation;
+mod to_the_end;
 mod waiting;
 
 pub use ban::{BanError, BanPolicy};
 pub(crate) use decision::ceil_seconds;
 pub use decision::{PolicyDecision, RateLimitDecision};
+pub(crate) use joint::{JointAsk, JointQuestion, Part};
+pub use joint_limiter::JointRateLimiter;
+pub(crate) use joint_limiter::check_joint;
 pub(crate) use limits::{Ask, Asked, Limits};
 pub use on_store_error::RateLimitOnStoreError;
 pub use permit::Permit;
@@ -262,12 +271,12 @@ impl RateLimiter {
             reserves,
         };
         match self.limits.ask(ask, Instant::now()) {
-            Asked::Denied(decision) => Ok(Permit::new(decision, None)),
+            Asked::Denied(decision) => Ok(Permit::new(decision, Vec::new())),
             Asked::Admitted(permit) => Ok(permit),
             Asked::Question(question) => {
                 let permit = question.await.into_permit()?;
                 // Nothing is limited: a decision without policies, which admits.
-                Ok(permit.unwrap_or_else(|| Permit::new(RateLimitDecision::default(), None)))
+                Ok(permit.unwrap_or_else(|| Permit::new(RateLimitDecision::default(), Vec::new())))
             }
         }
     }

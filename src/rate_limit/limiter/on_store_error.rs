@@ -1,5 +1,7 @@
 //! What a limiter does when the store does not answer.
 
+use std::sync::Arc;
+
 use super::policy_set::PolicySet;
 use crate::store::Store;
 
@@ -46,8 +48,12 @@ impl Fallback {
         }
     }
 
-    pub(crate) fn scaled(&self, set: &PolicySet) -> PolicySet {
-        scaled(set, self.share)
+    /// What takes the place of `set`, which is `usual` mostly.
+    pub(crate) fn set_for(&self, set: &PolicySet, usual: &PolicySet) -> PolicySet {
+        match Arc::ptr_eq(&set.policies, &usual.policies) {
+            true => self.set.clone(),
+            false => scaled(set, self.share),
+        }
     }
 }
 

@@ -12,11 +12,11 @@ use super::{decision::RateLimitDecision, places::HeldPlaces};
 #[must_use = "dropping a permit gives its places back; ask whether it is admitted"]
 pub struct Permit {
     decision: RateLimitDecision,
-    places: Option<HeldPlaces>,
+    places: Vec<HeldPlaces>,
 }
 
 impl Permit {
-    pub(super) fn new(decision: RateLimitDecision, places: Option<HeldPlaces>) -> Self {
+    pub(crate) fn new(decision: RateLimitDecision, places: Vec<HeldPlaces>) -> Self {
         Self { decision, places }
     }
 
@@ -25,7 +25,7 @@ impl Permit {
         self.decision
     }
 
-    pub(crate) fn into_parts(self) -> (RateLimitDecision, Option<HeldPlaces>) {
+    pub(crate) fn into_parts(self) -> (RateLimitDecision, Vec<HeldPlaces>) {
         (self.decision, self.places)
     }
 }

@@ -16,6 +16,7 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use crate::store::{
     Store,
     operations::limit::{PerLimit, Place, PlaceId, ReleasePlace, RenewPlace},
+    random,
 };
 
 /// A renewal that is lost may be repeated once before a place is given up.
@@ -41,10 +42,7 @@ pub(crate) struct HeldPlaces {
 
 /// An id that no other request has, in this process or another.
 pub(crate) fn new_place() -> PlaceId {
-    static PROCESS: LazyLock<u64> = LazyLock::new(|| {
-        // Without randomness the clock has to tell processes apart.
-        getrandom::u64().unwrap_or_else(|_| crate::store::Timestamp::now().as_micros())
-    });
+    static PROCESS: LazyLock<u64> = LazyLock::new(random::unique);
     static REQUEST: AtomicU64 = AtomicU64::new(0);
     let request = REQUEST.fetch_add(1, Ordering::Relaxed);
     PlaceId(u128::from(*PROCESS) << 64 | u128::from(request))

@@ -9,9 +9,11 @@ use std::{
 use tokio::{runtime::Handle, time::Instant};
 
 use super::{
+    asking::Asking,
     blocks::BlockWanted,
     decision::RateLimitDecision,
     limits::{Ask, Limits},
+    local_denials::Denied,
     on_store_error::RateLimitOnStoreError,
     permit::Permit,
     places::new_place,
@@ -20,7 +22,7 @@ use super::{
     waiting::Waiting,
 };
 use crate::store::{
-    Execute, Store, StoreError,
+    Store, StoreError,
     operations::limit::{
         Acquire, AcquireBlock, Acquired, NamedLimit, PerLimit, Place, PlaceId, ReleasePlace,
     },
@@ -42,12 +44,6 @@ pub(crate) struct Question {
     place: PlaceId,
 }
 
-/// The call that is under way.
-enum Asking {
-    Units(Execute<Acquire>),
-    Block(Execute<AcquireBlock>),
-}
-
 /// What comes of a question.
 #[allow(
     clippy::large_enum_variant,
@@ -61,6 +57,18 @@ pub(crate) enum Answer {
 }
 
 impl Answer {
+    /// Adds it to the metrics, if there are any.
+    pub(super) fn count(&self, cost: u64) {
+        #[cfg(feature = "metrics")]
+        match self {
+            Self::Decided(permit) => permit.count(cost),
+            Self::Unlimited => crate::metrics::undecided("admitted"),
+            Self::Unavailable(_) => crate::metrics::undecided("refused"),
+        }
+        #[cfg(not(feature = "metrics"))]
+        let _ = cost;
+    }
+
     /// The permit, which may be a denial; `None` where nothing is limited.
     pub(crate) fn into_permit(self) -> Result<Option<Permit>, StoreError> {
         match self {
@@ -160,18 +168,18 @@ impl Question {
             let result = ready!(asking.poll(cx, self.block.as_ref(), &self.ask.set));
             self.asking = None;
             self.block = None;
-            let acquired = match result {
-                Ok(acquired) => acquired,
-                Err(error) => match self.without_the_store(error) {
-                    Some(answer) => return Poll::Ready(answer),
-                    None => continue,
-                },
+            let answer = match result {
+                Ok(acquired) => {
+                    if self.degraded.is_none() {
+                        self.remember(&acquired);
+                    }
+                    self.decide(acquired).map(Answer::Decided)
+                }
+                Err(error) => self.without_the_store(error),
             };
-            if self.degraded.is_none() {
-                self.remember(&acquired);
-            }
-            if let Some(permit) = self.decide(acquired) {
-                return Poll::Ready(Answer::Decided(permit));
+            if let Some(answer) = answer {
+                answer.count(self.ask.cost);
+                return Poll::Ready(answer);
             }
         }
     }
@@ -183,10 +191,7 @@ impl Question {
         tracing::debug!(target: "tower_keep::rate_limit", %error, ?policy, "the limits are not known");
         match (&limits.fallback, policy) {
             (Some(fallback), _) if self.degraded.is_none() => {
-                let set = match Arc::ptr_eq(&self.ask.set.policies, &limits.set.policies) {
-                    true => fallback.set.clone(),
-                    false => fallback.scaled(&self.ask.set),
-                };
+                let set = fallback.set_for(&self.ask.set, &limits.set);
                 self.asking = Some(self.acquire(&fallback.store, &set));
                 self.degraded = Some(set);
                 None
@@ -209,15 +214,15 @@ impl Question {
             }
             return;
         }
-        denials.put(
+        denials.put(Denied {
             subject,
-            self.ask.cost,
-            &self.ask.set.limits,
+            cost: self.ask.cost,
+            limits: &self.ask.set.limits,
             acquired,
-            self.limits.named_ban.is_some(),
-            self.sent_at,
-            self.recheck,
-        );
+            brings_ban: self.limits.named_ban.is_some(),
+            sent_at: self.sent_at,
+            recheck: self.recheck,
+        });
     }
 
     /// What the answer means; `None` if the request waits.
@@ -235,7 +240,7 @@ impl Question {
         if !admitted {
             return match self.waits(&decision) {
                 true => None,
-                false => Some(Permit::new(decision, None)),
+                false => Some(Permit::new(decision, Vec::new())),
             };
         }
         let store = match (&self.limits.fallback, &self.degraded) {
@@ -254,10 +259,8 @@ impl Question {
             });
         }
         let places = self.places(store, set);
-        Some(Permit::new(
-            decision,
-            places.map(|places| self.limits.places.hold(store, places)),
-        ))
+        let held = places.map(|places| self.limits.places.hold(store, places));
+        Some(Permit::new(decision, held.into_iter().collect()))
     }
 
     /// Whether a denied request waits rather than being refused.
@@ -290,36 +293,6 @@ impl Question {
         let limits = set.limits.iter();
         let concurrent = limits.filter(|named| named.limit.is_concurrency());
         Some(concurrent.map(place).collect())
-    }
-}
-
-impl Asking {
-    fn is_ready(&self) -> bool {
-        match self {
-            Self::Units(execute) => execute.is_ready(),
-            Self::Block(execute) => execute.is_ready(),
-        }
-    }
-
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        block: Option<&BlockWanted>,
-        set: &PolicySet,
-    ) -> Poll<Result<Acquired, StoreError>> {
-        Poll::Ready(match self {
-            Self::Units(execute) => ready!(Pin::new(execute).poll(cx)),
-            Self::Block(execute) => ready!(Pin::new(execute).poll(cx)).map(|leased| {
-                if let Some(block) = block.filter(|_| leased.has_block) {
-                    block.given(&set.limits, &leased.outcomes);
-                }
-                Acquired {
-                    outcomes: leased.outcomes,
-                    banned: 0,
-                    marks: None,
-                }
-            }),
-        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::{
 use super::{
     limits::{Ask, Asked, Limits},
     policy_set::PolicySet,
+    to_the_end::to_the_end,
 };
 use crate::store::{
     Store, StoreError,
@@ -27,11 +28,19 @@ pub(crate) struct Reserved {
 }
 
 impl Reserved {
-    /// Makes the cost `actual`. Answers whether this was the call that settled it.
-    pub(crate) async fn settle(&self, actual: u64) -> Result<bool, StoreError> {
+    /// Makes the cost `actual`, also if the caller leaves meanwhile. Answers whether this was the
+    /// call that settled it.
+    pub(crate) async fn settle(self: Arc<Self>, actual: u64) -> Result<bool, StoreError> {
         if self.settled.swap(true, Ordering::AcqRel) {
             return Ok(false);
         }
+        let settled = to_the_end(async move { self.correct(actual).await }).await;
+        settled
+            .unwrap_or(Err(StoreError::Unavailable))
+            .map(|()| true)
+    }
+
+    async fn correct(&self, actual: u64) -> Result<(), StoreError> {
         if actual < self.cost {
             let settle = self.store.execute(Settle {
                 names: self.store.names().clone(),
@@ -46,7 +55,7 @@ impl Reserved {
         } else if actual > self.cost {
             self.take_more(actual - self.cost).await?;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Takes what was needed beyond the reservation, or as much of it as is left.

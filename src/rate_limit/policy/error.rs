@@ -47,6 +47,12 @@ pub enum QuotaPolicyError {
     /// A policy of which no blocks can be taken.
     #[error("policy {0:?}: blocks can be taken of alg=gcra only")]
     NoBlocks(String),
+    /// A limiter that takes blocks, among several that are asked as one.
+    #[error("policy {0:?}: a limiter that takes blocks cannot be asked together with others")]
+    JointBlocks(String),
+    /// Limiters of different stores, which cannot be asked as one.
+    #[error("policy {0:?}: expected the same store as that of the limiters it is asked with")]
+    JointStores(String),
     /// There is no policy of that name.
     #[error("there is no policy {0:?}: expected the name of one that the layer has")]
     Unknown(String),

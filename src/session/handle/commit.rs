@@ -1,142 +1,76 @@
-//! The end of a request: what is to be committed, and committing it.
+//! Committing a request's changes, to the session that is there or to a new one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use http::StatusCode;
-
 use super::{
     super::{
-        config::SessionOnStoreError,
         error::SessionError,
         head::CookieChange,
-        id::{self, LogId, Place, SessionId},
-        report,
+        id::{self, Place, SessionId},
+        transport::Issue,
         user_sessions::{Binding, UserSessions},
     },
     Session,
+    plan::{Plan, report_dropped},
     reach::{Found, Target},
-    state::{Login, Stored},
+    stored::{Seen, Written},
 };
 use crate::store::{
     StoreError,
     operations::{
         session::{
-            Bound, Changes, CommitSession, Committed, CreateSession, Follower, Renewal, Via,
+            Access, Bound, CommitSession, Committed, CreateSession, Follower, Lifetime, Prospect,
+            Renewal, Via,
         },
         session_index::Member,
     },
 };
 
-/// How a request's session ends.
-#[derive(Debug)]
-pub(in crate::session) enum Ending {
-    /// Without a commit.
-    Done(CookieChange),
-    /// The store has failed the request.
-    Unavailable,
-    Commit(Plan),
-}
-
-/// What is to be committed, and where; without a target to a new session.
-#[derive(Debug)]
-pub(in crate::session) struct Plan {
-    target: Option<Target>,
-    changes: Arc<Changes>,
-    /// Whether to ask for a new id.
-    renews: bool,
-    /// Who logs in. It comes with a new id.
-    login: Option<Login>,
-    /// Who was logged in when the session was loaded.
-    user: Option<Arc<str>>,
-}
-
 impl Session {
-    /// Closes the session at the head of a response, and says what is left to do.
-    pub(in crate::session) fn end(&self, status: StatusCode) -> Ending {
-        let config = &self.0.config;
+    /// Commits before the head of the response, and says what the client is to do with its
+    /// cookie.
+    pub(in crate::session) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
+        let _turn = self.0.turn.lock().await;
+        let chosen = plan.lifetime;
+        let written = self.write(plan).await?;
         let mut state = self.state();
-        state.closed = true;
-        let changes = state.take_changes();
-        let changed = !changes.is_empty() || state.renew;
-        if let Some(error) = &state.failed {
-            report::unavailable(error);
-            if changed || config.on_store_error == SessionOnStoreError::Unavailable {
-                return Ending::Unavailable;
-            }
-        }
-        let dropped = status.is_server_error() && !config.commit_on_server_error
-            || status == StatusCode::PAYLOAD_TOO_LARGE && state.too_large;
-        let due = |interval| state.live().is_some_and(|live| live.age.id >= interval);
-        let renews = state.renew || config.renewal.is_some_and(due);
-        let login = state.login.clone();
-        let commits = match &state.stored {
-            _ if dropped => false,
-            // An id that a pointer led to is renewed by a login as another user alone.
-            Stored::Live(live) if login.is_none() && live.place.via != Via::Presented => {
-                !changes.is_empty()
-            }
-            Stored::Unknown | Stored::Live(_) => !changes.is_empty() || renews,
-            Stored::Absent => login.is_some() || changes.fields.values().any(Option::is_some),
-            Stored::Ended(lineage) => {
-                if changed {
-                    report_dropped(lineage);
-                }
-                false
-            }
-        };
-        if commits {
-            return Ending::Commit(Plan {
-                target: self.target(&state.stored),
-                changes: Arc::new(changes),
-                renews,
-                login,
-                user: state.live().and_then(|live| live.user.clone()),
-            });
-        }
-        Ending::Done(if state.destroyed {
-            CookieChange::Remove
-        } else {
-            CookieChange::Keep
-        })
+        state.written(written, chosen.map(|own| self.prospect(own)));
+        Ok(state.take_cookie())
     }
 
-    /// Commits, and says what the client is to do with its cookie. One round trip; one more for a
-    /// renewal of a session that was not read, for every renewal by another request meanwhile, and
-    /// when the session is not there any more. A login takes one more to note the session.
-    pub(in crate::session) async fn commit(
-        self,
-        mut plan: Plan,
-    ) -> Result<CookieChange, SessionError> {
+    /// Writes what is to be committed. One round trip; one more for a renewal of a session that was
+    /// not read, for every renewal by another request meanwhile, and when the session is not there
+    /// any more. A login takes one more to note the session, and so does another lifetime of a
+    /// session with a user. The caller has the turn.
+    pub(super) async fn write(&self, mut plan: Plan) -> Result<Written, SessionError> {
         // A handler that has read the session does not want to log in to another one.
-        let seen = (plan.target.as_ref()).is_some_and(|target| target.lineage.is_some());
-        if plan.renews && !seen && plan.target.is_some() {
-            let follower = match plan.login {
-                Some(_) => Follower::Login,
-                None => Follower::Request,
-            };
-            let found = self.find(follower).await?;
+        let seen = plan.target.as_ref().and_then(|target| target.seen.clone());
+        if plan.renews
+            && seen.is_none()
+            && let Some(target) = plan.target.take()
+        {
+            let found = self.find(target, follower(&plan)).await?;
             // Where another user has logged in over this id, whoever logs in gets a session of
             // their own.
             let found = found.filter(|found| {
                 let login = plan.login.as_ref().map(|login| &login.user);
                 found.place.via != Via::Closed || found.session.user.as_ref() == login
             });
-            plan.user = found.as_ref().and_then(|found| found.session.user.clone());
             plan.target = found.map(|found| Target {
+                seen: Some(Seen::of(&found.session)),
                 place: found.place,
-                lineage: Some(found.session.lineage),
                 touch: false,
             });
         }
         if let Some(target) = &plan.target {
             match self.commit_to(target, &plan).await? {
-                Found::Here(_, change) => return Ok(change),
+                Found::Here(_, written) => return Ok(written),
                 // Whoever logs in gets a session of their own.
                 Found::Another => {}
                 Found::Nowhere => {
-                    if let Some(lineage) = target.lineage.as_ref().filter(|_| seen) {
-                        report_dropped(lineage);
-                        return Ok(CookieChange::Keep);
+                    if let Some(seen) = seen {
+                        report_dropped(&seen.lineage);
+                        return Ok(Written::Dropped(seen.lineage));
                     }
                 }
             }
@@ -149,33 +83,38 @@ impl Session {
         &self,
         target: &Target,
         plan: &Plan,
-    ) -> Result<Found<CookieChange>, SessionError> {
+    ) -> Result<Found<Written>, SessionError> {
+        let seen = target.seen.as_ref();
+        let lifetime = plan.lifetime(seen, self.0.config.absolute);
         if !plan.renews {
             let commit = |access, _: &Place| CommitSession {
                 access,
                 changes: plan.changes.clone(),
+                lifetime: None,
                 renewal: None,
             };
             let found = self
                 .reach(target.clone(), Follower::Request, commit)
                 .await?;
-            return Ok(found.map(|_| CookieChange::Keep));
+            return Ok(found.map_with(|place, _| Written::Here(place.clone(), seen.cloned())));
         }
         let new_id = SessionId::renewed(&target.place)?;
         let names = self.0.store.names();
-        let new_user =
-            (plan.login.as_ref()).filter(|login| plan.user.as_ref() != Some(&login.user));
-        let lineage = match (new_user, &target.lineage) {
-            (None, Some(lineage)) => lineage.clone(),
+        let new_user = plan.new_user(seen);
+        let lineage = match (new_user, seen) {
+            (None, Some(seen)) => seen.lineage.clone(),
             _ => id::lineage()?,
         };
+        let user_before = seen.and_then(|seen| seen.user.as_ref());
+        let user = (plan.login.as_ref()).map_or(user_before, |login| Some(&login.user));
         let member = target.place.member(lineage.clone());
-        if let Some(login) = &plan.login
-            && !self.enter(login, member.clone()).await?
-        {
-            return Ok(Found::Nowhere);
+        // Also for another lifetime alone: the index must not forget the session before it ends.
+        if let Some(user) = user.filter(|_| plan.login.is_some() || plan.lifetime.is_some()) {
+            let stored = lifetime.or(seen.and_then(|seen| seen.lifetime));
+            if !self.enter(user, plan, member.clone(), stored).await? {
+                return Ok(Found::Nowhere);
+            }
         }
-        let has_user = plan.login.is_some() || plan.user.is_some();
         let renewal = |place: &Place| {
             let new = new_id.place();
             // Through an old id only a login asks for a new one.
@@ -187,26 +126,28 @@ impl Session {
                 id_hash: new.id_hash().into(),
                 grace: self.0.config.grace,
                 lineage: lineage.clone(),
-                place: has_user.then(|| place.noted(names, &lineage)),
-                old_place: (plan.user.as_ref().and(new_user))
-                    .and(target.lineage.as_ref())
-                    .map(|lineage| place.noted(names, lineage)),
+                place: user.map(|_| place.noted(names, &lineage)),
+                old_place: (user_before.and(new_user))
+                    .and(seen)
+                    .map(|seen| place.noted(names, &seen.lineage)),
             })
         };
-        let commit = |access, place: &Place| CommitSession {
-            access,
+        let commit = |access: Access, place: &Place| CommitSession {
+            access: Access {
+                touch: access.touch || lifetime.is_some(),
+                ..access
+            },
             changes: plan.changes.clone(),
+            lifetime,
             renewal: renewal(place),
         };
-        let follower = match plan.login {
-            Some(_) => Follower::Login,
-            None => Follower::Request,
-        };
-        let found = self.reach(target.clone(), follower, commit).await;
+        let found = self.reach(target.clone(), follower(plan), commit).await;
         if let Some(login) = new_user {
             match &found {
                 Ok(Found::Here(place, Committed::NewId(_))) => {
-                    self.forget_before(place, target, plan).await;
+                    if let (Some(user), Some(seen)) = (user_before, seen) {
+                        self.leave(user, &place.member(seen.lineage.clone())).await;
+                    }
                 }
                 // It may have been stored.
                 Err(SessionError::Unavailable(_)) => {}
@@ -214,80 +155,99 @@ impl Session {
                 _ => self.leave(&login.user, &member).await,
             }
         }
-        Ok(found?.map(|committed| match committed {
-            Committed::NewId(remaining) | Committed::Joined(remaining) => CookieChange::Issue {
-                id: new_id,
-                remaining,
-                persistent: false,
-            },
-            Committed::SameId => CookieChange::Keep,
+        let now = |lineage: &Arc<str>| Seen {
+            lineage: lineage.clone(),
+            user: user.cloned(),
+            lifetime: lifetime.or(seen.and_then(|seen| seen.lifetime)),
+        };
+        let issue = |prospect: Prospect| Issue {
+            id: new_id.clone(),
+            remaining: prospect.remaining,
+            persistent: prospect.persistent,
+        };
+        Ok(found?.map_with(|place, committed| match committed {
+            Committed::NewId(prospect) => Written::NewId(issue(prospect), Some(now(&lineage))),
+            // It has the lineage of the other login.
+            Committed::Joined(prospect) => Written::NewId(issue(prospect), None),
+            Committed::SameId => Written::Here(place.clone(), Some(now(&lineage))),
         }))
     }
 
     /// Stores a new session, if there is anything to store. Always under an id of our own: what
     /// the client has sent is never adopted.
-    async fn create(&self, plan: &Plan) -> Result<CookieChange, SessionError> {
+    async fn create(&self, plan: &Plan) -> Result<Written, SessionError> {
         let fields = (plan.changes.fields.iter())
             .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
             .collect::<BTreeMap<_, _>>();
         if fields.is_empty() && plan.login.is_none() {
-            return Ok(CookieChange::Keep);
+            return Ok(Written::Nothing);
         }
         let id = SessionId::random()?;
         let place = id.place();
         let lineage = id::lineage()?;
         let rules = self.rules();
-        if let Some(login) = &plan.login
-            && !self.enter(login, place.member(lineage.clone())).await?
-        {
-            report_dropped(&lineage);
-            return Ok(CookieChange::Keep);
+        let lifetime = plan.lifetime(None, rules.absolute);
+        if let Some(login) = &plan.login {
+            let member = place.member(lineage.clone());
+            if !self.enter(&login.user, plan, member, lifetime).await? {
+                report_dropped(&lineage);
+                return Ok(Written::Dropped(lineage));
+            }
         }
         let names = self.0.store.names();
+        let user = plan.login.as_ref().map(|login| login.user.clone());
         let create = CreateSession {
             key: place.key(names),
-            ttl: rules.idle.min(rules.absolute),
+            rules,
+            lifetime,
             lineage: lineage.clone(),
-            user: plan.login.as_ref().map(|login| Bound {
-                user: login.user.clone(),
+            user: user.clone().map(|user| Bound {
+                user,
                 place: place.noted(names, &lineage),
                 id_hash: place.id_hash().into(),
-                absolute: rules.absolute,
             }),
             fields: Arc::new(fields),
         };
         match self.0.store.execute(create).await {
-            Ok(true) => Ok(CookieChange::Issue {
-                id,
-                remaining: rules.absolute,
-                persistent: false,
-            }),
+            Ok(true) => {
+                let issue = Issue {
+                    id,
+                    remaining: rules.of(lifetime).absolute,
+                    persistent: lifetime.and_then(Lifetime::persistent),
+                };
+                let seen = Seen {
+                    lineage,
+                    user,
+                    lifetime,
+                };
+                Ok(Written::NewId(issue, Some(seen)))
+            }
             Ok(false) => {
                 report_dropped(&lineage);
-                Ok(CookieChange::Keep)
+                Ok(Written::Dropped(lineage))
             }
             Err(StoreError::NoRoom) => Err(SessionError::TooLarge),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Notes a session in the index of the user who logs in, before it is stored.
-    async fn enter(&self, login: &Login, member: Member) -> Result<bool, SessionError> {
+    /// Notes a session in the index of its user, before it is stored for longer than that knows of
+    /// it. `lifetime` is what it has from then on.
+    async fn enter(
+        &self,
+        user: &str,
+        plan: &Plan,
+        member: Member,
+        lifetime: Option<Lifetime>,
+    ) -> Result<bool, SessionError> {
         let binding = Binding {
             member,
-            absolute: self.0.config.absolute,
-            device: login.device.clone(),
+            absolute: self.rules().of(lifetime).absolute,
+            device: plan.login.as_ref().map(|login| login.device.clone()),
             cap: self.0.config.max_sessions_per_user,
         };
-        let user = UserSessions::of(self.0.store.clone(), &login.user);
+        let user = UserSessions::of(self.0.store.clone(), user);
         Ok(user.enter(&binding).await?)
-    }
-
-    /// Takes a session that another user has logged in to out of the index of the user before.
-    async fn forget_before(&self, place: &Place, target: &Target, plan: &Plan) {
-        if let (Some(user), Some(lineage)) = (&plan.user, &target.lineage) {
-            self.leave(user, &place.member(lineage.clone())).await;
-        }
     }
 
     /// Takes a session that is not there out of an index. When that fails it is done at the next
@@ -300,7 +260,10 @@ impl Session {
     }
 }
 
-fn report_dropped(lineage: &str) {
-    let session = LogId::of(lineage);
-    tracing::info!(target: "tower_keep::session", %session, "a session ended before its changes were committed: they are dropped");
+/// How far the pointers of an id are followed for this plan.
+fn follower(plan: &Plan) -> Follower {
+    match plan.login {
+        Some(_) => Follower::Login,
+        None => Follower::Request,
+    }
 }

@@ -4,6 +4,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
 use super::{super::error::SessionError, Session};
+use crate::store::random;
 
 /// The session's key for the secret.
 pub(super) const KEY: &str = "_csrf";
@@ -38,12 +39,12 @@ impl Session {
         let secret = match self.csrf_secret().await? {
             Some(secret) => secret,
             None => {
-                let secret = random()?;
-                self.insert(KEY, &BASE64.encode(secret))?;
+                let secret = random::secret()?;
+                self.insert(KEY, BASE64.encode(secret))?;
                 secret
             }
         };
-        let mask = random()?;
+        let mask: [u8; LENGTH] = random::secret()?;
         let mut token = mask.to_vec();
         token.extend(mask.iter().zip(secret).map(|(mask, secret)| mask ^ secret));
         Ok(BASE64.encode(token))
@@ -76,10 +77,4 @@ impl Session {
         let secret = secret.and_then(|secret| BASE64.decode(secret).ok());
         Ok(secret.and_then(|secret| secret.try_into().ok()))
     }
-}
-
-fn random() -> Result<[u8; LENGTH], SessionError> {
-    let mut bytes = [0; LENGTH];
-    getrandom::fill(&mut bytes).map_err(|_| SessionError::NoEntropy)?;
-    Ok(bytes)
 }

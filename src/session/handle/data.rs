@@ -40,15 +40,24 @@ impl Session {
         Ok(self.read(key, &opened.text))
     }
 
-    /// Sets the value of `key` at the commit.
+    /// Sets the value of `key` at the commit: a value, or a reference to one.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// fn remember(session: &Session, cart: &Vec<String>) -> Result<(), SessionError> {
+    ///     session.insert("currency", "EUR")?;
+    ///     session.insert("page", 3)?;
+    ///     session.insert("cart", cart)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
     /// [`SessionError::Serialize`], [`SessionError::TooLarge`], [`SessionError::Committed`],
     /// [`SessionError::Ended`], and [`SessionError::Unavailable`] after the store has failed this
     /// request.
-    pub fn insert<T: Serialize + ?Sized>(&self, key: &str, value: &T) -> Result<(), SessionError> {
-        let value = self.encode(key, value)?;
+    pub fn insert<T: Serialize>(&self, key: &str, value: T) -> Result<(), SessionError> {
+        let value = self.encode(key, &value)?;
         let mut state = self.used();
         state.writable()?;
         state.change(key, value, &self.rules())

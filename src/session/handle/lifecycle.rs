@@ -6,6 +6,7 @@ use super::{
     super::{
         error::SessionError,
         id::{self, Place},
+        lifetime::SessionLifetime,
     },
     Session, csrf,
     reach::Found,
@@ -34,7 +35,7 @@ impl Session {
     pub async fn handle(&self) -> Result<Option<Arc<str>>, SessionError> {
         drop(self.used());
         self.load().await?;
-        Ok(self.state().live().map(|live| live.lineage.clone()))
+        Ok(self.state().live().map(|live| live.seen.lineage.clone()))
     }
 
     /// Who is logged in, as [`login`](Self::login) has named them. One round trip if nothing was
@@ -49,7 +50,7 @@ impl Session {
             return Ok(Some(login.user));
         }
         self.load().await?;
-        Ok(self.state().live().and_then(|live| live.user.clone()))
+        Ok(self.state().live().and_then(|live| live.seen.user.clone()))
     }
 
     /// Logs `user` in, at the commit and in one step with the other changes: the session is
@@ -91,7 +92,7 @@ impl Session {
     pub fn bind(&self, user: &str, device: &str) -> Result<(), SessionError> {
         const MOST: usize = 256;
         let mut state = self.used();
-        state.writable()?;
+        state.renewable()?;
         id::check_user(user)?;
         if device.len() > MOST {
             return Err(SessionError::InvalidDevice);
@@ -140,7 +141,31 @@ impl Session {
     /// after the store has failed this request.
     pub fn renew(&self) -> Result<(), SessionError> {
         let mut state = self.used();
-        state.writable()?;
+        state.renewable()?;
+        state.renew = true;
+        Ok(())
+    }
+
+    /// Gives this session timeouts of its own at the commit, in one step with the other changes, and a
+    /// new id with a cookie to match; `None` gives it those of its layer again. For a login with
+    /// "remember me", see [`SessionLifetime`].
+    ///
+    /// They are stored with the session: every process goes by them, renewals and logins of the same
+    /// user keep them, a logout and a login of another user end them. The absolute timeout counts from
+    /// the creation of the session or the login of its user. Of a client without a session, nothing is
+    /// stored by this alone. One round trip more for a session with a user, and for one that
+    /// was not read.
+    ///
+    /// # Errors
+    ///
+    /// As of [`renew`](Self::renew).
+    pub fn set_lifetime(
+        &self,
+        lifetime: impl Into<Option<SessionLifetime>>,
+    ) -> Result<(), SessionError> {
+        let mut state = self.used();
+        state.renewable()?;
+        state.lifetime = Some(lifetime.into());
         state.renew = true;
         Ok(())
     }
@@ -160,8 +185,8 @@ impl Session {
             let state = self.state();
             match state.writable() {
                 Ok(()) => self.target(&state.stored),
-                // It has ended already.
-                Err(SessionError::Ended) => None,
+                // It has ended already, or there was none.
+                Err(SessionError::Ended | SessionError::TooLateForCookie) => None,
                 Err(error) => return Err(error),
             }
         };

@@ -1,10 +1,11 @@
 //! The first read of a request's session, and noting its activity.
 
+use std::time::Duration;
+
 use super::{
     super::{error::SessionError, id::Place, report},
     Session,
-    reach::Found,
-    state::Stored,
+    reach::{Found, Target},
 };
 use crate::store::operations::session::{
     Access, Follower, LoadSession, LoadedSession, TouchSession, Via,
@@ -44,31 +45,40 @@ impl Session {
     }
 
     async fn fetch(&self) -> Result<(), SessionError> {
-        let found = self.find(Follower::Request).await?;
+        let target = self.target(&self.state().stored);
+        let Some(target) = target else {
+            return Ok(());
+        };
+        let found = self.find(target, Follower::Request).await;
+        #[cfg(feature = "metrics")]
+        if self.0.presented.is_some() {
+            crate::metrics::session_load(match &found {
+                Ok(Some(_)) => "found",
+                Ok(None) => "absent",
+                Err(_) => "failed",
+            });
+        }
+        let found = found?;
         let mut state = self.state();
         match found {
-            Some(Loaded {
-                place,
-                session,
-                touched,
-            }) => {
-                state.loaded(place, session);
-                if touched {
+            Some(found) => {
+                state.loaded(found.place, found.session);
+                if found.touched {
                     state.touched();
                 }
             }
-            None if self.0.presented.is_some() => state.stored = Stored::Absent,
-            None => {}
+            None => drop(state.gone()),
         }
         Ok(())
     }
 
-    /// Asks the store for the session that the client has presented, along the pointers that a
-    /// `follower` may follow. The caller has the turn, or is the commit.
-    pub(super) async fn find(&self, follower: Follower) -> Result<Option<Loaded>, SessionError> {
-        let Some(target) = self.target(&Stored::Unknown) else {
-            return Ok(None);
-        };
+    /// Asks the store for a session, along the pointers that a `follower` may follow. The caller has
+    /// the turn.
+    pub(super) async fn find(
+        &self,
+        target: Target,
+        follower: Follower,
+    ) -> Result<Option<Loaded>, SessionError> {
         let load = |access, _: &Place| LoadSession(access);
         match self.reach(target, follower, load).await? {
             Found::Here(place, session) => {
@@ -90,7 +100,8 @@ impl Session {
         let first_use = (session.unconfirmed.as_ref())
             .filter(|_| place.via == Via::Presented)
             .map(|previous| self.first_use(place, previous));
-        if first_use.is_none() && !session.age.touch_due(&rules, std::time::Duration::ZERO) {
+        let of_session = rules.of(session.lifetime);
+        if first_use.is_none() && !session.age.touch_due(&of_session, Duration::ZERO) {
             return false;
         }
         let touch = TouchSession {

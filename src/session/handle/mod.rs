@@ -6,19 +6,25 @@
 //! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
 //! | `users` | the other sessions of its user |
-//! | `state` | what is known of the session and what the request has changed; no I/O |
+//! | `state` | what the request has changed, and what its session is to it; no I/O |
+//! | `stored` | what is known of the session in the store |
 //! | `reach` | the way from an id to its session in the store |
 //! | `load` | the first read, and noting activity |
-//! | `commit` | the end of a request |
+//! | `plan` | what a request leaves to be committed |
+//! | `commit` | committing it |
+//! | `save` | committing while the handler runs, and after the head of the response |
 
-pub(super) mod commit;
+mod commit;
 mod csrf;
 mod data;
 mod flash;
 mod lifecycle;
 mod load;
+pub(super) mod plan;
 mod reach;
+mod save;
 mod state;
+mod stored;
 mod users;
 
 use std::{
@@ -129,7 +135,7 @@ impl Session {
     /// What stands for the session in logs.
     fn log_id(&self) -> LogId {
         if let Some(live) = self.state().live() {
-            return LogId::of(&live.lineage);
+            return LogId::of(&live.seen.lineage);
         }
         let place = self.0.presented.as_ref().map(SessionId::place);
         LogId::of(place.as_ref().map_or("", |place| place.id_hash()))

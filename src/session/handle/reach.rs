@@ -1,20 +1,19 @@
 //! The way from an id to its session in the store.
 
-use std::sync::Arc;
-
 use super::{
     super::{
         error::SessionError,
         id::{Place, SessionId},
     },
     Session,
-    state::Stored,
+    stored::{Seen, Stored},
 };
 use crate::store::{
     Batch, StoreError,
     operations::{
         Memory,
         session::{Access, FirstUse, Follower, Reached, TouchSession, Via},
+        session_index::{LocateSession, Location},
     },
 };
 
@@ -25,8 +24,8 @@ const MAX_MOVES: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) place: Place,
-    /// Of the session that was loaded; `None` before the load.
-    pub(super) lineage: Option<Arc<str>>,
+    /// The session as the request knows it; `None` before the load.
+    pub(super) seen: Option<Seen>,
     /// Whether activity may have to be noted.
     pub(super) touch: bool,
 }
@@ -40,9 +39,12 @@ pub(super) enum Found<T> {
 }
 
 impl<T> Found<T> {
-    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Found<U> {
+    pub(super) fn map_with<U>(self, f: impl FnOnce(&Place, T) -> U) -> Found<U> {
         match self {
-            Self::Here(place, answer) => Found::Here(place, f(answer)),
+            Self::Here(place, answer) => {
+                let answer = f(&place, answer);
+                Found::Here(place, answer)
+            }
             Self::Another => Found::Another,
             Self::Nowhere => Found::Nowhere,
         }
@@ -62,12 +64,17 @@ impl Session {
         match stored {
             Stored::Unknown => Some(Target {
                 place: self.0.presented.as_ref().map(SessionId::place)?,
-                lineage: None,
+                seen: None,
+                touch: true,
+            }),
+            Stored::Written { place, seen } => Some(Target {
+                place: place.clone(),
+                seen: seen.clone(),
                 touch: true,
             }),
             Stored::Live(live) => Some(Target {
                 place: live.place.clone(),
-                lineage: Some(live.lineage.clone()),
+                seen: Some(live.seen.clone()),
                 touch: live.touch_due(&self.rules()),
             }),
             Stored::Absent | Stored::Ended(_) => None,
@@ -83,7 +90,8 @@ impl Session {
     }
 
     /// Executes an operation on the session, following the pointers that a `follower` may follow.
-    /// After a failure the request's session is of no more use.
+    /// One that comes too late for them finds the session by its place, if it has a user.
+    /// After a failure before the head of the response the request's session is of no more use.
     pub(super) async fn reach<B, T>(
         &self,
         target: Target,
@@ -94,16 +102,17 @@ impl Session {
         B: Batch<Memory, Output = Result<Reached<T>, StoreError>>,
     {
         let store = &self.0.store;
+        let lineage = target.seen.as_ref().map(|seen| &seen.lineage);
         let mut place = target.place;
+        let mut located = false;
         for _ in 0..=MAX_MOVES {
             let access = |via| Access {
                 key: place.key(store.names()),
                 via,
                 rules: self.rules(),
                 // A login as another user has given the session a new lineage.
-                lineage: target
-                    .lineage
-                    .clone()
+                lineage: lineage
+                    .cloned()
                     .filter(|_| via != Via::Closed || follower != Follower::Login),
                 touch: target.touch,
             };
@@ -124,14 +133,44 @@ impl Session {
                 Ok(Reached::TooLarge) => return Err(self.state().too_large()),
                 Ok(Reached::Another) => return Ok(Found::Another),
                 Ok(Reached::Moved(_) | Reached::Unconfirmed(_) | Reached::Gone) => {
-                    return Ok(Found::Nowhere);
+                    let seen = target.seen.as_ref().filter(|_| !located);
+                    match self.locate(&place, seen).await {
+                        Ok(Some(there)) => place = there,
+                        Ok(None) => return Ok(Found::Nowhere),
+                        Err(error) => return Err(self.fail(error)),
+                    }
+                    located = true;
                 }
-                Err(error) => {
-                    self.state().failed = Some(error.clone());
-                    return Err(error.into());
-                }
+                Err(error) => return Err(self.fail(error)),
             }
         }
         Ok(Found::Nowhere)
+    }
+
+    /// Where a session stands that was `seen` before and is not at `place` any more: its id was
+    /// renewed so long ago that no pointer is left, or without a grace. One round trip.
+    async fn locate(
+        &self,
+        place: &Place,
+        seen: Option<&Seen>,
+    ) -> Result<Option<Place>, StoreError> {
+        let Some(seen) = seen.filter(|seen| seen.user.is_some()) else {
+            return Ok(None);
+        };
+        let noted = place.noted(self.0.store.names(), &seen.lineage);
+        Ok(match self.0.store.execute(LocateSession(noted)).await? {
+            Location::At(hash) => {
+                Some(place.of_hash(&hash)).filter(|there| there.id_hash() != place.id_hash())
+            }
+            Location::Revoked | Location::Unknown => None,
+        })
+    }
+
+    fn fail(&self, error: StoreError) -> SessionError {
+        let mut state = self.state();
+        if !state.closed {
+            state.failed = Some(error.clone());
+        }
+        error.into()
     }
 }

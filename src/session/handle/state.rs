@@ -3,12 +3,17 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
 
-use super::super::{config::SessionOnStoreError, error::SessionError, id::Place};
+use super::{
+    super::{
+        config::SessionOnStoreError, error::SessionError, head::CookieChange, id::Place,
+        lifetime::SessionLifetime, transport::Issue,
+    },
+    stored::{LiveSession, Stored, Written},
+};
 use crate::store::{
     StoreError,
-    operations::session::{Age, Changes, Fields, LoadedSession, Rules, Size},
+    operations::session::{Changes, Fields, LoadedSession, Prospect, Rules, Size, Via},
 };
 
 /// The session of one request.
@@ -21,6 +26,11 @@ pub(super) struct State {
     pub(super) renew: bool,
     /// The handler has logged this user in. It has asked for a new id with it.
     pub(super) login: Option<Login>,
+    /// The lifetime that the handler has chosen; in it `None` for what the layer says. It has asked
+    /// for a new id with it.
+    pub(super) lifetime: Option<Option<SessionLifetime>>,
+    /// The id that the response is to hand out.
+    issued: Option<Issue>,
     /// The session that the client named was destroyed: its cookie is to go.
     pub(super) destroyed: bool,
     /// A change was refused because it would have made the session too large.
@@ -31,6 +41,8 @@ pub(super) struct State {
     pub(super) failed: Option<StoreError>,
     /// The response has begun, or the request is given up.
     pub(super) closed: bool,
+    /// The handler has saved the session and may go on with it after the head of the response.
+    pub(super) kept: bool,
 }
 
 /// Who logs in, and with which device.
@@ -38,38 +50,6 @@ pub(super) struct State {
 pub(super) struct Login {
     pub(super) user: Arc<str>,
     pub(super) device: Arc<str>,
-}
-
-/// What is known of the stored session.
-#[derive(Debug)]
-pub(super) enum Stored {
-    /// The client has sent an id and the store was not asked about it.
-    Unknown,
-    /// There is none: no id, an unknown one, or the session was destroyed by this request.
-    Absent,
-    Live(LiveSession),
-    /// It was there when it was loaded, and then no more. Its lineage.
-    Ended(Arc<str>),
-}
-
-#[derive(Debug)]
-pub(super) struct LiveSession {
-    pub(super) place: Place,
-    pub(super) lineage: Arc<str>,
-    /// Who is logged in.
-    pub(super) user: Option<Arc<str>>,
-    /// At the load, after the touch that was due then.
-    pub(super) age: Age,
-    loaded_at: Instant,
-    /// As of the load, and with this request's own immediate changes.
-    pub(super) fields: Fields,
-}
-
-impl LiveSession {
-    /// Whether activity has to be noted again since the load.
-    pub(super) fn touch_due(&self, rules: &Rules) -> bool {
-        self.age.touch_due(rules, self.loaded_at.elapsed())
-    }
 }
 
 impl State {
@@ -83,38 +63,50 @@ impl State {
             changes: Changes::default(),
             renew: false,
             login: None,
+            lifetime: None,
+            issued: None,
             destroyed: false,
             too_large: false,
             accessed: false,
             failed: None,
             closed: false,
+            kept: false,
         }
     }
 
     /// Whether reads can be answered without the store; an error if they cannot be answered.
     pub(super) fn readable(&self, on_error: SessionOnStoreError) -> Result<bool, SessionError> {
-        match (&self.stored, &self.failed) {
-            (Stored::Unknown, Some(_)) if on_error == SessionOnStoreError::AnonymousReadOnly => {
-                Ok(true)
-            }
-            (Stored::Unknown, Some(error)) => Err(SessionError::Unavailable(error.clone())),
-            (Stored::Unknown, None) if self.closed => Err(SessionError::Committed),
-            (Stored::Unknown, None) => Ok(false),
-            _ => Ok(true),
+        let known = !matches!(self.stored, Stored::Unknown | Stored::Written { .. });
+        match &self.failed {
+            _ if known => Ok(true),
+            Some(_) if on_error == SessionOnStoreError::AnonymousReadOnly => Ok(true),
+            Some(error) => Err(SessionError::Unavailable(error.clone())),
+            None if self.closed && !self.kept => Err(SessionError::Committed),
+            None => Ok(false),
         }
     }
 
     pub(super) fn writable(&self) -> Result<(), SessionError> {
-        if self.closed {
+        if self.closed && !self.kept {
             return Err(SessionError::Committed);
         }
         if let Some(error) = &self.failed {
             return Err(SessionError::Unavailable(error.clone()));
         }
-        if matches!(self.stored, Stored::Ended(_)) {
-            return Err(SessionError::Ended);
+        match self.stored {
+            Stored::Ended(_) => Err(SessionError::Ended),
+            Stored::Absent if self.closed => Err(SessionError::TooLateForCookie),
+            _ => Ok(()),
         }
-        Ok(())
+    }
+
+    /// Whether the id may change, which the client has to be told.
+    pub(super) fn renewable(&self) -> Result<(), SessionError> {
+        self.writable()?;
+        match self.closed {
+            true => Err(SessionError::TooLateForCookie),
+            false => Ok(()),
+        }
     }
 
     pub(super) fn live(&self) -> Option<&LiveSession> {
@@ -130,7 +122,7 @@ impl State {
         let live = self.live()?;
         let other =
             |user: &Arc<str>| (self.login.as_ref()).is_some_and(|login| login.user != *user);
-        let drops = self.changes.cleared || live.user.as_ref().is_some_and(other);
+        let drops = self.changes.cleared || live.seen.user.as_ref().is_some_and(other);
         (!drops).then_some(&live.fields)
     }
 
@@ -142,7 +134,7 @@ impl State {
             || match self.stored {
                 Stored::Absent => true,
                 Stored::Live(_) => self.kept_fields().is_none(),
-                Stored::Unknown | Stored::Ended(_) => false,
+                Stored::Unknown | Stored::Written { .. } | Stored::Ended(_) => false,
             }
     }
 
@@ -213,14 +205,7 @@ impl State {
     }
 
     pub(super) fn loaded(&mut self, place: Place, session: LoadedSession) {
-        self.stored = Stored::Live(LiveSession {
-            place,
-            lineage: session.lineage,
-            user: session.user,
-            age: session.age,
-            loaded_at: Instant::now(),
-            fields: session.fields,
-        });
+        self.stored = Stored::Live(LiveSession::new(place, session));
     }
 
     /// Notes that the activity of this request was noted.
@@ -233,11 +218,15 @@ impl State {
     /// Notes that the store has no such session. An error if it was there before.
     pub(super) fn gone(&mut self) -> Result<(), SessionError> {
         match &self.stored {
-            Stored::Live(LiveSession { lineage, .. }) | Stored::Ended(lineage) => {
-                self.stored = Stored::Ended(lineage.clone());
+            Stored::Live(LiveSession { seen, .. })
+            | Stored::Written {
+                seen: Some(seen), ..
+            } => {
+                self.stored = Stored::Ended(seen.lineage.clone());
                 Err(SessionError::Ended)
             }
-            Stored::Unknown | Stored::Absent => {
+            Stored::Ended(_) => Err(SessionError::Ended),
+            Stored::Unknown | Stored::Written { .. } | Stored::Absent => {
                 self.stored = Stored::Absent;
                 Ok(())
             }
@@ -251,7 +240,66 @@ impl State {
         self.changes = Changes::default();
         self.renew = false;
         self.login = None;
+        self.lifetime = None;
+        self.issued = None;
         self.destroyed = presented;
+    }
+
+    /// Whether the commit has anything to do for the handler.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.changes.is_empty() || self.renew
+    }
+
+    /// Puts back changes that could not be written. Later ones of the same keys stay.
+    pub(super) fn put_back(&mut self, changes: Changes) {
+        if self.changes.cleared {
+            return;
+        }
+        let later = std::mem::replace(&mut self.changes, changes);
+        self.changes.fields.extend(later.fields);
+    }
+
+    /// Notes what a commit has done. `chosen` is what the handler has chosen for the lifetime.
+    pub(super) fn written(&mut self, written: Written, chosen: Option<Prospect>) {
+        match written {
+            Written::Here(place, seen) => {
+                if let (Some(issued), Some(chosen)) = (&mut self.issued, chosen) {
+                    issued.remaining = chosen.remaining;
+                    issued.persistent = chosen.persistent;
+                }
+                if seen.is_some() {
+                    self.stored = Stored::Written { place, seen };
+                }
+            }
+            Written::NewId(issue, seen) => {
+                let mut place = issue.id.place();
+                // That the client has got it is noted when the client presents it.
+                place.via = Via::Old;
+                self.stored = Stored::Written { place, seen };
+                self.issued = Some(issue);
+            }
+            Written::Dropped(lineage) => self.stored = Stored::Ended(lineage),
+            Written::Nothing => {}
+        }
+    }
+
+    /// Lets the next read ask the store.
+    pub(super) fn read_anew(&mut self) {
+        if let Stored::Live(LiveSession { place, seen, .. }) = &self.stored {
+            self.stored = Stored::Written {
+                place: place.clone(),
+                seen: Some(seen.clone()),
+            };
+        }
+    }
+
+    /// What the client is to do with its cookie.
+    pub(super) fn take_cookie(&mut self) -> CookieChange {
+        match self.issued.take() {
+            Some(issue) => CookieChange::Issue(issue),
+            None if self.destroyed => CookieChange::Remove,
+            None => CookieChange::Keep,
+        }
     }
 
     /// Takes the changes that differ from what was loaded.

@@ -88,8 +88,8 @@ impl Session {
         self.load().await?;
         let state = self.state();
         Ok(state.live().and_then(|live| {
-            let user = UserSessions::of(self.0.store.clone(), live.user.as_ref()?);
-            Some((live.lineage.clone(), user))
+            let user = UserSessions::of(self.0.store.clone(), live.seen.user.as_ref()?);
+            Some((live.seen.lineage.clone(), user))
         }))
     }
 }

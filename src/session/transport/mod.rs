@@ -3,6 +3,8 @@
 pub(super) mod cookie;
 pub(super) mod header;
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header::COOKIE};
 
 use self::{cookie::CookieSettings, header::HeaderTransport};
@@ -22,6 +24,16 @@ pub(super) enum Carrier {
     Cookie,
     /// The header transport with this number.
     Header(usize),
+}
+
+/// A new id for the client.
+#[derive(Debug)]
+pub(super) struct Issue {
+    pub(super) id: SessionId,
+    /// How long its session can live.
+    pub(super) remaining: Duration,
+    /// Whether the client is to keep it when it is closed; `None` as the layer says.
+    pub(super) persistent: Option<bool>,
 }
 
 impl Transports {
@@ -61,21 +73,14 @@ impl Transports {
             .map_or(&COOKIE, HeaderTransport::request_field)
     }
 
-    /// Adds the field to a response that hands `id` to the client, for a session that lives for at
-    /// most `remaining` more.
-    pub(super) fn issue(
-        &self,
-        carrier: Carrier,
-        headers: &mut HeaderMap,
-        id: &SessionId,
-        remaining: std::time::Duration,
-        persistent: bool,
-    ) {
+    /// Adds the field to a response that hands a new id to the client.
+    pub(super) fn issue(&self, carrier: Carrier, headers: &mut HeaderMap, new: &Issue) {
         match self.header(carrier) {
-            Some(header) => header.issue(headers, id),
-            None => self
-                .cookie
-                .append(headers, self.cookie.issue(id, remaining, persistent)),
+            Some(header) => header.issue(headers, &new.id),
+            None => {
+                let line = (self.cookie).issue(&new.id, new.remaining, new.persistent);
+                self.cookie.append(headers, line);
+            }
         }
     }
 

@@ -13,7 +13,8 @@ use crate::store::{
 pub(in crate::session) struct Binding {
     pub(in crate::session) member: Member,
     pub(in crate::session) absolute: Duration,
-    pub(in crate::session) device: Arc<str>,
+    /// `None` where its user does not log in now, and only its timeout is another.
+    pub(in crate::session) device: Option<Arc<str>>,
     /// The most sessions of the user, if the layer sets a cap.
     pub(in crate::session) cap: Option<usize>,
 }
@@ -41,7 +42,12 @@ impl UserSessions {
                 self.end(&condemned).await?;
                 Ok(true)
             }
-            Entered::Full(_) | Entered::Condemned => Ok(false),
+            // A revocation is under way, or its process has died before it was done.
+            Entered::Condemned => {
+                self.end(std::slice::from_ref(&binding.member)).await?;
+                Ok(false)
+            }
+            Entered::Full(_) => Ok(false),
         }
     }
 }

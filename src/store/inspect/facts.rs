@@ -8,7 +8,7 @@ use crate::store::{
     clock::Timestamp,
     error::StoreError,
     operations::Memory,
-    redis::{Command, NextReply},
+    redis::{Command, Commands, NextReply},
 };
 
 /// `INFO memory`, and how many keys there are, of all applications.
@@ -42,7 +42,7 @@ impl Batch<Memory> for ReadMemory {
         })
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("INFO").arg("memory"));
         out.push(Command::new("DBSIZE"));
     }
@@ -86,7 +86,7 @@ impl Batch<Memory> for ReadSlowLog {
         Ok(Vec::new())
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("SLOWLOG").arg("GET").arg(self.0));
     }
 

@@ -7,7 +7,7 @@ use crate::store::{
     error::StoreError,
     key::Key,
     operations::Memory,
-    redis::{Command, NextReply},
+    redis::{Command, Commands, NextReply},
 };
 
 /// A page of the names that match a pattern. `SCAN`.
@@ -37,7 +37,7 @@ impl Batch<Memory> for Scan {
         Ok((0, names))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let scan = Command::new("SCAN").arg(self.cursor);
         out.push(
             scan.arg("MATCH")
@@ -82,7 +82,7 @@ impl Batch<Memory> for Remove {
         Ok(removed)
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.extend(
             self.0
                 .iter()

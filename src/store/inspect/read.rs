@@ -11,7 +11,7 @@ use crate::store::{
     error::StoreError,
     key::Key,
     operations::Memory,
-    redis::{Command, NextReply},
+    redis::{Command, Commands, NextReply},
 };
 
 /// How a key's data is kept.
@@ -44,7 +44,7 @@ impl Batch<Memory> for ReadType {
         )
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("TYPE").key(&self.0));
     }
 
@@ -91,7 +91,7 @@ impl Batch<Memory> for ReadValue {
         }))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let key = &self.key;
         out.push(match &self.kind {
             Type::String => Command::new("GETRANGE").key(key).arg(0).arg(self.most - 1),
@@ -151,7 +151,7 @@ impl Batch<Memory> for ReadLife {
         })
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("PTTL").key(&self.0));
     }
 
@@ -178,7 +178,7 @@ impl Batch<Memory> for ReadWeight {
         Ok(None)
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("MEMORY").arg("USAGE").key(&self.0));
     }
 

@@ -178,9 +178,49 @@ impl<V: Weigh> Table<V> {
         })?
     }
 
+    /// As [`update`](Self::update), of any number of entries in one step. The keys must differ.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn update_each<R>(
+        &self,
+        keys: &[Key],
+        now: Timestamp,
+        f: impl FnOnce(&mut [Option<Live<V>>]) -> R,
+    ) -> Result<R, StoreError> {
+        let hashed: Vec<_> = (keys.iter())
+            .map(|key| (key, self.hasher.hash_one(key)))
+            .collect();
+        let mut shards: Vec<_> = hashed.iter().map(|(_, hash)| shard_of(*hash)).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        // Always in the shards' order, so that no two updates can wait for each other.
+        let mut locked: Vec<_> = (shards.iter())
+            .map(|shard| (*shard, lock(&self.shards[*shard])))
+            .collect();
+        let mut each = |f: &mut dyn FnMut(&mut Shard<V>, &Key, u64)| {
+            for (key, hash) in &hashed {
+                let held = locked.iter_mut().find(|(at, _)| *at == shard_of(*hash));
+                if let Some((_, shard)) = held {
+                    f(shard, key, *hash);
+                }
+            }
+        };
+        let mut lives = Vec::with_capacity(keys.len());
+        each(&mut |shard, key, hash| lives.push(shard.take(key, hash, now)));
+        let result = f(&mut lives);
+        let (mut lives, mut stored) = (lives.into_iter(), Ok(()));
+        each(&mut |shard, key, hash| {
+            let live = lives.next().flatten();
+            let put = shard.put(key, hash, now, &self.budget, live);
+            stored = std::mem::replace(&mut stored, Ok(())).and(put);
+        });
+        drop(locked);
+        self.settle(shards, now);
+        stored.map(|()| result)
+    }
+
     /// Makes room again after a write to these shards, one lock at a time: first their own
     /// newcomers, and if that is not enough, whatever is missed least.
-    fn settle<const N: usize>(&self, written: [usize; N], now: Timestamp) {
+    fn settle(&self, written: impl IntoIterator<Item = usize>, now: Timestamp) {
         for shard in written {
             while self.budget.is_exceeded() && lock(&self.shards[shard]).contend(now, &self.budget)
             {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::store::{clock::Timestamp, memory::Weigh};
+use crate::store::{memory::Weigh, random};
 
 /// Names what is stored under a key from its first fill to its invalidation: a fill that was
 /// announced under another one comes too late.
@@ -18,11 +18,9 @@ impl Weigh for Generation {
 impl Generation {
     /// A new one: 128 random bits.
     pub(crate) fn random() -> Self {
-        let mut bytes = [0; 16];
-        // Without entropy the time will do: it has to be unlike the last, not unguessable.
-        if getrandom::fill(&mut bytes).is_err() {
-            bytes[..8].copy_from_slice(&Timestamp::now().as_micros().to_be_bytes());
-        }
-        Self(Bytes::copy_from_slice(&bytes))
+        let halves = [random::unique(), random::unique()];
+        Self(Bytes::copy_from_slice(
+            halves.map(u64::to_be_bytes).as_flattened(),
+        ))
     }
 }

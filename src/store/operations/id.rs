@@ -1,12 +1,19 @@
 //! An application's id as a part of a key.
 
-use std::fmt::{self, Display, Write as _};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display, Write as _},
+};
 
+use arrayvec::ArrayString;
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest as _, Sha256};
 
 /// The longest id that is written into a key as it is, in bytes.
 const LONGEST: usize = 128;
+
+/// What has a meaning of its own in a key.
+const DIVIDES: [char; 4] = ['%', ':', '{', '}'];
 
 /// An id in the form that it has in a key, at most 384 bytes whatever its size.
 ///
@@ -18,7 +25,7 @@ pub(crate) struct Id(Text);
 
 #[derive(Debug)]
 enum Text {
-    Whole(String),
+    Whole(ArrayString<LONGEST>),
     /// Of an id that is too long only the digest is kept.
     Digest(Sha256),
 }
@@ -28,19 +35,30 @@ impl Id {
     pub(crate) const LONGEST_IN_KEY: usize = 3 * LONGEST;
 
     pub(crate) fn new(id: impl Display) -> Self {
-        let mut text = Text::Whole(String::new());
+        let mut text = Text::Whole(ArrayString::new());
         write!(text, "{id}").expect("an id's Display does not fail");
         Self(text)
+    }
+}
+
+impl Id {
+    /// As it is written, without copying what needs no encoding.
+    pub(crate) fn as_part(&self) -> Cow<'_, str> {
+        match &self.0 {
+            Text::Whole(text) if !text.contains(DIVIDES) => Cow::Borrowed(text),
+            _ => Cow::Owned(self.to_string()),
+        }
     }
 }
 
 impl fmt::Write for Text {
     fn write_str(&mut self, more: &str) -> fmt::Result {
         match self {
-            Self::Whole(text) if text.len() + more.len() <= LONGEST => text.push_str(more),
             Self::Whole(text) => {
-                let digest = Sha256::new().chain_update(&*text).chain_update(more);
-                *self = Self::Digest(digest);
+                if text.try_push_str(more).is_err() {
+                    let digest = Sha256::new().chain_update(text.as_str()).chain_update(more);
+                    *self = Self::Digest(digest);
+                }
             }
             Self::Digest(digest) => digest.update(more),
         }
@@ -57,7 +75,7 @@ impl Display for Id {
                 return write!(f, "%sha256={digest}");
             }
         };
-        if !text.contains(['%', ':', '{', '}']) {
+        if !text.contains(DIVIDES) {
             return f.write_str(text);
         }
         text.chars().try_for_each(|c| match c {

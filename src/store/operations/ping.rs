@@ -4,7 +4,7 @@ use crate::store::{
     batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
-    redis::Command,
+    redis::{Command, Commands},
 };
 
 /// `DBSIZE`: unlike `TIME` refused by a server that is still loading its data, and unlike `PING`
@@ -19,7 +19,7 @@ impl<M> Batch<M> for Ping {
         Ok(())
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("DBSIZE"));
     }
 

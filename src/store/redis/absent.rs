@@ -6,6 +6,7 @@ mod elements;
 use std::{borrow::Borrow, pin::Pin, time::Duration};
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 pub(crate) use elements::{Elements, NextReply};
 
@@ -15,12 +16,12 @@ use crate::store::{
     state::StoreState,
 };
 
-pub(crate) type Results = Vec<Result<Reply, StoreError>>;
+pub(crate) type Results = SmallVec<[Result<Reply, StoreError>; 2]>;
 pub(crate) type Call = Pin<Box<dyn Future<Output = Result<Results, StoreError>> + Send>>;
 
 /// Gives every command of a call that failed as a whole the same error.
 pub(crate) fn all_failed(_: &StoreError, _: usize) -> Results {
-    Vec::new()
+    Results::new()
 }
 
 /// There is none.
@@ -34,8 +35,13 @@ impl Topology {
         match *self {}
     }
 
-    #[cfg(feature = "key-value")]
+    #[cfg(any(feature = "key-value", feature = "rate-limit"))]
     pub(crate) fn is_split_by_slot(&self) -> bool {
+        match *self {}
+    }
+
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_same(&self, _: &Self) -> bool {
         match *self {}
     }
 
@@ -60,7 +66,7 @@ impl Topology {
         match *self {}
     }
 
-    pub(crate) fn call(&self, _: Vec<Command>, _: Duration) -> Result<Call, StoreError> {
+    pub(crate) fn call(&self, _: Commands, _: Duration) -> Result<Call, StoreError> {
         match *self {}
     }
 }
@@ -73,6 +79,8 @@ impl Script {
         Self
     }
 }
+
+pub(crate) type Commands = SmallVec<[Command; 1]>;
 
 /// Nobody sends it.
 #[derive(Debug)]
@@ -88,6 +96,10 @@ impl Command {
     }
 
     pub(crate) fn once(self) -> Self {
+        self
+    }
+
+    pub(crate) fn pass_over_other_types(self) -> Self {
         self
     }
 

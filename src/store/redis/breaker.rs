@@ -77,8 +77,15 @@ impl Breaker {
 
     /// Returns whether this changed anything.
     fn set(&self, state: StoreState) -> bool {
-        let changed = self.state.swap(place(state), Ordering::AcqRel) != place(state);
+        let before = self.state.swap(place(state), Ordering::AcqRel);
+        let changed = before != place(state);
         if changed {
+            #[cfg(feature = "metrics")]
+            match place(StoreState::Unavailable) {
+                open if open == place(state) => crate::metrics::breaker_opened(),
+                open if open == before => crate::metrics::breaker_closed(),
+                _ => {}
+            }
             self.changed.notify_waiters();
         }
         changed
@@ -164,6 +171,16 @@ impl Breaker {
 
     fn openings(&self) -> MutexGuard<'_, Openings> {
         self.openings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One that goes with its store is open no more.
+#[cfg(feature = "metrics")]
+impl Drop for Breaker {
+    fn drop(&mut self) {
+        if self.state() == StoreState::Unavailable {
+            crate::metrics::breaker_closed();
+        }
     }
 }
 

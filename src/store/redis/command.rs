@@ -3,21 +3,35 @@
 use std::{borrow::Borrow, time::Duration};
 
 use deadpool_redis::redis::{Arg, Cmd, ToRedisArgs};
+use smallvec::SmallVec;
 
 use super::script::Script;
 use crate::store::key::Key;
 
-/// Room for most commands, so that they are built without growing.
-const ARGS: usize = 16;
-const BYTES: usize = 384;
+/// Room for the arguments of most commands, and of scripts beside their keys, so that they are built
+/// without growing. No more than that: small allocations are the quick ones.
+const ARGS: usize = 4;
+const BYTES: usize = 112;
+const SCRIPT_ARGS: usize = 10;
+const SCRIPT_BYTES: usize = 144;
 
-/// One Redis command, built once and kept for the case that it has to be sent again.
-#[derive(Clone, Debug)]
+/// The commands of a call. Most calls have one.
+pub(crate) type Commands = SmallVec<[Command; 1]>;
+
+/// One Redis command.
+#[derive(Debug, Clone)]
 pub(crate) struct Command {
-    cmd: Cmd,
+    pub(super) cmd: Cmd,
+    pub(super) about: About,
+}
+
+/// What is known of a command besides its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct About {
     name: &'static str,
     script: Option<&'static Script>,
     replayable: bool,
+    passes_over_other_types: bool,
     /// Which of the arguments is the first key.
     first_key: Option<usize>,
 }
@@ -28,23 +42,30 @@ impl Command {
         cmd.arg(name);
         Self {
             cmd,
-            name,
-            script: None,
-            replayable: true,
-            first_key: None,
+            about: About {
+                name,
+                script: None,
+                replayable: true,
+                passes_over_other_types: false,
+                first_key: None,
+            },
         }
     }
 
     /// `EVALSHA` of `script` on `keys`, which must share a hash tag.
     pub(crate) fn script<K: Borrow<Key>>(script: &'static Script, keys: &[K]) -> Self {
-        let mut cmd = Cmd::with_capacity(ARGS, BYTES);
+        let names: usize = keys.iter().map(|key| key.borrow().as_str().len()).sum();
+        let mut cmd = Cmd::with_capacity(SCRIPT_ARGS + keys.len(), SCRIPT_BYTES + names);
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
-            name: "EVALSHA",
-            script: Some(script),
-            replayable: true,
-            first_key: None,
+            about: About {
+                name: "EVALSHA",
+                script: Some(script),
+                replayable: true,
+                passes_over_other_types: false,
+                first_key: None,
+            },
         };
         keys.iter()
             .fold(command, |command, key| command.key(key.borrow()))
@@ -53,13 +74,20 @@ impl Command {
     /// Never sent a second time when its connection is lost before the reply:
     /// for what would count twice.
     pub(crate) fn once(mut self) -> Self {
-        self.replayable = false;
+        self.about.replayable = false;
+        self
+    }
+
+    /// A key that holds another type of data counts as missing, as it does for `MGET`, whose
+    /// array is slower to read.
+    pub(crate) fn pass_over_other_types(mut self) -> Self {
+        self.about.passes_over_other_types = true;
         self
     }
 
     pub(crate) fn key(mut self, key: &Key) -> Self {
         let place = self.cmd.args_iter().len();
-        self.first_key.get_or_insert(place);
+        self.about.first_key.get_or_insert(place);
         self.arg(key.as_str())
     }
 
@@ -67,7 +95,7 @@ impl Command {
     #[cfg(feature = "inspect")]
     pub(crate) fn whole_key(mut self, name: &[u8]) -> Self {
         let place = self.cmd.args_iter().len();
-        self.first_key.get_or_insert(place);
+        self.about.first_key.get_or_insert(place);
         self.arg(name)
     }
 
@@ -83,6 +111,33 @@ impl Command {
         self.arg(millis.clamp(1, i64::MAX as u64 / 4))
     }
 
+    /// The cluster's slot of its keys; `None` where it has none.
+    pub(super) fn slot(&self) -> Option<u16> {
+        self.about.slot(&self.cmd)
+    }
+
+    pub(super) fn is_replayable(&self) -> bool {
+        self.about.replayable
+    }
+
+    /// The same, as a server takes it that a slot is moving to. By its source, as the server may
+    /// not know the script, and would want to be asked anew for a second attempt.
+    pub(super) fn asking(&self) -> Commands {
+        let command = match self.about.with_source(&self.cmd) {
+            Some(cmd) => Self {
+                cmd,
+                about: About {
+                    script: None,
+                    ..self.about
+                },
+            },
+            None => self.clone(),
+        };
+        Commands::from_iter([Self::new("ASKING"), command])
+    }
+}
+
+impl About {
     /// The command's name, for the log.
     pub(super) fn name(&self) -> &'static str {
         self.name
@@ -93,13 +148,13 @@ impl Command {
         self.script.map_or(self.name, Script::source)
     }
 
-    pub(super) fn cmd(&self) -> &Cmd {
-        &self.cmd
+    pub(super) fn passes_over_other_types(&self) -> bool {
+        self.passes_over_other_types
     }
 
-    /// The cluster's slot of its keys; `None` where it has none.
-    pub(super) fn slot(&self) -> Option<u16> {
-        let Arg::Simple(key) = self.cmd.args_iter().nth(self.first_key?)? else {
+    /// The cluster's slot of the keys of `cmd`; `None` where it has none.
+    pub(super) fn slot(&self, cmd: &Cmd) -> Option<u16> {
+        let Arg::Simple(key) = cmd.args_iter().nth(self.first_key?)? else {
             return None;
         };
         let open = key.iter().position(|&byte| byte == b'{');
@@ -111,29 +166,11 @@ impl Command {
         Some(crc16::State::<crc16::XMODEM>::calculate(tag.unwrap_or(key)) % 16_384)
     }
 
-    pub(super) fn is_replayable(&self) -> bool {
-        self.replayable
-    }
-
-    /// The same, as a server takes it that a slot is moving to. By its source, as the server may
-    /// not know the script, and would want to be asked anew for a second attempt.
-    pub(super) fn asking(&self) -> [Self; 2] {
-        let command = match self.with_source() {
-            Some(cmd) => Self {
-                cmd,
-                script: None,
-                ..self.clone()
-            },
-            None => self.clone(),
-        };
-        [Self::new("ASKING"), command]
-    }
-
-    /// The same call with the script's source, which also makes the server remember it.
-    pub(super) fn with_source(&self) -> Option<Cmd> {
+    /// The same call as `cmd` with the script's source, which also makes the server remember it.
+    pub(super) fn with_source(&self, cmd: &Cmd) -> Option<Cmd> {
         let mut eval = Cmd::new();
         eval.arg("EVAL").arg(self.script?.source());
-        for arg in self.cmd.args_iter().skip(2) {
+        for arg in cmd.args_iter().skip(2) {
             if let Arg::Simple(arg) = arg {
                 eval.arg(arg);
             }

@@ -5,14 +5,17 @@ use std::{fmt, sync::Arc};
 use deadpool_redis::{
     cluster::ClusterConnection,
     redis::{
-        Cmd, Pipeline, RedisResult, Value,
+        self, RedisError, RedisResult, Value,
         aio::{ConnectionLike, MultiplexedConnection},
         cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr},
     },
 };
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
-use super::command::Command;
+use super::pipeline::Pipeline;
+
+/// A command's reply, which may be an error; or why the connection is of no more use.
+pub(super) type Sent = Result<Value, Arc<str>>;
 
 /// Clones share it.
 #[derive(Clone)]
@@ -46,43 +49,36 @@ impl Shard {
 }
 
 impl Connection {
-    /// Sends commands in one go and answers their replies in order.
-    pub(super) async fn send(&mut self, commands: &[Command]) -> RedisResult<Vec<Value>> {
-        match (self, commands) {
-            (Self::Direct(connection), [single]) => {
-                let value = connection.send_packed_command(single.cmd()).await?;
-                Ok(vec![value])
-            }
-            (Self::Direct(connection), several) => {
-                let pipeline = pipeline(several.iter().map(Command::cmd));
-                connection
-                    .send_packed_commands(&pipeline, 0, several.len())
-                    .await
+    /// Sends commands in one go and answers in their order what has come of each.
+    pub(super) async fn send(&mut self, commands: &Pipeline) -> Vec<Sent> {
+        match self {
+            Self::Direct(connection) => {
+                let packed = commands.packed();
+                let sent = connection.send_packed_commands(packed, 0, commands.len());
+                match sent.await.map_err(lost) {
+                    Ok(values) => values.into_iter().map(Ok).collect(),
+                    Err(lost) => vec![Err(lost); commands.len()],
+                }
             }
             // One by one, side by side: a pipeline is redirected as a whole or not at all.
-            (this @ Self::Cluster(..), several) => {
-                let sends = several.iter().map(|command| {
-                    let mut connection = this.clone();
-                    async move { connection.send_one(command.cmd(), command.slot()).await }
-                });
-                try_join_all(sends).await
-            }
-        }
-    }
-
-    /// Sends one command, to the shard of `slot` or to this connection's own.
-    pub(super) async fn send_one(&mut self, cmd: &Cmd, slot: Option<u16>) -> RedisResult<Value> {
-        match self {
-            Self::Direct(connection) => connection.send_packed_command(cmd).await,
             Self::Cluster(connection, own) => {
-                let route = RoutingInfo::SingleNode(slot.map_or_else(|| own.route(), to_master_of));
-                connection.route_command(cmd.clone(), route).await
+                let sends = commands.iter().map(|(cmd, about)| {
+                    let slot = about.slot(cmd);
+                    let route = slot.map_or_else(|| own.route(), to_master_of);
+                    let mut connection = connection.clone();
+                    async move {
+                        let route = RoutingInfo::SingleNode(route);
+                        let sent = connection.route_command(cmd.clone(), route).await;
+                        sent.map_err(lost)
+                    }
+                });
+                join_all(sends).await
             }
         }
     }
 
     /// Sends commands that concern the server itself and no key.
-    pub(super) async fn ask(&mut self, pipeline: &Pipeline) -> RedisResult<Vec<Value>> {
+    pub(super) async fn ask(&mut self, pipeline: &redis::Pipeline) -> RedisResult<Vec<Value>> {
         match self {
             Self::Direct(connection) => {
                 connection
@@ -99,16 +95,13 @@ impl Connection {
     }
 }
 
-fn to_master_of(slot: u16) -> SingleNodeRoutingInfo {
-    SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master))
+/// What comes as an error and not as a reply is the transport's.
+fn lost(error: RedisError) -> Arc<str> {
+    error.to_string().into()
 }
 
-fn pipeline<'a>(commands: impl ExactSizeIterator<Item = &'a Cmd>) -> Pipeline {
-    let mut pipeline = Pipeline::with_capacity(commands.len());
-    for command in commands {
-        pipeline.add_command(command.clone());
-    }
-    pipeline
+fn to_master_of(slot: u16) -> SingleNodeRoutingInfo {
+    SingleNodeRoutingInfo::SpecificNode(Route::new(slot, SlotAddr::Master))
 }
 
 impl fmt::Debug for Connection {

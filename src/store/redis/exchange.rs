@@ -2,47 +2,56 @@
 
 use std::sync::Arc;
 
-use deadpool_redis::redis::{RedisError, ServerErrorKind, Value};
+use deadpool_redis::redis::{ServerErrorKind, Value};
 
 use super::{
-    command::Command,
-    connection::Connection,
+    command::{About, Command},
+    connection::{Connection, Sent},
+    pipeline::Pipeline,
     refusals::Refusals,
-    reply::{Reply, Results},
+    reply::Reply,
 };
 use crate::store::error::{RefusalKind, StoreError};
 
-/// Sends `commands` and reads their replies; an error says why the connection is of no more
-/// use. A script that the server does not know (after `SCRIPT FLUSH`, a restart or a failover)
-/// is sent again by its source, and it alone.
-pub(super) async fn exchange(
-    connection: &mut Connection,
-    commands: &[Command],
-    refusals: &Refusals,
-) -> Result<Results, Arc<str>> {
-    // What comes as an error and not as a reply is the transport's.
-    let lost = |error: RedisError| Arc::from(error.to_string());
-    if commands.is_empty() {
-        return Ok(Vec::new());
+/// Sends commands and answers what has come of each. A script that the server does not know (after
+/// `SCRIPT FLUSH`, a restart or a failover) is sent again by its source, together with the others of
+/// which that is so.
+pub(super) async fn exchange(connection: &mut Connection, commands: &Pipeline) -> Vec<Sent> {
+    let mut sent = connection.send(commands).await;
+    if sent.iter().any(is_unknown_script) {
+        // On the heap, so that the others are a small future.
+        Box::pin(send_sources(connection, commands, &mut sent)).await;
     }
-    let mut values = connection.send(commands).await.map_err(lost)?;
-    for (value, command) in values.iter_mut().zip(commands) {
-        if server_error(value) == Some(ServerErrorKind::NoScript)
-            && let Some(eval) = command.with_source()
+    sent
+}
+
+#[cold]
+async fn send_sources(connection: &mut Connection, commands: &Pipeline, sent: &mut [Sent]) {
+    let mut unknown = Vec::new();
+    let mut sources = Pipeline::with_capacity(1);
+    for (sent, (cmd, about)) in sent.iter_mut().zip(commands.iter()) {
+        if is_unknown_script(sent)
+            && let Some(cmd) = about.with_source(cmd)
         {
-            *value = (connection.send_one(&eval, command.slot()).await).map_err(lost)?;
+            unknown.push(sent);
+            let about = *about;
+            sources.extend([Command { cmd, about }]);
         }
     }
-    let outcomes = values.into_iter().zip(commands);
-    outcomes
-        .map(|(value, command)| outcome(value, command, refusals))
-        .collect()
+    for (first, again) in unknown.into_iter().zip(connection.send(&sources).await) {
+        *first = again;
+    }
+}
+
+fn is_unknown_script(sent: &Sent) -> bool {
+    let error = sent.as_ref().ok().and_then(server_error);
+    error == Some(ServerErrorKind::NoScript)
 }
 
 /// What a command's reply means for it alone; an error, what it means for the connection.
-fn outcome(
+pub(super) fn outcome(
     value: Value,
-    command: &Command,
+    command: &About,
     refusals: &Refusals,
 ) -> Result<Result<Reply, StoreError>, Arc<str>> {
     let Value::ServerError(error) = value else {
@@ -59,6 +68,9 @@ fn outcome(
     }
     let details = error.details().unwrap_or_default();
     let kind = RefusalKind::of_error(error.code(), details);
+    if kind == RefusalKind::WrongType && command.passes_over_other_types() {
+        return Ok(Ok(Reply(Value::Nil)));
+    }
     let message = match kind {
         // Read by who follows it.
         RefusalKind::Moved => Arc::from(format!("{} {details}", error.code())),
@@ -66,11 +78,6 @@ fn outcome(
     };
     refusals.refused(kind, command, &message);
     Ok(Err(StoreError::Refused { kind, message }))
-}
-
-pub(super) fn is_refused_by_a_replica(result: &Result<Reply, StoreError>) -> bool {
-    let kind = RefusalKind::ReadOnly;
-    matches!(result, Err(StoreError::Refused { kind: refused, .. }) if *refused == kind)
 }
 
 pub(super) fn server_error(value: &Value) -> Option<ServerErrorKind> {

@@ -10,13 +10,15 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::connection::Connection;
+use super::{connection::Connection, queue::Queue, refusals::Refusals};
 
 /// A shared connection. redis-rs' `MultiplexedConnection` never heals itself and cannot be asked whether
 /// it is closed, so calls report what they see of it.
 #[derive(Debug, Clone)]
 pub(super) struct Link {
+    /// For what is asked about the server itself.
     pub(super) connection: Connection,
+    pub(super) queue: Queue,
     /// Microseconds from the lanes' birth to the last reply. The clones of a link share it,
     /// and it tells one link from the next.
     last_reply: Arc<AtomicU64>,
@@ -39,6 +41,8 @@ pub(super) struct Lanes {
     born: Instant,
     /// How many connections there have been.
     epoch: AtomicU64,
+    /// What is refused on any of them.
+    refusals: Arc<Refusals>,
 }
 
 /// A place for a link, empty while there is no connection.
@@ -46,13 +50,14 @@ pub(super) struct Lanes {
 pub(super) struct Lane(Mutex<Option<Link>>);
 
 impl Lanes {
-    pub(super) fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize, refusals: Arc<Refusals>) -> Self {
         let lanes = (0..count.max(1)).map(|_| Lane::default()).collect();
         Self {
             lanes,
             next: AtomicUsize::new(0),
             born: Instant::now(),
             epoch: AtomicU64::new(0),
+            refusals,
         }
     }
 
@@ -128,8 +133,10 @@ impl Lanes {
     pub(super) fn set(&self, lane: &Lane, connection: Connection) {
         // First: whoever is answered on the new connection finds the epoch changed.
         self.epoch.fetch_add(1, Ordering::AcqRel);
+        let queue = Queue::new(connection.clone(), self.refusals.clone());
         *lane.lock() = Some(Link {
             connection,
+            queue,
             last_reply: Arc::new(AtomicU64::new(self.age())),
             suspected: Arc::default(),
         });

@@ -10,8 +10,8 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{command::Command, source::Source};
-use crate::store::error::RefusalKind;
+use super::{command::About, reply::Reply, source::Source};
+use crate::store::error::{RefusalKind, StoreError};
 
 /// One line in the log per kind and this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);
@@ -89,13 +89,15 @@ impl Refusals {
 
     /// Notes that `command` was refused, and says so in the log now and then.
     #[cold]
-    pub(super) fn refused(&self, kind: RefusalKind, command: &Command, message: &str) {
+    pub(super) fn refused(&self, kind: RefusalKind, command: &About, message: &str) {
         if self.are_followed && kind == RefusalKind::Moved {
             return;
         }
         let now = Instant::now();
         let index = RefusalKind::ALL.iter().position(|other| *other == kind);
         let Some(index) = index else { return };
+        #[cfg(feature = "metrics")]
+        crate::metrics::refusal(kind.as_str());
         let mut kinds = self.lock();
         let noted = &mut kinds[index];
         noted.last = Some((command.identity(), now));
@@ -114,8 +116,20 @@ impl Refusals {
         );
     }
 
+    /// Whether it says that the command is for another server: this one has executed nothing of it.
+    pub(super) fn is_for_another(&self, result: &Result<Reply, StoreError>) -> bool {
+        match result {
+            Err(StoreError::Refused { kind, .. }) => match kind {
+                RefusalKind::ReadOnly => true,
+                RefusalKind::Moved | RefusalKind::ClusterDown => self.are_followed,
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
     /// Notes that `command` succeeded: what the server refused to it, it refuses no longer.
-    pub(super) fn succeeded(&self, command: &Command) {
+    pub(super) fn succeeded(&self, command: &About) {
         if self.lately.load(Ordering::Relaxed) != 0 {
             self.forget(|kind, identity, _| {
                 concerns_the_server(kind) && std::ptr::eq(identity, command.identity())

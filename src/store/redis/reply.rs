@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use deadpool_redis::redis::Value;
+use smallvec::SmallVec;
 
 use super::elements::Elements;
 use crate::store::error::StoreError;
 
 /// The result of each command of a call.
-pub(crate) type Results = Vec<Result<Reply, StoreError>>;
+pub(crate) type Results = SmallVec<[Result<Reply, StoreError>; 2]>;
 
 /// Gives every command of a call that failed as a whole the same error.
 pub(crate) fn all_failed(error: &StoreError, commands: usize) -> Results {

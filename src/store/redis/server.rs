@@ -9,32 +9,19 @@ use std::{
 };
 
 use super::{
-    breaker::Breaker,
-    claim::Claim,
-    command::Command,
-    connection::Shard,
-    exchange::{exchange, is_refused_by_a_replica},
-    identity::LastSeen,
-    lane::{Lanes, Link},
-    refusals::Refusals,
-    replica::Replica,
-    reply::{Results, all_failed},
-    script::Scripts,
-    source::Source,
+    breaker::Breaker, claim::Claim, connection::Shard, identity::LastSeen, lane::Lanes,
+    refusals::Refusals, replica::Replica, script::Scripts, source::Source,
 };
-use crate::store::{
-    error::{RefusalKind, StoreError},
-    state::StoreState,
-};
+use crate::store::{error::RefusalKind, state::StoreState};
 
-/// A Redis server behind a pool, the lanes that lead to it and what is known of its health.
+/// A Redis server, the lanes that lead to it and what is known of its health.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pub(super) source: Source,
     pub(super) scripts: Scripts,
     pub(super) lanes: Lanes,
     pub(super) breaker: Breaker,
-    pub(super) refusals: Refusals,
+    pub(super) refusals: Arc<Refusals>,
     pub(super) replica: Replica,
     pub(super) identity: LastSeen,
     /// Held by the reviver.
@@ -51,11 +38,11 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
-        let refusals = Refusals::of(&source);
+        let refusals = Arc::new(Refusals::of(&source));
         Arc::new(Self {
             source,
             scripts,
-            lanes: Lanes::new(lanes),
+            lanes: Lanes::new(lanes, refusals.clone()),
             breaker: Breaker::default(),
             refusals,
             replica: Replica::default(),
@@ -88,7 +75,7 @@ impl Redis {
         Duration::from_millis(self.patience.load(Ordering::Relaxed))
     }
 
-    fn note(&self, deadline: Duration) {
+    pub(super) fn note(&self, deadline: Duration) {
         let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
         // Looked at first: a write would take the cache line from the other threads.
         if self.patience.load(Ordering::Relaxed) < millis {
@@ -144,161 +131,5 @@ impl Redis {
             self.connect();
         }
         unavailable
-    }
-
-    /// Executes `commands` in one round trip, within `deadline`.
-    pub(super) async fn call(
-        self: Arc<Self>,
-        commands: Vec<Command>,
-        deadline: Duration,
-    ) -> Result<Results, StoreError> {
-        self.execute(&commands, deadline).await
-    }
-
-    /// As [`call`](Self::call), for who still needs the commands.
-    pub(super) async fn execute(
-        self: &Arc<Self>,
-        commands: &[Command],
-        deadline: Duration,
-    ) -> Result<Results, StoreError> {
-        self.note(deadline);
-        let mut link = None;
-        // Held by the attempt until it ends.
-        let on = &mut link;
-        {
-            let mut attempt = std::pin::pin!(self.attempt(commands, deadline / 3, on));
-            let mut left = deadline;
-            for step in [deadline / 2, deadline / 4] {
-                match tokio::time::timeout(step, &mut attempt).await {
-                    Ok(result) => return result,
-                    Err(_) => left -= step,
-                }
-                self.look(left);
-            }
-            if let Ok(result) = tokio::time::timeout(left, attempt).await {
-                return result;
-            }
-        }
-        self.unanswered(link.as_ref(), deadline);
-        Err(StoreError::DeadlineExceeded(deadline))
-    }
-
-    /// Finds out whom a call waited for in vain. A server that has answered others meanwhile
-    /// is alive, and slow with this call only; so is a connection.
-    fn unanswered(self: &Arc<Self>, link: Option<&Link>, deadline: Duration) {
-        let lately = deadline / 2;
-        if !self.lanes.any_replied_within(lately) {
-            self.trip(deadline);
-        } else if let Some(link) = link
-            && !self.lanes.replied_within(link, lately)
-        {
-            self.replace(link);
-        }
-    }
-
-    /// Sends `commands`. When their connection is lost, those that may be sent twice are, and
-    /// the others fail.
-    async fn attempt(
-        self: &Arc<Self>,
-        commands: &[Command],
-        patience: Duration,
-        on: &mut Option<Link>,
-    ) -> Result<Results, StoreError> {
-        let lost = match self.send(commands, patience, on).await {
-            Err(StoreError::Connection(lost)) => lost,
-            done => return done,
-        };
-        let again = commands.iter().filter(|command| command.is_replayable());
-        let again: Vec<_> = again.cloned().collect();
-        if again.is_empty() {
-            return Err(StoreError::Connection(lost));
-        }
-        let results = self.send(&again, patience, on).await;
-        let mut results = results
-            .unwrap_or_else(|error| all_failed(&error, again.len()))
-            .into_iter();
-        let of = |command: &Command| match command.is_replayable() {
-            true => results.next(),
-            false => None,
-        };
-        let ordered = commands.iter().map(of);
-        let lost = || Err(StoreError::Connection(lost.clone()));
-        Ok(ordered.map(|result| result.unwrap_or_else(lost)).collect())
-    }
-
-    /// Leaves the link it waits on in `on`.
-    async fn send(
-        self: &Arc<Self>,
-        commands: &[Command],
-        patience: Duration,
-        on: &mut Option<Link>,
-    ) -> Result<Results, StoreError> {
-        let link = on.insert(self.link().await?);
-        match exchange(&mut link.connection, commands, &self.refusals).await {
-            Ok(mut results) => {
-                self.lanes.replied(link);
-                if results.iter().any(is_refused_by_a_replica) {
-                    let again = self.send_to_the_master(commands, &mut results, on);
-                    // Whatever comes of it, what only reads has its reply.
-                    let _ = tokio::time::timeout(patience, again).await;
-                }
-                Ok(results)
-            }
-            Err(lost) => {
-                self.lose(link, &lost);
-                Err(StoreError::Connection(lost))
-            }
-        }
-    }
-
-    /// Sends the commands once more that a replica has refused, if the master is found. A replica
-    /// has executed nothing of them.
-    #[cold]
-    async fn send_to_the_master(
-        self: &Arc<Self>,
-        commands: &[Command],
-        results: &mut Results,
-        on: &mut Option<Link>,
-    ) {
-        let is_worth_waiting = self.replica.suspect();
-        self.connect();
-        if !is_worth_waiting || !self.replica.master_is_back().await {
-            return;
-        }
-        let Ok(link) = self.link().await else { return };
-        let link = on.insert(link);
-        for (result, command) in results.iter_mut().zip(commands) {
-            if is_refused_by_a_replica(result) {
-                let command = std::slice::from_ref(command);
-                let sent = exchange(&mut link.connection, command, &self.refusals).await;
-                match sent.map(|mut again| again.pop()) {
-                    Ok(again) => *result = again.unwrap_or(Err(StoreError::Unavailable)),
-                    Err(lost) => {
-                        self.lose(link, &lost);
-                        *result = Err(StoreError::Connection(lost));
-                        return;
-                    }
-                }
-            }
-        }
-    }
-
-    /// A lane's link. Waits while lanes are being connected, and fails at once while the
-    /// breaker is open.
-    async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
-        loop {
-            match self.breaker.state() {
-                StoreState::Ready | StoreState::Degraded => {
-                    if let Some(link) = self.lanes.next() {
-                        return Ok(link);
-                    }
-                    self.breaker.lost();
-                    self.connect();
-                }
-                StoreState::Connecting => self.connect(),
-                StoreState::Unavailable => return Err(StoreError::Unavailable),
-            }
-            self.breaker.known().await;
-        }
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use deadpool_redis::redis::Value;
 use tempfile::TempDir;
 
-use super::{Command, Reply, Script};
+use super::{Command, Commands, Reply, Script};
 use crate::{
     Store, StoreConfig, StoreError,
     store::{
@@ -92,7 +92,7 @@ impl<M> Batch<M> for Raw {
         Ok(Value::Nil)
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(self.0());
     }
 
@@ -194,6 +194,33 @@ async fn of_a_batch_whose_connection_is_lost_what_counts_twice_fails_and_the_res
         replies[1]
     );
     assert_eq!(*replies[2].as_ref().unwrap(), Value::Int(42));
+}
+
+#[tokio::test]
+async fn a_call_that_was_answered_does_not_fail_with_one_that_was_sent_beside_it() {
+    let server = Server::start();
+    let store = server.store().await;
+    let stale = Raw(|| {
+        let set = Command::new("CONFIG").arg("SET");
+        set.arg("replica-serve-stale-data").arg("no")
+    });
+    store.execute(stale).await.unwrap();
+    // A replica that never reaches its master, and so refuses to read, but tells the time.
+    let replica = Raw(|| Command::new("REPLICAOF").arg("127.0.0.1").arg(1));
+    store.execute(replica).await.unwrap();
+    let time = || Raw(|| Command::new("TIME").once());
+    let get = || Raw(|| Command::new("GET").arg("keep:x"));
+    // Every other call goes over the same connection.
+    let calls = (
+        (store.execute(time()), store.execute(time())),
+        (store.execute(get()), store.execute(get())),
+    );
+    let ((one, other), _) = tokio::join!(async { tokio::join!(calls.0.0, calls.0.1) }, async {
+        tokio::join!(calls.1.0, calls.1.1)
+    },);
+    for answered in [one, other] {
+        assert!(matches!(answered, Ok(Value::Array(_))), "{answered:?}");
+    }
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use deadpool_redis::Pool;
 
 use super::{
     cluster::{Cluster, Members},
-    command::Command,
+    command::Commands,
     reply::Results,
     script::Scripts,
     server::Redis,
@@ -53,9 +53,19 @@ impl Topology {
     }
 
     /// Whether a command can name keys of one slot only.
-    #[cfg(feature = "key-value")]
+    #[cfg(any(feature = "key-value", feature = "rate-limit"))]
     pub(crate) fn is_split_by_slot(&self) -> bool {
         matches!(self, Self::Cluster(_))
+    }
+
+    /// Whether both are connected by the same lanes.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Server(one), Self::Server(other)) => Arc::ptr_eq(one, other),
+            (Self::Cluster(one), Self::Cluster(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
     }
 
     pub(crate) fn state(&self) -> StoreState {
@@ -102,15 +112,32 @@ impl Topology {
 
     /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
     /// that is known at once costs no future.
-    pub(crate) fn call(
-        &self,
-        commands: Vec<Command>,
-        deadline: Duration,
-    ) -> Result<Call, StoreError> {
+    pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
-            Self::Server(server) => Ok(Box::pin(server.clone().call(commands, deadline))),
-            Self::Cluster(cluster) => Ok(Box::pin(cluster.clone().call(commands, deadline))),
+            Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),
+            Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
     }
+}
+
+/// Tells how long a call took.
+#[cfg(feature = "metrics")]
+async fn timed(
+    call: impl Future<Output = Result<Results, StoreError>>,
+) -> Result<Results, StoreError> {
+    let began = std::time::Instant::now();
+    let results = call.await;
+    let outcome = if results.is_ok() {
+        "answered"
+    } else {
+        "failed"
+    };
+    crate::metrics::store_call(began.elapsed(), outcome);
+    results
+}
+
+#[cfg(not(feature = "metrics"))]
+fn timed<F>(call: F) -> F {
+    call
 }

@@ -22,7 +22,7 @@ mod session;
 mod sharing;
 mod stale;
 mod stalled;
-mod stand;
+pub(crate) mod stand;
 mod streams;
 mod supersede;
 mod tags;

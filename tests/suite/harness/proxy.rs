@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -23,8 +23,12 @@ pub(crate) struct Proxy {
     addr: SocketAddr,
     commands: mpsc::UnboundedSender<(Command, std::sync::mpsc::Sender<()>)>,
     round_trips: Arc<AtomicU64>,
+    replies: Arc<Semaphore>,
     _background: Background,
 }
+
+/// As many replies as there ever are.
+const ALL: usize = Semaphore::MAX_PERMITS / 2;
 
 enum Command {
     Delay {
@@ -53,9 +57,11 @@ impl Proxy {
         let background = Background::start();
         let (commands, inbox) = mpsc::unbounded_channel();
         let round_trips = Arc::<AtomicU64>::default();
+        let replies = Arc::new(Semaphore::new(ALL));
         let switchboard = Switchboard {
             addr,
             upstream,
+            replies: Arc::clone(&replies),
             round_trips: Arc::clone(&round_trips),
             link: watch::Sender::default(),
             connections: JoinSet::new(),
@@ -65,6 +71,7 @@ impl Proxy {
             addr,
             commands,
             round_trips,
+            replies,
             _background: background,
         }
     }
@@ -80,6 +87,21 @@ impl Proxy {
             to_server,
             to_client,
         });
+    }
+
+    /// Lets no reply through until it is told to; what is asked arrives.
+    pub(crate) fn hold_replies(&self) {
+        self.replies.forget_permits(ALL);
+    }
+
+    /// Lets the next reply through that was or will be held back.
+    pub(crate) fn pass_one_reply(&self) {
+        self.replies.add_permits(1);
+    }
+
+    /// Ends [`hold_replies`](Self::hold_replies).
+    pub(crate) fn let_replies_go(&self) {
+        self.replies.add_permits(ALL);
     }
 
     /// Closes all connections; new ones are accepted.
@@ -122,6 +144,7 @@ struct Switchboard {
     addr: SocketAddr,
     upstream: SocketAddr,
     round_trips: Arc<AtomicU64>,
+    replies: Arc<Semaphore>,
     link: watch::Sender<Link>,
     connections: JoinSet<()>,
 }
@@ -194,9 +217,10 @@ impl Switchboard {
             total: Arc::clone(&self.round_trips),
             asked: AtomicBool::new(false),
         };
+        let replies = Arc::clone(&self.replies);
         self.connections.spawn(async move {
             // A failing side closes the other: that is all a proxy can say.
-            let _ = relay(client, upstream, link, &trips).await;
+            let _ = relay(client, upstream, link, &trips, replies).await;
         });
     }
 }
@@ -232,6 +256,7 @@ async fn relay(
     upstream: SocketAddr,
     link: watch::Receiver<Link>,
     trips: &Trips,
+    replies: Arc<Semaphore>,
 ) -> io::Result<()> {
     let server = TcpStream::connect(upstream).await?;
     // The only delay is the one that was asked for.
@@ -245,14 +270,16 @@ async fn relay(
             server_write,
             link.clone(),
             |link| link.to_server,
-            || trips.asked()
+            || trips.asked(),
+            Arc::new(Semaphore::new(ALL))
         ),
         pump(
             server_read,
             client_write,
             link,
             |link| link.to_client,
-            || trips.answered()
+            || trips.answered(),
+            replies
         ),
     )?;
     Ok(())
@@ -265,6 +292,7 @@ async fn pump(
     mut link: watch::Receiver<Link>,
     delay: fn(&Link) -> Duration,
     seen: impl Fn(),
+    permits: Arc<Semaphore>,
 ) -> io::Result<()> {
     let (queue, mut queued) = mpsc::channel::<(Instant, Bytes)>(256);
     let settings = link.clone();
@@ -284,6 +312,10 @@ async fn pump(
             sleep_until(due).await;
             if link.wait_for(|link| !link.blackholed).await.is_err() {
                 break;
+            }
+            // Nobody closes it.
+            if let Ok(permit) = permits.acquire().await {
+                permit.forget();
             }
             to.write_all(&bytes).await?;
         }

@@ -1,9 +1,11 @@
 //! What an operator sees. Not as the README's service user, who may not ask.
 
+mod decoded;
 mod keys;
 mod namespace;
 mod rights;
 mod servers;
+mod services;
 mod values;
 
 use tower_keep::{Store, inspect::Inspector, key_value::KeyValue};

@@ -37,7 +37,7 @@ async fn a_del_while_a_load_runs_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_read_is_one_mget_and_a_question_one_exists() {
+async fn a_read_is_one_get_and_a_question_one_exists() {
     let mut stand = Stand::redis().await;
     stand
         .users
@@ -50,7 +50,7 @@ async fn a_read_is_one_mget_and_a_question_one_exists() {
     assert!(users.get::<User>(1).await.unwrap().is_some());
     let database = Database::open("nobody");
     database.through(users, "1").await.unwrap();
-    let expected = BTreeMap::from([("exists".to_owned(), 1), ("mget".to_owned(), 2)]);
+    let expected = BTreeMap::from([("exists".to_owned(), 1), ("get".to_owned(), 2)]);
     assert_eq!(stand.server().command_calls(), expected);
 }
 

@@ -66,6 +66,43 @@ async fn a_load_that_fails_elsewhere_is_followed_at_once(stand: Stand) {
 }
 
 #[tokio::test]
+async fn a_load_that_takes_long_renews_its_own_lease_and_no_other() {
+    let mut stand = Stand::redis().await;
+    let slow = Database::closed("Ada");
+    let load = slow.spawn_through(&stand.users, "1");
+    slow.has_begun().await;
+    let server = stand.server();
+    let [lease] = &server.keys("keep:lease:*")[..] else {
+        panic!("a load has one lease");
+    };
+    let left = || server.query::<i64>(&["PTTL", lease]);
+    let (mut lowest, mut renewals) = (left(), 0);
+    eventually("it is renewed twice", async || {
+        let now = left();
+        if now > lowest + 500 {
+            renewals += 1;
+            lowest = now;
+        }
+        lowest = lowest.min(now);
+        renewals == 2
+    })
+    .await;
+    // Another load has it now, since a change came in between.
+    server.command(&["SET", lease, "another load's t", "PX", "4000"]);
+    let mut lowest = left();
+    eventually("it runs out", async || {
+        let now = left();
+        assert!(now <= lowest, "{now} after {lowest}");
+        lowest = now;
+        now < 1_500
+    })
+    .await;
+    slow.let_go_on();
+    assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
+    assert_eq!(stand.get("1").await, None);
+}
+
+#[tokio::test]
 async fn two_hundred_loads_of_nothing_leave_nothing_behind() {
     let mut stand = Stand::redis().await;
     for n in 0..200 {

@@ -99,6 +99,8 @@ async fn a_load_takes_at_most_a_minute_unless_said_otherwise() {
 async fn a_loader_that_blocks_its_thread_holds_followers_for_the_time_limit_only(stand: Stand) {
     let limit = Duration::from_millis(200);
     let users = stand.users.clone().with_load_timeout(limit);
+    // A connection is served by the runtime in which it was made: this one.
+    assert_eq!(stand.get("1").await, None);
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let (end, blocked) = std::sync::mpsc::channel::<()>();
     // A runtime that does nothing else, as one whose thread is stuck.

@@ -9,9 +9,14 @@ use std::{
 };
 
 use tokio::task::JoinSet;
-use tower_keep::key_value::USER_DATA_TTL;
+use tower_keep::key_value::{KeyValue, USER_DATA_TTL};
 
 use super::stand::{Database, NoSuchUser, Stand, user};
+use crate::harness::{
+    connected::{PATIENT, connected},
+    eventually,
+    proxy::Proxy,
+};
 
 super::on_all_stores!(
     a_del_while_a_load_runs_keeps_the_cache_empty,
@@ -162,4 +167,32 @@ async fn a_load_in_another_process_is_waited_for(stand: Stand) {
         assert_eq!(call.await.unwrap().unwrap(), user("Ada"));
     }
     assert_eq!(other.calls(), 0);
+}
+
+/// The value is in the store, and its load waits for the reply that says so.
+#[tokio::test]
+async fn a_call_after_a_del_does_not_join_a_load_whose_value_is_being_stored() {
+    let mut stand = Stand::redis().await;
+    let proxy = Proxy::start(stand.server().addr());
+    let url = format!("redis://{}", proxy.addr());
+    let store = connected(&url, PATIENT).await;
+    let users = KeyValue::new(store, "user").unwrap();
+    let before = Database::closed("old name");
+    let load = before.spawn_through(&users, "1");
+    before.has_begun().await;
+    proxy.delay(Duration::ZERO, Duration::from_millis(700));
+    before.let_go_on();
+    eventually("it is stored", async || {
+        stand.users.exists(1).await.unwrap()
+    })
+    .await;
+    proxy.delay(Duration::ZERO, Duration::ZERO);
+    assert!(stand.users.del(1).await.unwrap());
+    // Some of them by a connection that no reply is waited for on.
+    let after = Database::open("new name");
+    let calls = [(); 8].map(|()| after.spawn_through(&users, "1"));
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), user("new name"));
+    }
+    assert_eq!(load.await.unwrap().unwrap(), user("old name"));
 }

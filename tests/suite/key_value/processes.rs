@@ -149,7 +149,19 @@ fn behind_sentinels_too() {
 #[test]
 fn when_the_process_that_loads_is_killed_another_one_does_and_no_third() {
     let server = RedisServer::start();
-    let mut processes = Vec::from(three(&server.url(), 1_000, None));
+    kill_those_who_load(&server.url());
+    server.assert_every_key_has_a_ttl();
+}
+
+#[test]
+fn when_the_process_that_loads_is_killed_on_a_cluster_another_one_does_and_no_third() {
+    let cluster = Backend::cluster();
+    kill_those_who_load(&cluster.url());
+    cluster.assert_every_key_has_a_ttl();
+}
+
+fn kill_those_who_load(url: &str) {
+    let mut processes = Vec::from(three(url, 1_000, None));
     for round in 0..3 {
         let id = round.to_string();
         processes.iter_mut().for_each(|process| process.ask(&id));
@@ -174,9 +186,8 @@ fn when_the_process_that_loads_is_killed_another_one_does_and_no_third() {
         let others: usize = processes.iter().map(|process| process.loads(&id)).sum();
         assert_eq!(others, 1, "beside the one that was killed");
         assert!(killed.elapsed() < PATIENCE / 2, "{:?}", killed.elapsed());
-        processes.push(Process::start(&server.url(), 1_000, None));
+        processes.push(Process::start(url, 1_000, None));
     }
-    server.assert_every_key_has_a_ttl();
 }
 
 #[tokio::test]

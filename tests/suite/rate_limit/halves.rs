@@ -15,9 +15,10 @@ pub(super) mod algorithm;
 
 use algorithm::{Algorithm, Kept, Level, Limit, Log, Outcome, PlaceId, Wait};
 
-const SCRIPT: &str = include_str!("../../../src/store/operations/limit/acquire.lua");
+const SCRIPT: &str = include_str!("../../../src/store/operations/limit/acquire/acquire.lua");
 const SCRIPT_BLOCK: &str = include_str!("../../../src/store/operations/limit/acquire_block.lua");
-const SCRIPT_ONE: &str = include_str!("../../../src/store/operations/limit/acquire_one.lua");
+const SCRIPT_ONE: &str =
+    include_str!("../../../src/store/operations/limit/acquire/acquire_one.lua");
 /// A date in 2025, which has as many digits as today.
 pub(super) const START: u64 = 1_764_000_000_123_456;
 
@@ -163,7 +164,7 @@ impl Halves {
         let words = ["EVALSHA", &self.script, "2"].map(str::to_owned);
         let names = [format!("{{{subject}}}:none"), format!("{{{subject}}}:ban")];
         let limit = ["whole", "1", "2", "ban"].map(str::to_owned);
-        let numbers = [ban.window, 1, ban.denials, ban.first, ban.longest];
+        let numbers = [ban.window, 1, ban.denials, ban.first, ban.longest, 1];
         let numbers = numbers.map(|number| number.to_string());
         let words = words.into_iter().chain(names).chain(limit).chain(numbers);
         let answer = self.numbers(words.collect(), now);

@@ -1,13 +1,17 @@
 //! Limits that only watch.
 
 use http::Response;
-use tower_keep::rate_limit::{Key, MissingKey, RateLimitDecision};
+use tower_keep::rate_limit::{Key, MissingKey, RateLimitDecision, RateLimitLayer};
 
+use super::stand::Stand;
 use super::{around, in_memory, limited, request, statuses};
+use crate::harness::on_all_stores;
 
-#[tokio::test]
-async fn what_would_be_denied_passes_and_its_client_is_told_nothing() {
-    let layer = in_memory(r#""burst";q=2;w=3600"#).with_shadow(true);
+on_all_stores!(what_would_be_denied_passes_and_its_client_is_told_nothing);
+
+async fn what_would_be_denied_passes_and_its_client_is_told_nothing(stand: Stand) {
+    let layer = RateLimitLayer::from_limiter(stand.limiter(r#""burst";q=2;w=3600"#));
+    let layer = layer.with_shadow(true);
     let service = around(&layer, |request| {
         let decision: &RateLimitDecision = request.extensions().get().unwrap();
         let header = if decision.is_admitted() { "yes" } else { "no" };

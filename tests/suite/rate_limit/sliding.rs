@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 
-use super::halves::algorithm::{Algorithm, Limit, Wait};
+use super::halves::algorithm::{Algorithm, Kept, Limit, PlaceId, Wait, acquire};
 use super::halves::{Halves, START, admitted, fixed, gcra, sliding};
 
 const SECOND: u64 = 1_000_000;
@@ -167,4 +167,88 @@ fn both_halves_agree_on_sliding_windows_beside_any_other_limit() {
         .run(&(limits, steps), run)
         .unwrap();
     halves.borrow().0.redis().assert_every_key_has_a_ttl();
+}
+
+/// A client who takes what is left whenever some is, after a window in which it came at any times.
+#[test]
+fn in_the_long_run_who_comes_when_told_gets_the_whole_quota() {
+    let limits = [
+        (900_000, 30),
+        (7, 3),
+        (999_983, 1),
+        (129, 1),
+        (1_000_000_000_000, 31_536_000),
+    ];
+    for (quota, seconds) in limits {
+        for limit in [
+            sliding(quota, seconds * SECOND),
+            fixed(quota, seconds * SECOND),
+        ] {
+            let mut client = Client::new(limit);
+            // Spread over a window, so that each group has units of its whole width.
+            for n in 0..1_000 {
+                client.now = START + n * limit.window / 1_000;
+                client.take((quota / 1_000).max(1));
+            }
+            // Each burst that joins another's group comes a little later once, and no more than once.
+            client.run_until(START + 550 * limit.window);
+            assert!(client.lost() < 1e-5, "{limit:?}: {}", client.lost());
+        }
+    }
+}
+
+/// A client of one limit, on embedded memory.
+struct Client {
+    limit: Limit,
+    now: u64,
+    kept: Option<Kept>,
+    /// When it has taken how much.
+    history: Vec<(u64, u64)>,
+}
+
+impl Client {
+    fn new(limit: Limit) -> Self {
+        Self {
+            limit,
+            now: START,
+            kept: None,
+            history: Vec::new(),
+        }
+    }
+
+    /// Takes a cost if it fits, and tells what is left and when there will be more.
+    fn take(&mut self, cost: u64) -> (u64, u64) {
+        let (level, _) = Kept::level(self.kept.as_mut(), &self.limit, self.now, cost);
+        let outcome = acquire(false, &[(self.limit, level)], cost)[0];
+        if cost > 0 && outcome.wait == Wait::None {
+            let kept = self.kept.take();
+            let charged =
+                Kept::charged(kept, &self.limit, self.now, cost, outcome.level, PlaceId(1));
+            self.kept = Some(charged);
+            self.history.push((self.now, cost));
+        }
+        (outcome.remaining, outcome.more_after)
+    }
+
+    /// Takes all there is, whenever there is some.
+    fn run_until(&mut self, end: u64) {
+        while self.now < end {
+            let (left, _) = self.take(0);
+            if left > 0 {
+                self.take(left);
+            }
+            let (_, more_after) = self.take(0);
+            self.now += more_after.max(1);
+        }
+    }
+
+    /// What part of 300 windows' quota it did not get in the last 300 windows.
+    fn lost(&self) -> f64 {
+        let window = self.limit.window;
+        let last = self.history.last().map_or(0, |(at, _)| *at);
+        let first = last - 300 * window;
+        let in_between = self.history.iter().filter(|(at, _)| *at > first);
+        let taken: u64 = in_between.map(|(_, cost)| cost).sum();
+        1.0 - taken as f64 / (self.limit.quota as f64 * 300.0)
+    }
 }

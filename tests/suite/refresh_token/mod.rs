@@ -6,6 +6,7 @@ mod cost;
 mod differential;
 mod events;
 mod failure;
+mod forged;
 mod grace;
 mod keys;
 mod lifetimes;

@@ -72,3 +72,42 @@ async fn a_failing_store_is_a_503_problem() {
     let text = body(response).await;
     assert!(text.contains("\"status\":503"), "{text}");
 }
+
+async fn visits_if_any(session: Option<Session>) -> Result<String, SessionError> {
+    match session {
+        Some(session) => visits(session).await,
+        None => Ok("no layer".to_owned()),
+    }
+}
+
+#[tokio::test]
+async fn an_optional_session_is_none_without_a_layer_and_costs_nothing() {
+    let app = Router::new().route("/", get(visits_if_any));
+    let without = app.clone().oneshot(get_root(None)).await.unwrap();
+    assert_eq!(without.status(), StatusCode::OK);
+    assert_eq!(body(without).await, "no layer");
+    let with = app.layer(Stand::memory().layer);
+    let with = with.oneshot(get_root(None)).await.unwrap();
+    assert!(with.headers().contains_key("set-cookie"));
+    assert_eq!(body(with).await, "1");
+}
+
+async fn whoami(session: Session) -> Result<String, SessionError> {
+    Ok(session.require_user().await?.to_string())
+}
+
+#[tokio::test]
+async fn a_replay_after_a_logout_is_a_401() {
+    let stand = Stand::memory();
+    let client = stand.logged_in("ada").await;
+    let cookie = format!("__Host-id={}", client.id().unwrap());
+    let app = Router::new()
+        .route("/", get(whoami))
+        .layer(stand.layer.clone());
+    let ask = async || app.clone().oneshot(get_root(Some(&cookie))).await.unwrap();
+    assert_eq!(body(ask().await).await, "ada");
+    client.logout().await;
+    let replay = ask().await;
+    assert_eq!(replay.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(replay.headers()["content-type"], "application/problem+json");
+}

@@ -33,7 +33,7 @@ fn of(bytes: usize) -> String {
 
 async fn insert(client: &Client, key: &str, bytes: usize) -> StatusCode {
     let handler = async |session: Session| {
-        session.insert(key, &of(bytes))?;
+        session.insert(key, of(bytes))?;
         Ok(Response::default())
     };
     client.send(handler).await.status()
@@ -53,14 +53,14 @@ async fn what_is_known_to_be_too_large_is_an_error_at_the_call(stand: Stand) {
             .visit(async |session| {
                 if loads {
                     session.exists().await.unwrap();
-                    assert_too_large(session.insert("b", &of(50)));
+                    assert_too_large(session.insert("b", of(50)));
                 }
-                assert_too_large(session.insert("b", &of(100)));
-                session.insert("b", &1).unwrap();
-                assert_too_large(session.insert("b", &of(100)));
-                session.insert("c", &1).unwrap();
+                assert_too_large(session.insert("b", of(100)));
+                session.insert("b", 1).unwrap();
+                assert_too_large(session.insert("b", of(100)));
+                session.insert("c", 1).unwrap();
                 if loads {
-                    assert_too_large(session.insert("d", &1));
+                    assert_too_large(session.insert("d", 1));
                     assert_too_large(session.update("d", |_: Option<i32>| 1).await);
                     assert_too_large(session.increment("d", 1).await);
                 }
@@ -83,7 +83,7 @@ async fn a_commit_that_would_be_too_large_is_413_and_changes_nothing(stand: Stan
     let response = client
         .send(async |session| {
             session.login("ada")?;
-            session.insert("b", &of(50))?;
+            session.insert("b", of(50))?;
             Ok(Response::default())
         })
         .await;
@@ -101,7 +101,7 @@ async fn a_commit_that_would_be_too_large_is_413_and_changes_nothing(stand: Stan
     let response = client
         .send(async |session| {
             for key in ["b", "c", "d"] {
-                session.insert(key, &1)?;
+                session.insert(key, 1)?;
             }
             Ok(Response::default())
         })
@@ -116,9 +116,9 @@ async fn a_413_of_the_handler_commits_nothing_and_another_answer_the_rest(stand:
     let id = client.id();
     let response = client
         .send(async |session| {
-            session.insert("k", &1)?;
+            session.insert("k", 1)?;
             session.renew()?;
-            session.insert("big", &of(200))?;
+            session.insert("big", of(200))?;
             Ok(Response::default())
         })
         .await;
@@ -127,8 +127,8 @@ async fn a_413_of_the_handler_commits_nothing_and_another_answer_the_rest(stand:
     assert_eq!(client.get("k").await, None);
     client
         .visit(async |session| {
-            session.insert("k", &1).unwrap();
-            session.insert("big", &of(200)).unwrap_err();
+            session.insert("k", 1).unwrap();
+            session.insert("big", of(200)).unwrap_err();
         })
         .await;
     assert_eq!(client.get("k").await, Some(json!(1)));
@@ -184,16 +184,16 @@ async fn names_count_and_what_goes_makes_room(stand: Stand) {
     client
         .visit(async |session| {
             session.remove(&long).unwrap();
-            session.insert("a", &of(50)).unwrap();
-            session.insert("b", &of(48)).unwrap();
+            session.insert("a", of(50)).unwrap();
+            session.insert("b", of(48)).unwrap();
         })
         .await;
     assert_eq!(insert(&client, "c", 3).await, StatusCode::PAYLOAD_TOO_LARGE);
     client
         .visit(async |session| {
             session.clear().unwrap();
-            session.insert("c", &of(50)).unwrap();
-            session.insert("d", &of(48)).unwrap();
+            session.insert("c", of(50)).unwrap();
+            session.insert("d", of(48)).unwrap();
         })
         .await;
     assert_eq!(client.get("a").await, None);
@@ -235,9 +235,9 @@ async fn exactly_as_much_fits_as_the_bounds_say(stand: Stand) {
     client
         .visit(async |session| {
             for n in 0..128 {
-                session.insert(&format!("k{n}"), &n).unwrap();
+                session.insert(&format!("k{n}"), n).unwrap();
             }
-            assert_too_large(session.insert("k", &1));
+            assert_too_large(session.insert("k", 1));
         })
         .await;
     assert_eq!(

@@ -60,7 +60,7 @@ async fn a_5xx_commits_when_it_is_told_to(stand: Stand) {
     let client = stand.client();
     client
         .send(async |session| {
-            session.insert("failures", &1)?;
+            session.insert("failures", 1)?;
             Ok(status(StatusCode::INTERNAL_SERVER_ERROR))
         })
         .await;
@@ -104,7 +104,7 @@ async fn a_change_after_the_response_has_begun_is_an_error(stand: Stand) {
         let error = |result: Result<(), SessionError>| {
             assert!(matches!(result, Err(SessionError::Committed)), "{result:?}");
         };
-        error(late.insert("k", &1));
+        error(late.insert("k", 1));
         error(late.remove("k"));
         error(late.clear());
         error(late.renew());
@@ -145,7 +145,7 @@ async fn a_change_after_the_request_was_given_up_is_an_error(stand: Stand) {
         }
     }
     let session = take.recv().await.unwrap();
-    let late = session.insert("k", &1);
+    let late = session.insert("k", 1);
     assert!(matches!(late, Err(SessionError::Committed)), "{late:?}");
     assert_eq!(client.get("user").await, Some(json!("ada")));
 }

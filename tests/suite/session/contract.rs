@@ -45,7 +45,7 @@ impl Service<Request<()>> for StatefulInner {
         );
         if self.writes {
             let session = request.extensions().get::<Session>().unwrap();
-            session.insert("k", &1).unwrap();
+            session.insert("k", 1).unwrap();
         }
         ready(Ok(Response::default()))
     }

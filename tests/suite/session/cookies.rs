@@ -23,7 +23,7 @@ async fn a_response_with_the_session_cookie_is_not_stored_and_keeps_the_handlers
     let response = Stand::memory()
         .client()
         .send(async |session| {
-            session.insert("k", &1)?;
+            session.insert("k", 1)?;
             let response = Response::builder()
                 .header("set-cookie", "theme=dark")
                 .header("vary", "accept-encoding")
@@ -170,7 +170,7 @@ async fn the_response_cache_stores_nothing_of_a_session_unless_it_is_public() {
             let mut cache_control = "max-age=60";
             match request.uri().path() {
                 "/unused" => {}
-                "/write" => session.insert("k", &1).unwrap(),
+                "/write" => session.insert("k", 1).unwrap(),
                 "/read" => assert!(!session.exists().await.unwrap()),
                 _ => {
                     assert!(!session.exists().await.unwrap());

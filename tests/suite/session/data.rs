@@ -109,7 +109,7 @@ async fn a_typed_session_writes_the_fields_that_have_changed(stand: Stand) {
             let shop = TypedSession::<Shop>::new(session);
             let mut data = shop.get().await.unwrap();
             client
-                .visit(async |session| session.insert("visits", &7).unwrap())
+                .visit(async |session| session.insert("visits", 7).unwrap())
                 .await;
             data.currency = None;
             shop.set(&data).await.unwrap();

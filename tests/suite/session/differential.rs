@@ -6,7 +6,7 @@ use http::{Response, StatusCode};
 use proptest::prelude::*;
 use tower_keep::{
     Store,
-    session::{Session, SessionError, SessionLayer},
+    session::{Session, SessionError, SessionLayer, SessionLifetime},
 };
 
 use super::stand::{Client, advance};
@@ -23,6 +23,7 @@ enum Step {
     Update(u8),
     Renew,
     Login(u8),
+    Lifetime(Option<u64>),
     User,
     Destroy,
     Exists,
@@ -69,6 +70,7 @@ fn plain_step() -> impl Strategy<Value = Step> {
         3 => key.prop_map(Step::Update),
         2 => Just(Step::Renew),
         4 => (0..2_u8).prop_map(Step::Login),
+        1 => prop::option::of(prop::sample::select(&[22, 62, 142][..])).prop_map(Step::Lifetime),
         2 => Just(Step::User),
         1 => Just(Step::Destroy),
         1 => Just(Step::Exists),
@@ -119,6 +121,11 @@ async fn run(session: &Session, step: &Step, others: &Clients) -> Result<String,
         }
         Step::Renew => format!("{:?}", session.renew()?),
         Step::Login(user) => format!("{:?}", session.login(&format!("user{user}"))?),
+        Step::Lifetime(idle) => {
+            let seconds = Duration::from_secs;
+            let own = idle.map(|idle| SessionLifetime::new(seconds(idle), seconds(3 * idle)));
+            format!("{:?}", session.set_lifetime(own.transpose()?)?)
+        }
         Step::User => format!("{:?}", session.user().await?),
         Step::Destroy => format!("{:?}", session.destroy().await?),
         Step::Exists => session.exists().await?.to_string(),

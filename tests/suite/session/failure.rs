@@ -54,7 +54,7 @@ async fn a_handler_that_takes_a_failed_load_for_an_empty_session_cannot_save_it(
         cart.ok().flatten().unwrap_or_default()
     };
     client
-        .visit(async |session| session.insert("cart", &["tea"]).unwrap())
+        .visit(async |session| session.insert("cart", ["tea"]).unwrap())
         .await;
     let id = client.id();
     stand.server().pause();
@@ -153,7 +153,7 @@ async fn a_full_server_answers_reads_and_keeps_the_sessions_that_are_used() {
     assert_eq!(old.get("user").await, None);
     let response = client
         .send(async |session| {
-            session.insert("k", &1)?;
+            session.insert("k", 1)?;
             Ok(Response::default())
         })
         .await;
@@ -175,7 +175,7 @@ async fn a_touch_that_is_refused_does_not_cost_the_read() {
     }
     let response = client
         .send(async |session| {
-            session.insert("k", &1)?;
+            session.insert("k", 1)?;
             Ok(Response::default())
         })
         .await;
@@ -225,7 +225,7 @@ async fn read_only_anonymous_sees_no_session_and_writes_nothing() {
     stand.server().pause();
     let response = client
         .send(async |session| {
-            session.insert("k", &1)?;
+            session.insert("k", 1)?;
             assert_eq!(session.get::<String>("user").await?, None);
             Ok(Response::default())
         })
@@ -242,7 +242,7 @@ async fn a_store_that_comes_back_empty_has_no_session_and_adopts_no_id() {
     ready_again(&stand).await;
     assert_eq!(client.get("user").await, None);
     client
-        .visit(async |session| session.insert("k", &1).unwrap())
+        .visit(async |session| session.insert("k", 1).unwrap())
         .await;
     assert_ne!(client.id(), id);
     assert_eq!(client.get("k").await, Some(json!(1)));

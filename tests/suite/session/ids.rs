@@ -63,7 +63,7 @@ async fn a_session_cookie_that_is_no_id_is_no_session_and_no_error(stand: Stand)
     let client = stand.client();
     client.plant("x");
     client
-        .visit(async |session| session.insert("k", &1).unwrap())
+        .visit(async |session| session.insert("k", 1).unwrap())
         .await;
     assert_eq!(client.get("k").await, Some(json!(1)));
 }

@@ -82,7 +82,7 @@ async fn every_key_ends_with_the_session_and_a_pointer_with_the_grace_once_the_n
 async fn a_login_leaves_pointers_that_end_within_the_grace() {
     let stand = Stand::redis().await;
     let client = stand.client();
-    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    client.visit(async |s| s.insert("k", 1).unwrap()).await;
     let first = stand.only_key();
     let other = client.copy();
     other

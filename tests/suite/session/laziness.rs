@@ -42,7 +42,7 @@ async fn a_client_without_a_cookie_costs_nothing_until_something_is_written() {
     assert!(!response.headers().contains_key("set-cookie"));
     assert_eq!(calls(&stand), BTreeMap::new());
     client
-        .visit(async |session| session.insert("k", &1).unwrap())
+        .visit(async |session| session.insert("k", 1).unwrap())
         .await;
     assert_eq!(calls(&stand)["evalsha"], 1);
 }
@@ -58,10 +58,16 @@ async fn a_hundred_reads_are_a_hundred_calls_and_touch_at_most_once() {
             client.get("user").await;
         }
         let calls = calls(&stand);
-        let touch = ["evalsha", "time", "hget", "hset", "pexpireat"];
+        let touch = [
+            ("evalsha", 1),
+            ("time", 1),
+            ("hget", 2),
+            ("hset", 1),
+            ("pexpireat", 1),
+        ];
         let touch = touch.into_iter().filter(|_| touches > 0);
         let expected = [("hgetall", 100), ("pttl", 100)].into_iter();
-        let expected = expected.chain(touch.map(|name| (name, touches)));
+        let expected = expected.chain(touch);
         let expected = expected.map(|(name, calls)| (name.to_owned(), calls));
         assert_eq!(calls, expected.collect());
         // More than a tenth of the idle timeout.
@@ -79,8 +85,8 @@ async fn reads_and_changes_of_one_request_are_one_load_and_one_commit() {
             for key in ["user", "a", "b"] {
                 session.get::<String>(key).await.unwrap();
             }
-            session.insert("a", &1).unwrap();
-            session.insert("b", &2).unwrap();
+            session.insert("a", 1).unwrap();
+            session.insert("b", 2).unwrap();
             session.renew().unwrap();
         })
         .await;
@@ -94,7 +100,7 @@ async fn a_change_of_a_session_that_was_not_read_is_one_call() {
     let client = stand.logged_in("ada").await;
     calls(&stand);
     client
-        .visit(async |session| session.insert("a", &1).unwrap())
+        .visit(async |session| session.insert("a", 1).unwrap())
         .await;
     assert_eq!(calls(&stand)["evalsha"], 1);
     client
@@ -119,7 +125,7 @@ async fn only_what_has_changed_is_written() {
     assert_eq!(same["hgetall"], 1, "the load alone");
     assert!(!same.contains_key("hset"), "{same:?}");
     client
-        .visit(async |session| session.insert("a", &1).unwrap())
+        .visit(async |session| session.insert("a", 1).unwrap())
         .await;
     assert_eq!(calls(&stand)["hset"], 1);
 }

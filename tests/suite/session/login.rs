@@ -25,7 +25,7 @@ on_all_stores!(
 async fn a_login_gives_a_new_id_and_keeps_the_data(stand: Stand) {
     let client = stand.client();
     client
-        .visit(async |session| session.insert("cart", &["tea"]).unwrap())
+        .visit(async |session| session.insert("cart", ["tea"]).unwrap())
         .await;
     let anonymous = client.id().unwrap();
     client.login("ada").await;
@@ -43,7 +43,7 @@ async fn a_login_as_another_user_ends_every_older_id_at_once(stand: Stand) {
     for first in [None, Some("eve")] {
         let planted = stand.client();
         match first {
-            None => planted.visit(async |s| s.insert("k", &1).unwrap()).await,
+            None => planted.visit(async |s| s.insert("k", 1).unwrap()).await,
             Some(user) => planted.login(user).await,
         }
         let oldest = planted.copy();
@@ -137,7 +137,7 @@ async fn a_login_through_an_old_id_hands_out_no_id_for_the_same_user(stand: Stan
     let before = old.id();
     old.visit(async |session| {
         session.login("ada").unwrap();
-        session.insert("k", &1).unwrap();
+        session.insert("k", 1).unwrap();
     })
     .await;
     assert_eq!(old.id(), before);
@@ -151,7 +151,7 @@ async fn a_second_login_over_one_id_joins_the_session(stand: Stand) {
         for reads in [false, true] {
             let client = stand.client();
             match first {
-                None => client.visit(async |s| s.insert("k", &1).unwrap()).await,
+                None => client.visit(async |s| s.insert("k", 1).unwrap()).await,
                 Some(user) => client.login(user).await,
             }
             let other = client.copy();
@@ -162,7 +162,7 @@ async fn a_second_login_over_one_id_joins_the_session(stand: Stand) {
                     }
                     client.visit(async |s| s.login("ada").unwrap()).await;
                     session.login("ada").unwrap();
-                    session.insert("j", &2).unwrap();
+                    session.insert("j", 2).unwrap();
                 })
                 .await;
             assert_ne!(client.id(), other.id());
@@ -179,14 +179,14 @@ async fn a_second_login_over_one_id_joins_the_session(stand: Stand) {
 
 async fn a_second_login_as_another_user_over_one_id_gets_a_session_of_its_own(stand: Stand) {
     let client = stand.client();
-    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    client.visit(async |s| s.insert("k", 1).unwrap()).await;
     let other = client.copy();
     other
         .visit(async |session| {
             session.exists().await.unwrap();
             client.visit(async |s| s.login("ada").unwrap()).await;
             session.login("eve").unwrap();
-            session.insert("j", &2).unwrap();
+            session.insert("j", 2).unwrap();
         })
         .await;
     assert_eq!(user(&client).await.as_deref(), Some("ada"));
@@ -223,9 +223,9 @@ async fn clearing_keeps_the_session_and_drops_its_data(stand: Stand) {
     let id = client.id();
     client
         .visit(async |session| {
-            session.insert("a", &1).unwrap();
+            session.insert("a", 1).unwrap();
             session.clear().unwrap();
-            session.insert("b", &2).unwrap();
+            session.insert("b", 2).unwrap();
             assert_eq!(session.get::<String>("user").await.unwrap(), None);
         })
         .await;

@@ -57,7 +57,7 @@ async fn what_is_written_after_a_logout_is_a_new_session(stand: Stand) {
     let old = client.copy();
     client
         .visit(async |session| {
-            session.insert("lost", &1).unwrap();
+            session.insert("lost", 1).unwrap();
             session.destroy().await.unwrap();
             assert_eq!(session.get::<String>("user").await.unwrap(), None);
             session.insert("flash", "goodbye").unwrap();

@@ -152,7 +152,7 @@ async fn an_update_whose_reply_is_lost_is_an_error_and_applies_once() {
     let stand = Stand::redis().await;
     let first = stand.logged_in("ada").await;
     first
-        .visit(async |session| session.insert("n", &1).unwrap())
+        .visit(async |session| session.insert("n", 1).unwrap())
         .await;
     let key = stand.only_key();
     let (client, response) = with_a_lost_reply(

@@ -1,25 +1,32 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
+mod at_once;
 mod axum;
 mod bounds;
 mod commit;
 mod contract;
 mod cookies;
+mod cost;
 mod data;
 mod differential;
 mod events;
 mod failure;
+mod guides;
 mod ids;
+mod interleavings;
 mod keys;
 mod laziness;
+mod lifetimes;
 mod login;
 mod logout;
 mod lost_replies;
+mod outliving;
 mod overtaken;
 mod payload;
 mod races;
 mod renewal;
-mod stand;
+mod save;
+pub(crate) mod stand;
 mod timeouts;
 mod tower_sessions;
 mod transports;

@@ -29,7 +29,7 @@ async fn a_slow_writer_does_not_bring_a_session_back_after_its_logout(stand: Sta
             .send(async |session| {
                 assert_eq!(session.get::<String>("user").await?.unwrap(), "ada");
                 client.logout().await;
-                session.insert("cart", &["tea"])?;
+                session.insert("cart", ["tea"])?;
                 if renews {
                     session.renew()?;
                 }
@@ -74,7 +74,7 @@ async fn an_immediate_change_after_a_logout_says_that_the_session_has_ended(stan
                     1 => drop(session.update("n", |n: Option<i32>| n.unwrap_or(0)).await?),
                     _ => {
                         session.increment("visits", 1).await.unwrap_err();
-                        session.insert("k", &1)?;
+                        session.insert("k", 1)?;
                     }
                 }
                 Ok(Response::default())
@@ -91,7 +91,7 @@ async fn a_slow_writer_lands_in_the_session_with_the_new_id(stand: Stand) {
     slow.visit(async |session| {
         session.get::<String>("user").await.unwrap();
         client.visit(async |session| session.renew().unwrap()).await;
-        session.insert("late", &true).unwrap();
+        session.insert("late", true).unwrap();
         assert_eq!(session.increment("visits", 1).await.unwrap(), 1);
         let updated = session.update("n", |n: Option<i32>| n.unwrap_or(6) + 1);
         assert_eq!(updated.await.unwrap(), 7);
@@ -110,14 +110,14 @@ async fn a_slow_writer_does_not_land_in_the_session_of_who_has_logged_in(stand: 
     for user in [None, Some("eve")] {
         let client = stand.client();
         match user {
-            None => client.visit(async |s| s.insert("k", &1).unwrap()).await,
+            None => client.visit(async |s| s.insert("k", 1).unwrap()).await,
             Some(user) => client.login(user).await,
         }
         let slow = client.copy();
         slow.visit(async |session| {
             session.exists().await.unwrap();
             client.login("ada").await;
-            session.insert("late", &true).unwrap();
+            session.insert("late", true).unwrap();
         })
         .await;
         assert_eq!(client.get("late").await, None);
@@ -153,7 +153,7 @@ async fn a_logout_that_a_renewal_overtakes_ends_the_session(stand: Stand) {
 
 async fn a_logout_does_not_end_the_session_of_who_has_logged_in(stand: Stand) {
     let client = stand.client();
-    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    client.visit(async |s| s.insert("k", 1).unwrap()).await;
     let planted = client.copy();
     planted
         .visit(async |session| {

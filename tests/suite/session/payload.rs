@@ -88,7 +88,7 @@ async fn a_broken_value_counts_as_absent_and_the_rest_reads_on() {
     let stand = Stand::redis().await;
     let client = stand.logged_in("ada").await;
     client
-        .visit(async |session| session.insert("k", &1).unwrap())
+        .visit(async |session| session.insert("k", 1).unwrap())
         .await;
     let key = stand.only_key();
     stand.server().command(&["HSET", &key, "d:user", "{broken"]);
@@ -134,7 +134,7 @@ async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent()
             .await;
         client.plant(&id.clone().unwrap());
         client
-            .visit(async |session| session.insert("k", &1).unwrap())
+            .visit(async |session| session.insert("k", 1).unwrap())
             .await;
         assert_ne!(client.id(), id, "{damage:?}");
         assert_eq!(client.get("k").await, Some(json!(1)));
@@ -155,7 +155,7 @@ async fn changes_do_not_reach_another_session_under_the_same_key() {
             let mut meta: String = stand.server().query(&["HGET", &key, "m"]);
             meta.replace_range(1..17, "anotherssession1");
             stand.server().command(&["HSET", &key, "m", &meta]);
-            session.insert("k", &1).unwrap();
+            session.insert("k", 1).unwrap();
         })
         .await;
     assert_eq!(client.get("k").await, None);

@@ -69,7 +69,7 @@ async fn ten_first_uses_of_a_new_id_are_one(stand: Stand) {
             let handler = async move |session: Session| {
                 start.wait().await;
                 match n % 3 {
-                    0 => session.insert(&format!("k{n}"), &n).unwrap(),
+                    0 => session.insert(&format!("k{n}"), n).unwrap(),
                     1 => drop(session.increment("visits", 1).await.unwrap()),
                     _ => assert!(session.exists().await.unwrap()),
                 }
@@ -119,7 +119,7 @@ async fn concurrent_writers_of_different_keys_keep_both(stand: Stand) {
                 let handler = async move |session: Session| {
                     session.get::<i32>(key).await.unwrap();
                     loaded.wait().await;
-                    session.insert(key, &run).unwrap();
+                    session.insert(key, run).unwrap();
                 };
                 client.visit(handler).await;
             });
@@ -198,7 +198,7 @@ async fn immediate_changes_of_a_session_that_is_not_stored_yet_are_committed_wit
     // A change that is still to be committed keeps its place in the order.
     client
         .visit(async |session| {
-            session.insert("visits", &10).unwrap();
+            session.insert("visits", 10).unwrap();
             assert_eq!(session.increment("visits", 1).await.unwrap(), 11);
             session.remove("list").unwrap();
             let updated = session.update("list", |list: Option<Vec<i32>>| {
@@ -236,14 +236,14 @@ async fn tasks_of_one_request_share_one_load(stand: Stand) {
 async fn an_increment_past_the_range_fails_and_changes_nothing(stand: Stand) {
     let client = stand.client();
     client
-        .visit(async |session| session.insert("n", &(i64::MAX - 1)).unwrap())
+        .visit(async |session| session.insert("n", i64::MAX - 1).unwrap())
         .await;
     client
         .visit(async |session| {
             assert_eq!(session.increment("n", 1).await.unwrap(), i64::MAX);
             let error = session.increment("n", 1).await.unwrap_err();
             assert!(matches!(error, SessionError::Overflow(_)), "{error}");
-            session.insert("local", &i64::MIN).unwrap();
+            session.insert("local", i64::MIN).unwrap();
             session.increment("local", -1).await.unwrap_err();
         })
         .await;

@@ -40,7 +40,7 @@ async fn an_old_id_leads_to_the_session_until_the_new_one_is_used(stand: Stand) 
     for n in 0..3 {
         stand.advance(Duration::from_secs(3_600)).await;
         assert_eq!(old.get("user").await, Some(json!("ada")));
-        old.visit(async |session| session.insert("n", &n).unwrap())
+        old.visit(async |session| session.insert("n", n).unwrap())
             .await;
         // Neither asks an old id successfully for a new one.
         old.renew().await;
@@ -57,7 +57,7 @@ async fn a_change_through_a_new_id_is_its_first_use(stand: Stand) {
         stand.advance(Duration::from_secs(11)).await;
         client
             .visit(async |session| match which {
-                0 => session.insert("n", &1).unwrap(),
+                0 => session.insert("n", 1).unwrap(),
                 1 => drop(session.increment("n", 1).await.unwrap()),
                 2 => session.renew().unwrap(),
                 _ => drop(session.exists().await.unwrap()),
@@ -94,7 +94,7 @@ async fn parallel_requests_on_the_old_id_stay_logged_in_while_it_is_renewed(stan
                 }
                 renewed.wait_for(|done| *done).await.unwrap();
                 assert_eq!(session.get::<String>("user").await?.unwrap(), "ada");
-                session.insert(&format!("k{n}"), &n)?;
+                session.insert(&format!("k{n}"), n)?;
                 Ok(Response::default())
             };
             let response = old.send(handler).await;
@@ -128,7 +128,7 @@ async fn an_old_id_in_its_grace_never_learns_the_new_one(stand: Stand) {
     client.login("ada").await;
     let known = old.id();
     assert_eq!(old.get("user").await, Some(json!("ada")));
-    old.visit(async |session| session.insert("k", &1).unwrap())
+    old.visit(async |session| session.insert("k", 1).unwrap())
         .await;
     assert_eq!(old.id(), known);
 }
@@ -186,7 +186,7 @@ async fn parallel_requests_on_an_id_of_age_renew_it_once(stand: Stand) {
         let (client, read) = (client.copy(), read.clone());
         requests.spawn(async move {
             let handler = async move |session: tower_keep::session::Session| {
-                session.insert(&format!("k{n}"), &n)?;
+                session.insert(&format!("k{n}"), n)?;
                 session.exists().await?;
                 read.wait().await;
                 Ok(Response::default())

@@ -114,9 +114,9 @@ pub(crate) async fn advance(server: Option<&Backend>, time: Duration) {
         if key.contains("session_") {
             continue;
         }
-        let mut meta = server
-            .query::<Option<String>>(&["HGET", &key, "m"])
-            .unwrap();
+        let meta = server.query::<Option<String>>(&["HGET", &key, "m"]);
+        // It may have expired since.
+        let Some(mut meta) = meta else { continue };
         if meta.starts_with(['=', '?']) {
             for from in [17, 28, 39] {
                 let then = u64::from_str_radix(&meta[from..from + 11], 16).unwrap() - by;
@@ -124,8 +124,9 @@ pub(crate) async fn advance(server: Option<&Backend>, time: Duration) {
             }
             server.command(&["HSET", &key, "m", &meta]);
         }
-        let ends: u64 = server.query(&["PEXPIRETIME", &key]);
-        server.command(&["PEXPIREAT", &key, &(ends - by).to_string()]);
+        if let Ok(ends) = u64::try_from(server.query::<i64>(&["PEXPIRETIME", &key])) {
+            server.command(&["PEXPIREAT", &key, &(ends - by).to_string()]);
+        }
     }
 }
 

@@ -16,6 +16,7 @@ on_all_stores!(
     increments_alone_keep_a_session,
     a_shorter_timeout_applies_to_sessions_that_are_there,
     a_longer_timeout_applies_to_sessions_that_are_there,
+    a_users_session_lives_no_longer_than_its_index_knows_of_it,
     activity_keeps_a_session_whose_timeouts_became_shorter,
     no_activity_is_noted_that_changes_nothing,
     activity_through_an_old_id_keeps_a_session,
@@ -50,7 +51,7 @@ async fn the_absolute_timeout_ends_a_session_whatever_happens(stand: Stand) {
         stand.advance(ms(1_200)).await;
         assert_eq!(client.get("user").await, Some(json!("ada")));
         client
-            .visit(async |session| session.insert("n", &n).unwrap())
+            .visit(async |session| session.insert("n", n).unwrap())
             .await;
     }
     stand.advance(ms(201)).await;
@@ -95,13 +96,41 @@ async fn a_shorter_timeout_applies_to_sessions_that_are_there(stand: Stand) {
 
 async fn a_longer_timeout_applies_to_sessions_that_are_there(stand: Stand) {
     let stand = with_timeouts(stand, ms(2_000), ms(3_000));
-    let id = stand.logged_in("ada").await.id().unwrap();
+    let client = stand.client();
+    client
+        .visit(async |session| session.insert("k", 1).unwrap())
+        .await;
+    let id = client.id().unwrap();
     let stand = with_timeouts(stand, ms(4_000), ms(20_000));
     let client = stand.client();
     client.plant(&id);
     for _ in 0..4 {
         stand.advance(ms(1_900)).await;
+        assert_eq!(client.get("k").await, Some(json!(1)));
+    }
+}
+
+/// The index of its user has forgotten it then, and nobody could revoke it.
+async fn a_users_session_lives_no_longer_than_its_index_knows_of_it(stand: Stand) {
+    let stand = with_timeouts(stand, ms(2_000), ms(6_000));
+    let id = stand.logged_in("ada").await.id().unwrap();
+    let stand = with_timeouts(stand, ms(4_000), ms(20_000));
+    let ada = tower_keep::session::UserSessions::new(stand.store.clone(), "ada").unwrap();
+    let client = stand.client();
+    client.plant(&id);
+    for _ in 0..3 {
+        stand.advance(ms(1_900)).await;
         assert_eq!(client.get("user").await, Some(json!("ada")));
+        assert_eq!(ada.list().await.unwrap().len(), 1);
+    }
+    stand.advance(ms(400)).await;
+    assert_eq!(client.get("user").await, None);
+    // From the next login on the longer one applies.
+    client.login("ada").await;
+    for _ in 0..4 {
+        stand.advance(ms(1_900)).await;
+        assert_eq!(client.get("user").await, Some(json!("ada")));
+        assert_eq!(ada.list().await.unwrap().len(), 1);
     }
 }
 

@@ -20,11 +20,6 @@ async fn ask(layer: &SessionLayer, request: Request<()>) -> Response<ResponseBod
                 session.destroy().await.unwrap();
                 String::new()
             }
-            "/user" => {
-                let user = session.require_user().await;
-                let status = user.map_err(tonic::Status::from);
-                format!("{:?}", status.unwrap_err().code())
-            }
             _ => session.increment("visits", 1).await.unwrap().to_string(),
         };
         Ok::<_, Infallible>(Response::new(body))
@@ -124,9 +119,43 @@ fn a_field_that_cannot_carry_an_id_is_named() {
 #[tokio::test]
 async fn a_grpc_call_gets_its_session_from_metadata_and_unauthenticated_without_one() {
     let layer = SessionLayer::new(Store::memory()).and_bearer_token();
-    let request = get("/user").header("content-type", "application/grpc");
-    let response = ask(&layer, request.body(()).unwrap()).await;
-    assert_eq!(body(response).await, "Unauthenticated");
+    let call = async |path: &str, id: Option<&str>| {
+        let service = service_fn(async |request: Request<()>| {
+            let session = request.extensions().get::<Session>().unwrap();
+            if request.uri().path() == "/login" {
+                session.login("ada").unwrap();
+            }
+            let answer = match session.require_user().await {
+                Ok(user) => Response::new(user.to_string()),
+                Err(error) => tonic::Status::from(error).into_http(),
+            };
+            Ok::<_, Infallible>(answer)
+        });
+        let mut request = get(path).header("content-type", "application/grpc");
+        if let Some(id) = id {
+            request = request.header(AUTHORIZATION, format!("Bearer {id}"));
+        }
+        let response = layer.layer(service).oneshot(request.body(()).unwrap());
+        response.await.unwrap()
+    };
+    // An empty token is the way to ask for an id in the metadata.
+    let response = call("/login", Some("")).await;
+    assert!(!response.headers().contains_key("grpc-status"));
+    let id = response.headers()["session-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
+    assert_eq!(body(call("/", Some(&id)).await).await, "ada");
+    for id in [
+        None,
+        Some(""),
+        Some("unknown"),
+        Some("a".repeat(48).as_str()),
+    ] {
+        let response = call("/", id).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["grpc-status"], "16", "{id:?}");
+    }
 }
 
 #[tokio::test]
@@ -135,7 +164,7 @@ async fn a_grpc_call_that_the_store_fails_gets_a_grpc_status() {
     let layer = SessionLayer::new(store.build().unwrap());
     let service = service_fn(async |request: Request<()>| {
         let session = request.extensions().get::<Session>().unwrap();
-        session.insert("k", &1).unwrap();
+        session.insert("k", 1).unwrap();
         Ok::<_, Infallible>(Response::new(String::new()))
     });
     let request = get("/").header("content-type", "application/grpc");
@@ -151,7 +180,7 @@ async fn a_grpc_call_that_fails_drops_its_changes() {
     let stand = Stand::memory();
     let client = stand.client();
     let response = client.send(async |session| {
-        session.insert("k", &1)?;
+        session.insert("k", 1)?;
         let response = Response::builder().header("grpc-status", "13");
         Ok(response.body(String::new()).unwrap())
     });
@@ -201,4 +230,15 @@ async fn signed_and_encrypted_cookies_are_read_by_every_key_of_the_ring_and_no_o
     let encrypted = Client::of(stand.layer.clone().with_encrypted_cookies(keys(1)));
     encrypted.login("ada").await;
     assert!(encrypted.id().unwrap().len() > 48);
+}
+
+#[tokio::test]
+async fn the_longest_cookie_is_far_below_4096_bytes() {
+    let layer = Stand::memory().layer.with_encrypted_cookies(keys(1));
+    let layer = layer.with_cookie_name(&"n".repeat(64)).unwrap();
+    let request = get("/").body(()).unwrap();
+    let response = ask(&layer, request).await;
+    let cookie = response.headers()["set-cookie"].to_str().unwrap();
+    let (pair, _) = cookie.split_once(';').unwrap();
+    assert!(pair.len() < 250, "{pair}");
 }

@@ -287,7 +287,7 @@ async fn two_logins_with_one_cookie_are_one_session_in_the_list(stand: Stand) {
     for first in [None, Some("ada")] {
         let client = stand.client();
         match first {
-            None => client.visit(async |s| s.insert("k", &1).unwrap()).await,
+            None => client.visit(async |s| s.insert("k", 1).unwrap()).await,
             Some(user) => client.login(user).await,
         }
         let other = client.copy();
@@ -407,7 +407,7 @@ async fn a_device_that_is_too_long_is_an_error(stand: Stand) {
 
 async fn anonymous_sessions_are_in_no_list(stand: Stand) {
     let client = stand.client();
-    client.visit(async |s| s.insert("k", &1).unwrap()).await;
+    client.visit(async |s| s.insert("k", 1).unwrap()).await;
     assert_eq!(list(&client).await, []);
     client
         .visit(async |session| assert_eq!(session.revoke_other_sessions().await.unwrap(), 0))

@@ -81,7 +81,7 @@ async fn a_revocation_that_overtakes_a_login_under_way_wins() {
         store.ping().await.unwrap();
         let client = Client::of(SessionLayer::new(store));
         if anonymous {
-            client.visit(async |s| s.insert("k", &1).unwrap()).await;
+            client.visit(async |s| s.insert("k", 1).unwrap()).await;
         }
         let login = {
             let client = client.clone();

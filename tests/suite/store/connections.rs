@@ -35,7 +35,7 @@ async fn a_thousand_concurrent_calls_share_the_lanes_and_send_nothing_but_themse
     }
     assert_eq!(
         redis.command_calls(),
-        BTreeMap::from([("mget".to_owned(), 1_000)])
+        BTreeMap::from([("get".to_owned(), 1_000)])
     );
     assert_eq!(clients(&redis), 2);
 }

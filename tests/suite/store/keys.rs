@@ -75,7 +75,7 @@ async fn a_mixed_run_leaves_no_key_without_a_ttl_and_no_secret() {
         let path = request.uri().path().to_owned();
         if path == "/login" {
             let session = request.extensions().get::<Session>().unwrap();
-            session.insert("user", &42).unwrap();
+            session.insert("user", 42).unwrap();
             session.renew().unwrap();
         }
         let response = match path.starts_with("/public") {

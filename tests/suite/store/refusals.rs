@@ -115,7 +115,7 @@ async fn a_permission_that_is_missing_is_named_and_the_store_is_ready_when_it_is
 #[tokio::test]
 async fn what_may_not_be_read_does_not_count_as_absent() {
     let redis = RedisServer::config()
-        .acl_user("app", "secret", "~keep:* +@all -hget -hmget -mget")
+        .acl_user("app", "secret", "~keep:* +@all -get -hget -hmget -mget")
         .start();
     let store = store(&redis.url(), PATIENT);
     // Of whole microseconds a unit, of parts of one, of a fixed window, and of several limits.

@@ -82,3 +82,32 @@ fn a_runtime_that_is_polled_no_more_holds_up_no_other() {
     });
     drop(first);
 }
+
+#[tokio::test]
+async fn calls_that_are_under_way_when_their_connections_runtime_ends_are_sent_again() {
+    let redis = RedisServer::start();
+    let store = store(&redis.url(), PATIENT);
+    let doomed = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let values = users(&store);
+    let ready = doomed.spawn(async move {
+        let values = users(&store);
+        values.set(1, "ada", HOUR).await
+    });
+    ready.await.unwrap().unwrap();
+    redis.pause();
+    let calls = [(); 20].map(|()| {
+        let values = values.clone();
+        tokio::spawn(async move { values.get::<String>(1).await })
+    });
+    // Each has been polled, and sent: this runtime has one thread.
+    tokio::task::yield_now().await;
+    doomed.shutdown_background();
+    redis.resume();
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap().as_deref(), Some("ada"));
+    }
+}

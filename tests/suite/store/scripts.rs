@@ -1,5 +1,6 @@
 //! Scripts: unknown to the server, or not allowed to be loaded.
 
+use futures_util::future::join_all;
 use http::{Request, Response};
 use tokio::task::JoinSet;
 use tower::{Layer, ServiceExt, service_fn};
@@ -9,7 +10,7 @@ use tower_keep::{
 };
 
 use super::{HOUR, PATIENT, answers_again, store, users};
-use crate::harness::redis::RedisServer;
+use crate::harness::{proxy::Proxy, redis::RedisServer};
 
 /// How many of `count` concurrent requests a limit of 300 an hour admits.
 async fn admitted(store: &Store, count: usize) -> usize {
@@ -33,6 +34,25 @@ async fn admitted(store: &Store, count: usize) -> usize {
         admitted += usize::from(response.status() == 200);
     }
     admitted
+}
+
+#[tokio::test]
+async fn scripts_that_were_flushed_are_sent_again_together() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.addr());
+    let store = store(&format!("redis://{}", proxy.addr()), PATIENT);
+    answers_again(&store).await;
+    let users = users(&store);
+    users.set(0, "ada", HOUR).await.unwrap();
+    redis.flush_scripts();
+    let before = proxy.round_trips();
+    let writes = (0..64).map(|id| users.set(id, "ada", HOUR));
+    for result in join_all(writes).await {
+        result.unwrap();
+    }
+    let round_trips = proxy.round_trips() - before;
+    // On each of two connections the calls, and once more by their sources.
+    assert!(round_trips <= 8, "{round_trips}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

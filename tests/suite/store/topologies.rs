@@ -25,7 +25,7 @@ pub(super) async fn use_everything(store: &Store, user: u64) {
     let sessions = SessionLayer::new(store.clone());
     let service = limit.layer(sessions.layer(service_fn(async |request: Request<String>| {
         let session = request.extensions().get::<Session>().unwrap();
-        session.insert("seen", &true).unwrap();
+        session.insert("seen", true).unwrap();
         assert_eq!(session.increment("visits", 1).await.unwrap(), 1);
         Ok::<_, Infallible>(Response::new(String::new()))
     })));

@@ -179,14 +179,14 @@ impl CookieSettings {
     }
 
     /// The `Set-Cookie` line for a session that lives for at most `remaining` more. The cookie is
-    /// kept when the browser closes if it or the session is `persistent`.
+    /// kept when the browser closes if it is `persistent`, which the session may say otherwise.
     pub(in crate::session) fn issue(
         &self,
         id: &SessionId,
         remaining: Duration,
-        persistent: bool,
+        persistent: Option<bool>,
     ) -> HeaderValue {
-        let lifetime = (persistent || self.persistent).then(|| remaining.min(MAX_AGE));
+        let lifetime = (persistent.unwrap_or(self.persistent)).then(|| remaining.min(MAX_AGE));
         #[cfg(feature = "session-encryption")]
         if let Some(seal) = &self.seal {
             return self.line(&seal.write(&self.name, id), lifetime);

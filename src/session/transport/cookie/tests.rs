@@ -10,7 +10,7 @@ fn read(settings: &CookieSettings, lines: &[&[u8]]) -> Option<SessionId> {
 
 fn line(settings: &CookieSettings) -> String {
     let id = SessionId::parse(&[b'a'; 48]).unwrap();
-    let line = settings.issue(&id, Duration::from_secs(60), false);
+    let line = settings.issue(&id, Duration::from_secs(60), None);
     assert!(!format!("{line:?}").contains("aaa"), "an id in Debug");
     line.to_str().unwrap().replace(id.expose(), "ID")
 }
@@ -65,7 +65,7 @@ fn a_persistent_cookie_lives_as_long_as_the_session_and_at_most_400_days() {
     };
     assert!(line(&settings).ends_with("; Max-Age=60"));
     let id = SessionId::parse(&[b'a'; 48]).unwrap();
-    let line = settings.issue(&id, MAX_AGE * 2, false);
+    let line = settings.issue(&id, MAX_AGE * 2, None);
     assert!(line.to_str().unwrap().ends_with("; Max-Age=34560000"));
 }
 

@@ -10,7 +10,7 @@ mod settle;
 mod state;
 mod subject;
 
-pub(crate) use acquire::{Acquire, Acquired, Marks};
+pub(crate) use acquire::{Acquire, AcquireEach, Acquired, Marks, Said};
 pub(crate) use acquire_block::AcquireBlock;
 pub use algorithm::Algorithm;
 pub(crate) use algorithm::{Ban, Level, Limit, Outcome, PerLimit, PlaceId, Wait};

@@ -39,7 +39,10 @@ impl Operation for Settle {
                     && held.began == *began
                 {
                     held.kept.refund(&named.limit, *mark, self.units, now);
-                    held.settle(&named.limit);
+                    match held.kept.is_empty(&named.limit) {
+                        true => states.remove(named),
+                        false => held.settle(&named.limit),
+                    }
                 }
             }
             *live = states.into_live(now);
@@ -63,7 +66,7 @@ impl Operation for Settle {
                 Algorithm::Concurrency => ("none", 0),
             };
             let command = command.arg(kind).arg(back).arg(*mark);
-            command.arg(*began).arg(limit.quota)
+            command.arg(*began).arg(limit.quota).arg(limit.window)
         })
     }
 

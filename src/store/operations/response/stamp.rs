@@ -16,7 +16,7 @@ use crate::store::{
     error::StoreError,
     key::{Key, Namespace},
     memory::{Live, Table},
-    redis::{Command, NextReply, Reply, Script},
+    redis::{Command, Reply, Script},
 };
 
 pub(crate) static STAMP: Script = Script::new(include_str!("stamp.lua"));
@@ -93,13 +93,10 @@ impl Stamp {
 }
 
 fn random() -> [u8; 8] {
-    // Without entropy the time will do: it has to be unlike the last, not unguessable.
-    getrandom::u64()
-        .unwrap_or_else(|_| Timestamp::now().as_micros())
-        .to_be_bytes()
+    crate::store::random::unique().to_be_bytes()
 }
 
-/// Reads a stamp. `MGET` of one key, which takes a key of another type for a missing one.
+/// Reads a stamp. `GET`.
 #[derive(Debug)]
 pub(crate) struct ReadStamp(pub(crate) Key);
 
@@ -127,11 +124,11 @@ impl Operation for ReadStamp {
     }
 
     fn command(&self) -> Command {
-        Command::new("MGET").key(&self.0)
+        Command::new("GET").key(&self.0).pass_over_other_types()
     }
 
     fn reply(&self, reply: Reply) -> Result<Option<Stamp>, StoreError> {
-        let stamp = reply.array()?.next_reply()?.optional_bytes()?;
+        let stamp = reply.optional_bytes()?;
         Ok(stamp.as_ref().and_then(Stamp::parse))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::store::random;
+
 /// Names a variant as it is stored at a time, head and body: a store that replaces one head of it
 /// says which one it has seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -16,7 +18,7 @@ impl Version {
 
     /// A new one: 64 random bits.
     pub(crate) fn random() -> Self {
-        Self(getrandom::u64().unwrap_or_else(|_| crate::store::Timestamp::now().as_micros()))
+        Self(random::unique())
     }
 
     /// Reads one of 16 hexadecimal digits.

@@ -9,6 +9,8 @@ use super::{
     bounds::Size,
     pointer::{Pointer, Via},
     record::{Record, SessionState},
+    reply::utf8,
+    rules::{Lifetime, Rules},
 };
 use crate::store::{
     clock::Timestamp,
@@ -17,20 +19,6 @@ use crate::store::{
     memory::{Live, Table},
     redis::{Command, Reply, Script},
 };
-
-/// When a session ends, by the store's own clock, and how much it may hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rules {
-    /// After the last activity that was noted.
-    pub(crate) idle: Duration,
-    /// After its creation, whatever happens.
-    pub(crate) absolute: Duration,
-    /// Activity is noted at most once in this time.
-    pub(crate) touch_every: Duration,
-    /// Bytes of all names and values.
-    pub(crate) max_bytes: usize,
-    pub(crate) max_keys: usize,
-}
 
 /// Where a session is looked for, and by which rules it is alive.
 #[derive(Debug, Clone)]
@@ -66,7 +54,8 @@ pub(super) struct Alive<'a> {
     pub(super) record: &'a mut Record,
     /// Until the absolute timeout.
     pub(super) remaining: Duration,
-    rules: &'a Rules,
+    /// Of the layer.
+    layer: Rules,
     touch: bool,
     expires_at: &'a mut Timestamp,
     /// The heaviest record that memory takes.
@@ -96,18 +85,19 @@ impl Access {
         if let (Via::Presented, Some(previous)) = (self.via, &record.previous) {
             return Reached::Unconfirmed(previous.clone());
         }
-        let ends = record.created.saturating_add(self.rules.absolute);
+        let rules = self.rules.of(record.lifetime);
+        let ends = record.created.saturating_add(rules.absolute);
         let remaining = ends.saturating_since(now);
         let idle = now.saturating_since(record.touched);
         let checks = self.touch || renews;
-        if checks && (remaining.is_zero() || idle >= self.rules.idle) {
+        if checks && (remaining.is_zero() || idle >= rules.idle) {
             return Reached::Gone;
         }
         Reached::Here(Alive {
-            touch: self.touch && idle >= self.rules.touch_every,
+            touch: self.touch && idle >= rules.touch_every(),
             record,
             remaining,
-            rules: &self.rules,
+            layer: self.rules,
             expires_at: &mut live.expires_at,
             largest: sessions.largest(),
         })
@@ -124,7 +114,7 @@ impl Access {
             .arg(self.lineage.as_deref().unwrap_or_default())
             .arg(self.via.mark());
         let command = match self.touch {
-            true => command.arg(millis(self.rules.touch_every)),
+            true => command.arg(self.rules.touch_fraction),
             false => command.arg(""),
         };
         command
@@ -162,14 +152,28 @@ impl Alive<'_> {
     pub(super) fn touch(&mut self, now: Timestamp) {
         if self.touch {
             self.record.touched = now;
-            *self.expires_at = now.saturating_add(self.rules.idle.min(self.remaining));
+            let rules = self.layer.of(self.record.lifetime);
+            *self.expires_at = now.saturating_add(rules.life(self.remaining));
         }
+    }
+
+    /// Gives the session another lifetime, and starts it anew where it `restarts`.
+    pub(super) fn live_by(&mut self, lifetime: Option<Lifetime>, restarts: bool, now: Timestamp) {
+        const LEAST: Duration = Duration::from_millis(1);
+        self.record.lifetime = lifetime;
+        if restarts {
+            self.record.created = now;
+        }
+        let rules = self.layer.of(lifetime);
+        let ends = self.record.created.saturating_add(rules.absolute);
+        self.remaining = ends.saturating_since(now).max(LEAST);
+        self.touch = true;
     }
 
     /// Whether the session would grow over its bounds if its data had this size.
     pub(super) fn too_large(&self, size: Size) -> bool {
         let before = self.record.size;
-        size.over(before, self.rules.max_bytes, self.rules.max_keys)
+        size.over(before, self.layer.max_bytes, self.layer.max_keys)
             || size.bytes > before.bytes && Record::weight_of(size) > self.largest
     }
 }
@@ -224,9 +228,4 @@ pub(super) fn reached<T>(
 pub(super) fn corrupt<T>() -> Reached<T> {
     tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
     Reached::Gone
-}
-
-/// `None` for what is not UTF-8, which this crate never writes.
-pub(super) fn utf8<T: for<'a> From<&'a str>>(bytes: &[u8]) -> Option<T> {
-    std::str::from_utf8(bytes).ok().map(T::from)
 }

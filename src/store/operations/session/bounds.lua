@@ -6,5 +6,5 @@ local function too_large(size, added)
   local keys = call('HLEN', key) - 1 + added
   if keys <= ARGV[7] + 0 then return false end
   if kind == '?' then keys = keys - 1 end
-  return keys - call('HEXISTS', key, 'u') > ARGV[7] + 0
+  return keys - call('HEXISTS', key, 'u') - call('HEXISTS', key, 'l') > ARGV[7] + 0
 end

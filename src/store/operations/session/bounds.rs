@@ -1,8 +1,11 @@
-//! How much a session holds, and how much it may.
+//! The data of a session, how much they are, and how much they may be.
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::record::Fields;
+/// The data of a session: each value as its serialized bytes. Loads share them.
+pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
 
 /// The size of a session's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,14 +2,16 @@
 -- KEYS  2 (only to renew or to log in) the key of the new id, 3 (only of a session that has a user
 --       then) its place, 4 (only where another user logs in) the place of the lineage before
 -- ARGV  8 '*' to drop all data first, or ''
---       9 how many arguments from 10 on are fields and values to set; after them come fields to
+--       9 the lifetime that the session gets, or '' where it stays (with one a touch may be due)
+--       10 how many arguments from 11 on are fields and values to set; after them come fields to
 --       remove, and with KEYS[2] six more: the user who logs in or '', the hashes of this id and
 --       of the new one, the grace, how long a pointer stays that leads no request (ms), and the
 --       lineage that the session gets when it becomes another user's
 -- Answers 1; or, when the new id leads to the session, '=' ('+' when another login has brought it
--- there) and what is left of the absolute timeout (ms).
+-- there), what is left of the absolute timeout (ms), and the mark of a lifetime of its own.
 local last = #ARGV
 local renews, joins, changed, stored, user, grace
+local given = ARGV[9] ~= '' and ARGV[9]
 if KEYS[2] then
   last = last - 6
   user, grace = ARGV[last + 1], ARGV[last + 4] + 0
@@ -21,7 +23,8 @@ if KEYS[2] then
     end
     if ARGV[2] == 'x' then
       if changed then return -3 end
-      joins = true
+      -- It has the lifetime of the login that has brought it there.
+      joins, given = true, false
     else
       renews = changed or presented
     end
@@ -37,8 +40,8 @@ if clears then
     if string.sub(names[i], 1, 2) == 'd:' then added = added - 1 end
   end
 end
-local set = 9 + ARGV[9]
-for i = 10, set, 2 do
+local set = 10 + ARGV[10]
+for i = 11, set, 2 do
   local had = clears and 0 or call('HSTRLEN', key, ARGV[i])
   if had == 0 then size, added = size + #ARGV[i] - 2, added + 1 end
   size = size + #ARGV[i + 1] - had
@@ -48,11 +51,20 @@ for i = set + 1, last do
   if had > 0 then size, added = size - #ARGV[i] + 2 - had, added - 1 end
 end
 if too_large(size, added) then return -2 end
+if changed or given then
+  life = given
+  local idle, absolute = timeouts(life)
+  if changed then created = now end
+  left = created + absolute - now
+  if left < 1 then left = 1 end
+  due, ttl = true, left < idle and left or idle
+  times = string.format('%011x%010x', now, ttl)
+end
 
 local function remove()
   if clears then
     local stays = {}
-    for i = 10, set, 2 do stays[ARGV[i]] = true end
+    for i = 11, set, 2 do stays[ARGV[i]] = true end
     for i = 1, #names do
       if string.sub(names[i], 1, 2) == 'd:' and not stays[names[i]] then call('HDEL', key, names[i]) end
     end
@@ -69,10 +81,16 @@ if size ~= before or due or renews then
     issued = string.format('%011x', now)
   end
   local named = changed and ARGV[#ARGV] or string.sub(meta, 2, 17)
-  local noted = new .. named .. string.sub(meta, 18, 28) .. issued .. times .. string.format('%x', size)
-  call('HSET', key, 'm', noted, unpack(ARGV, 10, set))
-elseif set > 9 then
-  call('HSET', key, unpack(ARGV, 10, set))
+  local born = changed and string.format('%011x', created) or string.sub(meta, 18, 28)
+  local noted = new .. named .. born .. issued .. times .. string.format('%x', size)
+  call('HSET', key, 'm', noted, unpack(ARGV, 11, set))
+elseif set > 10 then
+  call('HSET', key, unpack(ARGV, 11, set))
+end
+if given then
+  call('HSET', key, 'l', given)
+elseif changed then
+  call('HDEL', key, 'l')
 end
 if size > before then remove() end
 if due then call('PEXPIREAT', key, now + ttl) end
@@ -94,9 +112,9 @@ if renews then
 elseif joins then
   call('HSET', KEYS[2], 'm', '>' .. ARGV[last + 2])
   call('PEXPIREAT', KEYS[2], now + left)
-  return '+' .. string.format('%.0f', left)
+  return '+' .. string.format('%.0f', left) .. string.match(life or '', '^[ps]?')
 elseif not resent then
   if KEYS[3] then call('SET', KEYS[3], ARGV[last + 2], 'PX', left) end
   return 1
 end
-return '=' .. string.format('%.0f', left)
+return '=' .. string.format('%.0f', left) .. string.match(life or '', '^[ps]?')

@@ -6,10 +6,11 @@ use bytes::Bytes;
 
 use super::{
     access::{Access, Alive, Answer, Reached, field, millis, reached},
-    bounds::Size,
+    bounds::{Fields, Size},
     pointer::{Follower, Pointer, Via},
     record::{Record, SessionState},
-    revoke::next,
+    reply::next,
+    rules::Lifetime,
     session_script,
 };
 use crate::store::{
@@ -19,7 +20,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Live, Table, exact, replace},
     operations::session_index::{IndexState, is_revoked, leave, note},
-    redis::{Command, Script},
+    redis::{Commands, Script},
 };
 
 pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit");
@@ -30,6 +31,8 @@ pub(crate) static COMMIT: Script = session_script!("resent", "bounds", "commit")
 pub(crate) struct CommitSession {
     pub(crate) access: Access,
     pub(crate) changes: Arc<Changes>,
+    /// The lifetime that the session gets; `None` where it stays. With one, a touch may be due.
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) renewal: Option<Renewal>,
 }
 
@@ -69,10 +72,19 @@ type Tables<'a> = (&'a Table<SessionState>, &'a Table<IndexState>);
 pub(crate) enum Committed {
     /// The new id, if any, was not taken.
     SameId,
-    /// The new id leads to the session, which has this long until its absolute timeout.
-    NewId(Duration),
+    /// The new id leads to the session.
+    NewId(Prospect),
     /// Likewise, and it is the session of another login at the same time.
-    Joined(Duration),
+    Joined(Prospect),
+}
+
+/// For how long a session may live that got a new id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Prospect {
+    /// Until its absolute timeout.
+    pub(crate) remaining: Duration,
+    /// Whether the client keeps its cookie when it is closed; `None` as its layer says.
+    pub(crate) persistent: Option<bool>,
 }
 
 /// What becomes of the new id of a commit.
@@ -91,7 +103,7 @@ impl Changes {
     }
 
     /// The size of a session with `fields` once they are applied.
-    pub(crate) fn size(&self, before: Size, fields: &BTreeMap<Box<str>, Bytes>) -> Size {
+    pub(crate) fn size(&self, before: Size, fields: &Fields) -> Size {
         let (before, fields) = match self.cleared {
             true => (Size::default(), None),
             false => (before, Some(fields)),
@@ -164,12 +176,13 @@ impl CommitSession {
     ) -> Result<Reached<Committed>, StoreError> {
         let reached = (self.access).reach(sessions, live, now, self.renewal.is_some());
         let applied = reached.and_then(|session| self.apply(index, session, now));
-        let Reached::Here((plan, changed, remaining)) = applied else {
+        let Reached::Here((plan, changed, prospect)) = applied else {
             return Ok(applied.and_then(|_| Reached::Gone));
         };
         let (Some(renewal), Some(new)) = (&self.renewal, new) else {
             return Ok(Reached::Here(Committed::SameId));
         };
+        let remaining = prospect.remaining;
         match plan {
             Plan::Keep => {
                 if let Some(place) = &renewal.place {
@@ -194,20 +207,20 @@ impl CommitSession {
                     id_hash: renewal.old_hash.clone(),
                 };
                 replace(new, SessionState::Moved(pointer), now, remaining);
-                return Ok(Reached::Here(Committed::Joined(remaining)));
+                return Ok(Reached::Here(Committed::Joined(prospect)));
             }
         }
-        Ok(Reached::Here(Committed::NewId(remaining)))
+        Ok(Reached::Here(Committed::NewId(prospect)))
     }
 
-    /// Applies all but the change of keys. Answers also whether the user has changed, and the
-    /// time until the absolute timeout.
+    /// Applies all but the change of keys. Answers also whether the user has changed, and for how
+    /// long the session may live.
     fn apply(
         &self,
         index: &Table<IndexState>,
         mut session: Alive<'_>,
         now: Timestamp,
-    ) -> Reached<(Plan, bool, Duration)> {
+    ) -> Reached<(Plan, bool, Prospect)> {
         let user = self
             .renewal
             .as_ref()
@@ -235,6 +248,11 @@ impl CommitSession {
         }
         changes.apply(session.record);
         session.record.size = size;
+        // A joined session has the lifetime of the login that has brought it there.
+        let lifetime = self.lifetime.filter(|_| plan != Plan::Join);
+        if changed || lifetime.is_some() {
+            session.live_by(lifetime, changed, now);
+        }
         session.touch(now);
         if let (Plan::Renew, Some(renewal)) = (plan, &self.renewal) {
             let open = !changed && !renewal.grace.is_zero();
@@ -245,7 +263,11 @@ impl CommitSession {
             session.record.user = user.cloned();
             session.record.lineage = renewal.lineage.clone();
         }
-        Reached::Here((plan, changed, session.remaining))
+        let prospect = Prospect {
+            remaining: session.remaining,
+            persistent: session.record.lifetime.and_then(Lifetime::persistent),
+        };
+        Reached::Here((plan, changed, prospect))
     }
 }
 
@@ -263,12 +285,13 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
         }
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
         let keys = self.renewal.iter().flat_map(Renewal::keys);
         let mut command = (self.access.growing(&COMMIT, keys))
             .arg(if self.changes.cleared { "*" } else { "" })
+            .arg(self.lifetime.map(Lifetime::text).unwrap_or_default())
             .arg(2 * sets().count());
         for (name, value) in sets() {
             command = command.arg(field(name)).arg(&**value);
@@ -295,11 +318,15 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
             Answer::Number(_) => None,
             Answer::Text(text) => {
                 let (mark, left) = text.split_first()?;
-                let left = std::str::from_utf8(left).ok()?.parse().ok()?;
-                let left = Duration::from_millis(left);
+                let left = std::str::from_utf8(left).ok()?;
+                let digits = left.trim_end_matches(['p', 's']);
+                let prospect = Prospect {
+                    remaining: Duration::from_millis(digits.parse().ok()?),
+                    persistent: (left != digits).then(|| left.ends_with('p')),
+                };
                 match mark {
-                    b'=' => Some(Committed::NewId(left)),
-                    b'+' => Some(Committed::Joined(left)),
+                    b'=' => Some(Committed::NewId(prospect)),
+                    b'+' => Some(Committed::Joined(prospect)),
                     _ => None,
                 }
             }

@@ -1,12 +1,13 @@
 //! Creating a session.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
     access::{field, millis},
-    bounds::Size,
-    record::{Fields, Record, SessionState},
-    revoke::next,
+    bounds::{Fields, Size},
+    record::{Record, SessionState},
+    reply::next,
+    rules::{Lifetime, Rules},
 };
 use crate::store::{
     batch::{Batch, Replies},
@@ -15,7 +16,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Table, exact, replace},
     operations::session_index::{IndexState, is_revoked, note},
-    redis::{Command, Script},
+    redis::{Command, Commands, Script},
 };
 
 pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
@@ -25,8 +26,9 @@ pub(crate) static CREATE: Script = Script::new(include_str!("create.lua"));
 #[derive(Debug)]
 pub(crate) struct CreateSession {
     pub(crate) key: Key,
-    /// The lesser of the idle and the absolute timeout.
-    pub(crate) ttl: Duration,
+    pub(crate) rules: Rules,
+    /// What is stored of when it ends; `None` by the rules alone.
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) lineage: Arc<str>,
     /// Who is logged in.
     pub(crate) user: Option<Bound>,
@@ -39,7 +41,6 @@ pub(crate) struct Bound {
     pub(crate) user: Arc<str>,
     pub(crate) place: Key,
     pub(crate) id_hash: Box<str>,
-    pub(crate) absolute: Duration,
 }
 
 impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
@@ -55,6 +56,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
             created: now,
             issued: now,
             touched: now,
+            lifetime: self.lifetime,
             previous: None,
             size: Size::of(&self.fields),
             fields: Arc::new(
@@ -63,31 +65,39 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CreateSession {
                     .collect(),
             ),
         };
+        let rules = self.rules.of(self.lifetime);
         sessions.update(&self.key, now, |live| {
             if let Some(bound) = &self.user {
                 if is_revoked(index, &bound.place, now) {
                     return Ok(false);
                 }
-                note(index, &bound.place, &bound.id_hash, now, bound.absolute)?;
+                note(index, &bound.place, &bound.id_hash, now, rules.absolute)?;
             }
-            replace(live, SessionState::Live(record), now, self.ttl);
+            replace(
+                live,
+                SessionState::Live(record),
+                now,
+                rules.life(rules.absolute),
+            );
             Ok(true)
         })?
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let bound = self.user.as_ref();
+        let rules = self.rules.of(self.lifetime);
         let command = match bound {
             Some(bound) => Command::script(&CREATE, &[&self.key, &bound.place]),
             None => Command::script(&CREATE, &[&self.key]),
         };
         let command = command
             .arg(&*self.lineage)
-            .arg(millis(self.ttl))
+            .arg(millis(rules.life(rules.absolute)))
             .arg(format!("{:x}", Size::of(&self.fields).bytes))
             .arg(bound.map_or("", |bound| &bound.user))
             .arg(bound.map_or("", |bound| &bound.id_hash))
-            .arg(bound.map_or(0, |bound| millis(bound.absolute)));
+            .arg(millis(rules.absolute))
+            .arg(self.lifetime.map(Lifetime::text).unwrap_or_default());
         let fields = self.fields.iter();
         out.push(fields.fold(command, |command, (name, value)| {
             command.arg(field(name)).arg(&**value)

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::{
-    access::{Access, Answer, Reached, reached, utf8},
+    access::{Access, Answer, Reached, reached},
     record::SessionState,
+    reply::utf8,
     session_script,
 };
 use crate::store::{

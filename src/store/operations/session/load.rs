@@ -1,19 +1,22 @@
 //! Loading a session.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use super::{
-    access::{Access, Reached, Rules, corrupt, utf8},
+    access::{Access, Reached, corrupt},
+    bounds::Fields,
     meta::Meta,
     pointer::Pointer,
-    record::{Fields, SessionState},
+    record::SessionState,
+    reply::{next, utf8},
+    rules::{Age, Lifetime},
 };
 use crate::store::{
     batch::{Batch, Replies},
     clock::Timestamp,
     error::StoreError,
     memory::Holds,
-    redis::{Command, NextReply, Reply},
+    redis::{Command, Commands, NextReply, Reply},
 };
 
 /// Reads a session: `HGETALL` and `PTTL`, no script and no write. What is left of the key's life
@@ -30,34 +33,9 @@ pub(crate) struct LoadedSession {
     /// The hash of the id before this one, as long as this one was never presented.
     pub(crate) unconfirmed: Option<Box<str>>,
     pub(crate) age: Age,
+    /// `None` by its layer's rules.
+    pub(crate) lifetime: Option<Lifetime>,
     pub(crate) fields: Fields,
-}
-
-/// How old a session is, by the store's clock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Age {
-    /// Since it was created.
-    pub(crate) session: Duration,
-    /// Since it got its current id.
-    pub(crate) id: Duration,
-    /// Since the last activity that was noted.
-    pub(crate) untouched: Duration,
-    /// From its creation to its end, unless it is touched before.
-    pub(crate) ends: Duration,
-}
-
-impl Age {
-    fn is_over(&self, rules: &Rules) -> bool {
-        self.session >= rules.absolute || self.untouched >= rules.idle
-    }
-
-    /// Whether activity after `later` more is to be noted. It need not once the session lives
-    /// until its absolute timeout, by its key's expiry and by the rules of now.
-    pub(crate) fn touch_due(&self, rules: &Rules, later: Duration) -> bool {
-        let touched = self.session.saturating_sub(self.untouched);
-        let ends = self.ends.min(touched.saturating_add(rules.idle));
-        self.untouched.saturating_add(later) >= rules.touch_every && ends < rules.absolute
-    }
 }
 
 impl<M: Holds<SessionState>> Batch<M> for LoadSession {
@@ -80,21 +58,20 @@ impl<M: Holds<SessionState>> Batch<M> for LoadSession {
                     untouched: now.saturating_since(record.touched),
                     ends: live.expires_at.saturating_since(record.created),
                 },
+                lifetime: record.lifetime,
                 fields: record.fields.clone(),
             })
         });
         Ok(loaded.unwrap_or(Reached::Gone))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("HGETALL").key(&self.0.key));
         out.push(Command::new("PTTL").key(&self.0.key));
     }
 
     fn replies(&self, replies: &mut Replies) -> Self::Output {
-        const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
-        let hash = replies.next().unwrap_or(Err(SHORT));
-        let ttl = replies.next().unwrap_or(Err(SHORT));
+        let (hash, ttl) = (next(replies), next(replies));
         match hash {
             // Not one of ours, and left alone.
             Err(error) if error.to_string().contains("WRONGTYPE") => Ok(corrupt()),
@@ -107,7 +84,7 @@ impl Access {
     /// Applies the rules that hold now; the session may have been stored under others.
     fn loaded(&self, session: LoadedSession) -> Reached<LoadedSession> {
         let other = (self.lineage.as_ref()).is_some_and(|lineage| *lineage != session.lineage);
-        if other || session.age.is_over(&self.rules) {
+        if other || session.age.is_over(&self.rules.of(session.lifetime)) {
             return Reached::Gone;
         }
         Reached::Here(session)
@@ -120,7 +97,7 @@ impl LoadSession {
         if pairs.len() == 0 {
             return Ok(Reached::Gone);
         }
-        let (mut meta, mut user, mut previous) = (None, None, None);
+        let (mut meta, mut user, mut previous, mut lifetime) = (None, None, None, None);
         let mut fields = std::collections::BTreeMap::new();
         while let Some(name) = pairs.next() {
             let (name, value) = (name.bytes()?, pairs.next_reply()?.bytes()?);
@@ -128,6 +105,7 @@ impl LoadSession {
                 b"m" => meta = Some(value),
                 b"u" => user = utf8(&value),
                 b"p" => previous = utf8(&value),
+                b"l" => lifetime = Lifetime::read(&value),
                 name => {
                     let name = name.strip_prefix(b"d:");
                     if let Some(name) = name.and_then(utf8) {
@@ -152,6 +130,7 @@ impl LoadSession {
             lineage: meta.lineage,
             user,
             unconfirmed: previous.filter(|_| meta.unconfirmed),
+            lifetime,
             fields: Arc::new(fields),
         }))
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{access::utf8, load::Age};
+use super::{reply::utf8, rules::Age};
 
 /// The field `m` of a session: 61 characters and more, all but the last of fixed width.
 ///
@@ -30,6 +30,20 @@ pub(super) struct Meta {
     issued: u64,
     touched: u64,
     ttl: u64,
+}
+
+/// The metadata as JSON, for who inspects a store.
+#[cfg(feature = "inspect")]
+pub(crate) fn show(text: &[u8]) -> Option<serde_json::Value> {
+    let meta = Meta::read(text)?;
+    Some(serde_json::json!({
+        "handle": &*meta.lineage,
+        "id_was_presented": !meta.unconfirmed,
+        "created_at_ms": meta.created,
+        "id_issued_at_ms": meta.issued,
+        "last_seen_at_ms": meta.touched,
+        "ends_at_ms": meta.touched + meta.ttl,
+    }))
 }
 
 impl Meta {

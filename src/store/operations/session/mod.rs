@@ -3,8 +3,9 @@
 //! # What is stored
 //!
 //! Under the hash of an id stands a session or a pointer to one. A session has the fields `m`
-//! ([metadata](meta)), `u` (the user who is logged in, if one is), `p` (the hash of the id before,
-//! while the current one was never presented) and `d:…`, the data. A pointer has the field `m`
+//! ([metadata](meta)), `u` (the user who is logged in, if one is), `l` (its [lifetime](rules), if it
+//! has a user or timeouts of its own), `p` (the hash of the id before, while the current one was
+//! never presented) and `d:…`, the data. A pointer has the field `m`
 //! alone: a mark and the hash of another id. All ids of a session share a slot tag, so each script
 //! works on one slot.
 //!
@@ -71,21 +72,25 @@ mod meta;
 mod peek;
 mod pointer;
 mod record;
+mod reply;
 mod revoke;
+mod rules;
 mod swap;
 mod touch;
 
-pub(crate) use access::{Access, Reached, Rules};
-pub(crate) use bounds::Size;
-pub(crate) use commit::{Changes, CommitSession, Committed, Renewal};
+pub(crate) use access::{Access, Reached};
+pub(crate) use bounds::{Fields, Size};
+pub(crate) use commit::{Changes, CommitSession, Committed, Prospect, Renewal};
 pub(crate) use create::{Bound, CreateSession};
 pub(crate) use destroy::DestroySession;
 pub(crate) use increment::IncrementSession;
-pub(crate) use load::{Age, LoadSession, LoadedSession};
+pub(crate) use load::{LoadSession, LoadedSession};
+#[cfg(feature = "inspect")]
+pub(crate) use meta::show as show_meta;
 pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
-pub(crate) use record::Fields;
 pub(crate) use revoke::RevokeSession;
+pub(crate) use rules::{Age, Lifetime, Rules};
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};
 
@@ -140,3 +145,6 @@ macro_rules! session_script {
     };
 }
 use session_script;
+
+#[cfg(test)]
+mod tests;

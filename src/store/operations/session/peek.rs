@@ -7,6 +7,7 @@ use super::{
     meta::Meta,
     pointer::Pointer,
     record::SessionState,
+    reply::next,
 };
 use crate::store::{
     batch::{Batch, Replies},
@@ -14,7 +15,7 @@ use crate::store::{
     error::StoreError,
     key::Key,
     memory::Holds,
-    redis::Command,
+    redis::{Command, Commands},
 };
 
 /// When a session was created and when its activity was noted last. `HGET` and `PTTL`, no write.
@@ -43,15 +44,13 @@ impl<M: Holds<SessionState>> Batch<M> for PeekSession {
         Ok(peeked.unwrap_or(Reached::Gone))
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         out.push(Command::new("HGET").key(&self.0).arg("m"));
         out.push(Command::new("PTTL").key(&self.0));
     }
 
     fn replies(&self, replies: &mut Replies) -> Self::Output {
-        const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
-        let meta = replies.next().unwrap_or(Err(SHORT));
-        let ttl = replies.next().unwrap_or(Err(SHORT));
+        let (meta, ttl) = (next(replies), next(replies));
         let (meta, ttl) = (meta?.optional_bytes()?, ttl?.integer()?);
         let Some(meta) = meta.filter(|_| ttl > 0) else {
             return Ok(Reached::Gone);

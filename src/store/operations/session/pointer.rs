@@ -45,7 +45,7 @@ impl Pointer {
             b'x' => Follower::Login,
             _ => return None,
         };
-        let id_hash = super::access::utf8(id_hash)?;
+        let id_hash = super::reply::utf8(id_hash)?;
         Some(Self { leads, id_hash })
     }
 }

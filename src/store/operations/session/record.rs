@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use bytes::Bytes;
 
-use super::{bounds::Size, pointer::Pointer};
+use super::{
+    bounds::{Fields, Size},
+    pointer::Pointer,
+    rules::Lifetime,
+};
 use crate::store::{
     clock::Timestamp,
     memory::{Weigh, heap},
 };
-
-/// The data of a session: each value as its serialized bytes. Loads share them.
-pub(crate) type Fields = Arc<BTreeMap<Box<str>, Bytes>>;
 
 /// What stands under the hash of an id.
 #[derive(Debug)]
@@ -28,10 +29,13 @@ pub(crate) struct Record {
     pub(super) lineage: Arc<str>,
     /// Who is logged in.
     pub(super) user: Option<Arc<str>>,
+    /// Or when its user has logged in.
     pub(super) created: Timestamp,
     /// When it got its current id.
     pub(super) issued: Timestamp,
     pub(super) touched: Timestamp,
+    /// `None` by its layer's rules.
+    pub(super) lifetime: Option<Lifetime>,
     /// The hash of the id before, as long as the current one was never presented.
     pub(super) previous: Option<Box<str>>,
     pub(super) size: Size,

@@ -3,8 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    access::{millis, utf8},
+    access::millis,
     record::SessionState,
+    reply::{next, utf8},
 };
 use crate::store::{
     batch::{Batch, Replies},
@@ -13,7 +14,7 @@ use crate::store::{
     key::Key,
     memory::{Holds, Live, Table, replace},
     operations::session_index::IndexState,
-    redis::{Command, Reply, Script},
+    redis::{Command, Commands, Script},
 };
 
 /// For how long it is remembered that a session was revoked: longer than a command that would
@@ -77,7 +78,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
         }
     }
 
-    fn commands(&self, out: &mut Vec<Command>) {
+    fn commands(&self, out: &mut Commands) {
         let command = match &self.session {
             Some((key, _)) => Command::script(&REVOKE, &[&self.place, key]),
             None => Command::script(&REVOKE, &[&self.place]),
@@ -101,10 +102,4 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
             }
         }
     }
-}
-
-/// The reply to an operation of one command.
-pub(super) fn next(replies: &mut Replies) -> Result<Reply, StoreError> {
-    const SHORT: StoreError = StoreError::UnexpectedReply("fewer replies than commands");
-    replies.next().unwrap_or(Err(SHORT))
 }

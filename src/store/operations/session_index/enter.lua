@@ -1,7 +1,8 @@
 -- Notes a session in the index of the user who logs in.
 -- KEYS  1 the index
 -- ARGV  1 the session's lineage, 2 its slot tag, 3 the most sessions of the user, 4 the absolute
---       timeout (ms), 5 the device, 6 '1' to mark the oldest where there are too many, or ''
+--       timeout (ms), 5 '=' and the device, or '' where its user does not log in now, only its
+--       timeout is another, 6 '1' to mark the oldest where there are too many, or ''
 -- Answers, each with lineages and slot tags by turns: 1 it is noted, and those are to be ended; 0
 -- there are too many, which these are; -1 it is itself to be ended.
 local call = redis.call
@@ -13,7 +14,12 @@ local ends = string.format('%011x', now + ARGV[4])
 local known = call('HGET', key, lineage)
 if known then
   if string.sub(known, 1, 1) == '-' then return {-1} end
-  ends = string.sub(known, 17, 27)
+  local before = string.sub(known, 17, 27)
+  if before > ends then ends = before end
+end
+local bound, device = stamp, string.sub(ARGV[5], 2)
+if known and ARGV[5] == '' then
+  bound, device = string.sub(known, 6, 16), string.sub(known, 28)
 end
 
 local live, ended, answer = {}, {}, {1}
@@ -49,7 +55,7 @@ if not known and call('HLEN', key) >= most then
   end
 end
 
-call('HSET', key, lineage, '=' .. ARGV[2] .. stamp .. ends .. ARGV[5])
+call('HSET', key, lineage, '=' .. ARGV[2] .. bound .. ends .. device)
 for i = 1, #ended do call('HDEL', key, ended[i]) end
 if call('PTTL', key) < ARGV[4] + 0 then call('PEXPIREAT', key, now + ARGV[4]) end
 return answer

@@ -22,7 +22,8 @@ pub(crate) struct EnterIndex {
     /// The most sessions of the user.
     pub(crate) most: usize,
     pub(crate) absolute: Duration,
-    pub(crate) device: Arc<str>,
+    /// `None` where its user does not log in now, and only its timeout is another.
+    pub(crate) device: Option<Arc<str>>,
     /// Whether to mark the oldest where there are too many.
     pub(crate) evicts: bool,
 }
@@ -47,7 +48,7 @@ impl EnterIndex {
             bound: now,
             ends: since_epoch(until),
             condemned: false,
-            device: self.device.clone(),
+            device: self.device.clone().unwrap_or_default(),
         };
         let state = live.get_or_insert(Live {
             value: IndexState::Index(BTreeMap::new()),
@@ -59,7 +60,13 @@ impl EnterIndex {
         let mut condemned = Vec::new();
         match entries.get(&self.member.lineage) {
             Some(known) if known.condemned => return Entered::Condemned,
-            Some(known) => entry.ends = known.ends,
+            Some(known) => {
+                entry.ends = entry.ends.max(known.ends);
+                if self.device.is_none() {
+                    entry.bound = known.bound;
+                    entry.device = known.device.clone();
+                }
+            }
             None if entries.len() < self.most => {}
             None => {
                 let is_live = |entry: &Listed| entry.ends > now && !entry.condemned;
@@ -113,7 +120,10 @@ impl Operation for EnterIndex {
             .arg(&self.member.slot)
             .arg(self.most)
             .millis(self.absolute)
-            .arg(&*self.device)
+            .arg(match &self.device {
+                Some(device) => format!("={device}"),
+                None => String::new(),
+            })
             .arg(if self.evicts { "1" } else { "" })
     }
 

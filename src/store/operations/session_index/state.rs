@@ -68,7 +68,7 @@ pub(super) fn since_epoch(time: Timestamp) -> Duration {
 
 impl Listed {
     /// `None` for what this crate never writes.
-    pub(super) fn read(text: &[u8]) -> Option<Self> {
+    pub(crate) fn read(text: &[u8]) -> Option<Self> {
         let millis = |from, to| {
             let digits = std::str::from_utf8(text.get(from..to)?).ok()?;
             u64::from_str_radix(digits, 16)

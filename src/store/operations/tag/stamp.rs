@@ -9,12 +9,12 @@ use crate::store::{
     error::StoreError,
     key::Key,
     memory::{Table, replace},
-    redis::{Command, NextReply, Reply, Script},
+    redis::{Command, Reply, Script},
 };
 
 pub(crate) static KEEP_STAMP: Script = Script::new(include_str!("keep_stamp.lua"));
 
-/// The stamp of a tag, if it has one. `MGET` of one key.
+/// The stamp of a tag, if it has one. `GET`.
 #[derive(Debug)]
 pub(crate) struct ReadStamp(pub(crate) Key);
 
@@ -27,11 +27,11 @@ impl Operation for ReadStamp {
     }
 
     fn command(&self) -> Command {
-        Command::new("MGET").key(&self.0)
+        Command::new("GET").key(&self.0).pass_over_other_types()
     }
 
     fn reply(&self, reply: Reply) -> Result<Self::Output, StoreError> {
-        let stamp = reply.array()?.next_reply()?.optional_bytes()?;
+        let stamp = reply.optional_bytes()?;
         Ok(stamp.map(Stamp))
     }
 }

@@ -56,7 +56,7 @@ impl Family {
     pub(super) const FIXED: usize = 102;
 
     /// Reads what Redis holds; `None` if that is no family.
-    pub(super) fn decode(stored: &Bytes) -> Option<Self> {
+    pub(crate) fn decode(stored: &Bytes) -> Option<Self> {
         let (fixed, tail) = stored.split_at_checked(Self::FIXED)?;
         let mut fixed = fixed;
         let mut take = |count| {

@@ -36,6 +36,8 @@ mod list;
 mod revoke;
 mod rotate;
 
+#[cfg(feature = "inspect")]
+pub(crate) use family::Family;
 pub(crate) use family::{Digest, FamilyName};
 pub(crate) use issue::Issue;
 pub(crate) use list::List;

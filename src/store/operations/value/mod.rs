@@ -44,7 +44,7 @@ pub(super) static SCRIPTS: &[&Script] = &[
 /// whatever the size of the id. The id in it has no `:`, so that it is certain where the prefix
 /// ends, and no braces, which would make a hash tag.
 pub(crate) fn key(names: &Namespace, prefix: &str, id: impl Display) -> Key {
-    names.key(prefix, &[&Id::new(id).to_string()])
+    names.key(prefix, &[&Id::new(id).as_part()])
 }
 
 /// The keys of a value and of its lease, which share a hash slot.

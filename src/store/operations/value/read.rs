@@ -11,11 +11,10 @@ use crate::store::{
     error::StoreError,
     key::Key,
     memory::Table,
-    redis::{Command, NextReply, Reply},
+    redis::{Command, Reply},
 };
 
-/// The value of a key. `MGET` of one key, which takes a key of another type for a missing one,
-/// where `GET` fails.
+/// The value of a key. `GET`.
 #[derive(Debug)]
 pub(crate) struct Get(pub(crate) Key);
 
@@ -28,11 +27,11 @@ impl Operation for Get {
     }
 
     fn command(&self) -> Command {
-        Command::new("MGET").key(&self.0)
+        Command::new("GET").key(&self.0).pass_over_other_types()
     }
 
     fn reply(&self, reply: Reply) -> Result<Option<Bytes>, StoreError> {
-        reply.array()?.next_reply()?.optional_bytes()
+        reply.optional_bytes()
     }
 }
 

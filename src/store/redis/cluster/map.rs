@@ -2,11 +2,12 @@
 
 use std::{sync::Arc, time::Duration};
 
+use smallvec::{SmallVec, smallvec};
 use tokio::time::Instant;
 
 use super::layout::Layout;
 use crate::store::{
-    redis::{access::Address, command::Command, connection::Shard, server::Redis},
+    redis::{access::Address, command::Commands, connection::Shard, server::Redis},
     state::StoreState,
 };
 
@@ -37,8 +38,8 @@ pub(super) struct Map {
 /// Commands of one shard, and their places among those of the call.
 pub(super) struct Group {
     pub(super) shard: Arc<Redis>,
-    pub(super) places: Vec<usize>,
-    pub(super) commands: Vec<Command>,
+    pub(super) places: SmallVec<[usize; 1]>,
+    pub(super) commands: Commands,
 }
 
 impl Map {
@@ -99,8 +100,8 @@ impl Map {
     }
 
     /// The commands of each shard by themselves. There is a shard at least.
-    pub(super) fn split(&self, commands: Vec<Command>) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::with_capacity(1);
+    pub(super) fn split(&self, commands: Commands) -> SmallVec<[Group; 1]> {
+        let mut groups: SmallVec<[Group; 1]> = SmallVec::new();
         for (place, command) in commands.into_iter().enumerate() {
             let Some(shard) = self.shard(command.slot()) else {
                 continue;
@@ -115,8 +116,8 @@ impl Map {
                 }
                 None => groups.push(Group {
                     shard: shard.clone(),
-                    places: vec![place],
-                    commands: vec![command],
+                    places: smallvec![place],
+                    commands: Commands::from_iter([command]),
                 }),
             }
         }

@@ -24,14 +24,11 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::{
-    layout::Layout,
-    map::{Group, Map},
-};
+use self::{layout::Layout, map::Map};
 use super::{
     access::{Access, Address},
     claim::Claim,
-    command::Command,
+    command::Commands,
     connection::Shard,
     reply::{Results, all_failed},
     script::Scripts,
@@ -149,7 +146,7 @@ impl Cluster {
     /// Executes `commands`, those of each shard in one go and all shards side by side.
     pub(crate) async fn call(
         self: Arc<Self>,
-        commands: Vec<Command>,
+        commands: Commands,
         deadline: Duration,
     ) -> Result<Results, StoreError> {
         let start = Instant::now();
@@ -161,38 +158,44 @@ impl Cluster {
         if groups.len() == 1
             && let Some(group) = groups.pop()
         {
-            return Ok(self.execute(&group, start, deadline).await);
+            return Ok(self
+                .execute(group.shard, group.commands, start, deadline)
+                .await);
         }
-        let calls = groups.iter().map(async |group| {
-            let results = self.execute(group, start, deadline).await;
-            group.places.iter().zip(results)
+        let calls = groups.into_iter().map(async |group| {
+            let results = self.execute(group.shard, group.commands, start, deadline);
+            group.places.into_iter().zip(results.await)
         });
         let mut ordered: Vec<_> = join_all(calls).await.into_iter().flatten().collect();
-        ordered.sort_by_key(|(place, _)| **place);
+        ordered.sort_by_key(|(place, _)| *place);
         Ok(ordered.into_iter().map(|(_, result)| result).collect())
     }
 
     /// Executes commands on their shard, and those that it redirects where it says.
     async fn execute(
         self: &Arc<Self>,
-        group: &Group,
+        shard: Arc<Redis>,
+        commands: Commands,
         start: Instant,
         deadline: Duration,
     ) -> Results {
-        let results = match group.shard.is_unavailable() {
+        let count = commands.len();
+        let answered = match shard.is_unavailable() {
             true => {
                 // Another server may have taken over.
                 self.read_map();
                 Err(StoreError::Unavailable)
             }
-            false => group.shard.execute(&group.commands, deadline).await,
+            false => shard.execute(commands, deadline).await,
         };
-        let mut results = results.unwrap_or_else(|error| all_failed(&error, group.commands.len()));
-        if results.iter().any(redirect::is_redirected) {
-            let left = deadline.saturating_sub(start.elapsed());
-            self.follow_all(group, &mut results, left, deadline).await;
+        match answered {
+            Ok(answered) if answered.misdirected.is_some() => {
+                let left = deadline.saturating_sub(start.elapsed());
+                self.follow_all(&shard, answered, left, deadline).await
+            }
+            Ok(answered) => answered.results,
+            Err(error) => all_failed(&error, count),
         }
-        results
     }
 
     /// The map, which is read first if it never was: for that a call waits, and no other does

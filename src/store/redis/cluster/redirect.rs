@@ -11,12 +11,13 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 
-use super::{Cluster, map::Group};
+use super::Cluster;
 use crate::store::{
     error::{RefusalKind, StoreError},
     redis::{
         access::Address,
-        command::Command,
+        call::Answered,
+        command::{Command, Commands},
         reply::{Reply, Results},
         server::Redis,
     },
@@ -39,13 +40,6 @@ enum Redirect {
     Ask(Address),
     /// It is moving and some keys of the command have, or nobody serves it: later.
     Later,
-}
-
-pub(super) fn is_redirected(result: &Result<Reply, StoreError>) -> bool {
-    let Err(StoreError::Refused { kind, .. }) = result else {
-        return false;
-    };
-    matches!(kind, RefusalKind::Moved | RefusalKind::ClusterDown)
 }
 
 impl Redirect {
@@ -84,37 +78,44 @@ impl Redirect {
 }
 
 impl Cluster {
-    /// Puts what comes of sending them on in the place of the `results` that are redirections.
+    /// The results of a call with what comes of sending on the commands that `from` has not executed.
     #[cold]
     pub(super) async fn follow_all(
         self: &Arc<Self>,
-        group: &Group,
-        results: &mut Results,
+        from: &Arc<Redis>,
+        answered: Answered,
         left: Duration,
         deadline: Duration,
-    ) {
-        let redirected = results.iter_mut().zip(&group.commands);
-        let redirected = redirected.filter(|(result, _)| is_redirected(result));
-        let follows = redirected.map(async |(result, command)| {
-            let follow = self.follow(command, &group.shard, result, deadline);
-            if timeout(left, follow).await.is_err() {
-                *result = Err(StoreError::DeadlineExceeded(deadline));
-            }
+    ) -> Results {
+        let mut results = answered.results;
+        let misdirected = answered.misdirected.into_iter().flat_map(|all| *all);
+        let follows = misdirected.map(async |(place, command)| {
+            let refused = match &results[place] {
+                Ok(_) => return None,
+                Err(error) => Err(error.clone()),
+            };
+            let follow = self.follow(&command, from.clone(), refused, deadline);
+            let followed = timeout(left, follow).await;
+            let late = Err(StoreError::DeadlineExceeded(deadline));
+            Some((place, followed.unwrap_or(late)))
         });
-        join_all(follows).await;
+        for (place, result) in join_all(follows).await.into_iter().flatten() {
+            results[place] = result;
+        }
+        results
     }
 
+    /// Sends on what `from` has refused, until a server executes it.
     async fn follow(
         self: &Arc<Self>,
         command: &Command,
-        from: &Arc<Redis>,
-        result: &mut Result<Reply, StoreError>,
+        mut from: Arc<Redis>,
+        mut result: Result<Reply, StoreError>,
         deadline: Duration,
-    ) {
-        let mut from = from.clone();
+    ) -> Result<Reply, StoreError> {
         let mut pause = PAUSE.0;
         let mut hops = 0;
-        while let Some(redirect) = Redirect::of(result, &from) {
+        while let Some(redirect) = Redirect::of(&result, &from) {
             let to = match &redirect {
                 Redirect::Moved(slot, address) => {
                     let node = self.node(address);
@@ -127,7 +128,7 @@ impl Cluster {
                 Redirect::Ask(address) => self.node(address),
                 Redirect::Later => {
                     if self.is_down_for(deadline) {
-                        return;
+                        return result;
                     }
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE.1);
@@ -141,22 +142,22 @@ impl Cluster {
                 pause = (pause * 2).min(PAUSE.1);
             }
             let (Some(to), true) = (to, hops <= HOPS) else {
-                return;
+                return result;
             };
-            let sent = match redirect {
-                Redirect::Ask(_) => to.execute(&command.asking(), deadline).await,
-                _ => to.execute(std::slice::from_ref(command), deadline).await,
+            let commands = match redirect {
+                Redirect::Ask(_) => command.asking(),
+                _ => Commands::from_iter([command.clone()]),
             };
-            *result = sent.and_then(|mut results| {
-                results.pop().unwrap_or(Err(StoreError::UnexpectedReply(
-                    "fewer replies than commands",
-                )))
+            result = to.execute(commands, deadline).await.and_then(|mut sent| {
+                let too_few = StoreError::UnexpectedReply("fewer replies than commands");
+                sent.results.pop().unwrap_or(Err(too_few))
             });
-            if !matches!(Redirect::of(result, &to), Some(Redirect::Later)) {
+            if !matches!(Redirect::of(&result, &to), Some(Redirect::Later)) {
                 self.down_since.store(0, Ordering::Relaxed);
             }
             from = to;
         }
+        result
     }
 
     /// Whether the cluster has served nothing for so long that a call has waited in vain; the

@@ -13,5 +13,6 @@ mod outages;
 mod proxying;
 mod purges;
 mod stand;
+mod stores;
 mod targets;
 mod upgrades;

@@ -3,7 +3,8 @@
 
 use super::{Level, Limit};
 
-/// What a denied request is told to wait, in microseconds: nobody knows when a place becomes free.
+/// What a denied request is told to wait, in microseconds: nobody knows when a place becomes free,
+/// and this is the shortest time that `Retry-After` can tell.
 pub(super) const RETRY: u64 = 1_000_000;
 
 /// Who holds a place.

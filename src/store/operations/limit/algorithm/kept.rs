@@ -94,8 +94,20 @@ impl Kept {
     pub(crate) fn refund(&mut self, limit: &Limit, mark: u64, units: u64, now: u64) {
         match self {
             Self::Moment(state) => *state = limit.refunded(*state, mark, units, now),
-            Self::Log(log) if log.of == limit.quota => log.refund(mark, units),
+            Self::Log(log) if log.of == limit.quota && mark + limit.window > now => {
+                log.refund(mark, units);
+            }
             Self::Log(_) | Self::Places(_) => {}
+        }
+    }
+
+    /// Whether all was given back: a window that holds nothing has not begun. GCRA's moment says so
+    /// itself.
+    pub(crate) fn is_empty(&self, limit: &Limit) -> bool {
+        match self {
+            Self::Moment(state) => limit.algorithm == Algorithm::FixedWindow && state.rest == 0,
+            Self::Log(log) => log.groups.is_empty(),
+            Self::Places(_) => false,
         }
     }
 

@@ -105,10 +105,14 @@ impl Log {
     /// Gives back units of a reservation that was made at `mark`, if they are still in the
     /// window.
     pub(crate) fn refund(&mut self, mark: u64, units: u64) {
-        if let Some(group) = self.groups.iter_mut().find(|(at, _)| *at >= mark) {
-            let back = units.min(group.1);
-            group.1 -= back;
+        if let Some(place) = self.groups.iter().position(|(at, _)| *at >= mark) {
+            let (_, held) = &mut self.groups[place];
+            let back = units.min(*held);
+            *held -= back;
             self.used -= back;
+            if *held == 0 {
+                self.groups.remove(place);
+            }
         }
     }
 

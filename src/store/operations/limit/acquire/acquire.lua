@@ -1,7 +1,8 @@
--- Takes a request's cost of all limits of one subject, or of none. The same arithmetic as in
+-- Takes a request's cost of all limits of its subjects, or of none. The same arithmetic as in
 -- algorithm/, which says what the numbers are; all are whole and below 2^53.
 --
--- KEYS[i]  the state of limit i: a hash, of concurrency a sorted set; last that of a ban
+-- KEYS[i]  the state of limit i: a hash, of concurrency a sorted set; of each subject last that of
+--          its ban
 -- ARGV     of each limit its kind, its window in microseconds, and
 --            whole    GCRA with one part in a microsecond: the charge in microseconds
 --            parts    GCRA: the charge in microseconds, in parts beyond them, the parts in one
@@ -9,7 +10,8 @@
 --            sliding  sliding window: the cost, the quota, the width of a group
 --            places   concurrency: the places to take, the quota, who takes them
 --            ban      1 where a denial is to be counted, how many of them in the window bring a
---                     ban, the length of the first ban, that of the longest
+--                     ban, the length of the first ban, that of the longest, which key is the
+--                     first of its subject
 --          Charges of nothing look and write nothing. At the end 'mark' for a reservation.
 -- Answers what was in use of each limit before the request: left (whole); left and rest (parts,
 -- fixed); left, units, next, wait (sliding); places; left, denials, bans (ban). To a reservation
@@ -24,7 +26,9 @@ local now = time[1] * 1000000 + time[2]
 -- along with the clock, so that is done for denied requests too. `logs[i]` is the log of a
 -- sliding window without what has left it.
 local levels, renew, cut, admitted, charged, at, to = {}, {}, false, true, false, 1, 1
-local logs, ban = nil, nil
+local logs, bans = nil, nil
+-- The last limit that is violated: a ban counts the violations of its own subject.
+local violated = 0
 
 -- Another type of value is none of ours; any other error is the answer.
 local function foreign(key, state)
@@ -47,7 +51,7 @@ for i = 1, #KEYS do
     elseif left > window then
       left, renew[i], cut = window, 'cut', true
     end
-    if left + charge > window then admitted = false end
+    if left + charge > window then admitted, violated = false, i end
     levels[to] = left
     at, to = at + 3, to + 1
   elseif kind == 'fixed' or kind == 'parts' then
@@ -66,7 +70,7 @@ for i = 1, #KEYS do
         if of ~= quota then rest, renew[i] = math.ceil(rest * quota / of), true end
         if left > window then left, renew[i], cut = window, 'cut', true end
       end
-      if rest + charge > quota + 0 then admitted = false end
+      if rest + charge > quota + 0 then admitted, violated = false, i end
       at = at + 4
     else
       local part, parts = ARGV[at + 3] + 0, ARGV[at + 4] + 0
@@ -80,7 +84,7 @@ for i = 1, #KEYS do
       end
       local after, beyond = left + charge, rest + part
       if beyond >= parts then after, beyond = after + 1, beyond - parts end
-      if after > window or after == window and beyond > 0 then admitted = false end
+      if after > window or after == window and beyond > 0 then admitted, violated = false, i end
       at = at + 5
     end
     levels[to], levels[to + 1] = left, rest
@@ -126,7 +130,7 @@ for i = 1, #KEYS do
     end
     local missing = used + charge - quota
     if missing > 0 and charge > 0 then
-      admitted = false
+      admitted, violated = false, i
       if charge <= quota then
         for from = 1, #log, 12 do
           if missing <= 0 then break end
@@ -152,7 +156,7 @@ for i = 1, #KEYS do
         call('ZADD', KEYS[i], latest, id)
       end
     end
-    if held >= ARGV[at + 3] + 0 and charge > 0 then admitted = false end
+    if held >= ARGV[at + 3] + 0 and charge > 0 then admitted, violated = false, i end
     levels[to] = held
     at, to = at + 5, to + 1
   else
@@ -161,21 +165,25 @@ for i = 1, #KEYS do
       if foreign(KEYS[i], state) then return state end
       state = {}
     end
-    local left, ends, denials, bans =
+    local left, ends, denials, before =
       (state[1] or 0) - now, (state[2] or 0) + 0, (state[3] or 0) + 0, (state[4] or 0) + 0
     local longest = ARGV[at + 5] + 0
     local forgotten = ends
-    if bans > 0 then forgotten = math.max(left + now, ends) + longest end
-    if forgotten <= now then left, ends, denials, bans = 0, 0, 0, 0 end
+    if before > 0 then forgotten = math.max(left + now, ends) + longest end
+    if forgotten <= now then left, ends, denials, before = 0, 0, 0, 0 end
     if left < 0 then left = 0 elseif left > longest then left = longest end
     if ends <= now or ends - now > window then denials = 0 end
-    if left > 0 then admitted = false end
-    ban = { i, left, ends, denials, bans, at }
-    levels[to], levels[to + 1], levels[to + 2] = left, denials, bans
-    at, to = at + 6, to + 3
+    if left > 0 then
+      admitted = false
+    elseif violated >= ARGV[at + 6] + 0 and ARGV[at + 2] == '1' then
+      bans = bans or {}
+      bans[#bans + 1] = { i, ends, denials, before, at }
+    end
+    levels[to], levels[to + 1], levels[to + 2] = left, denials, before
+    at, to = at + 7, to + 3
   end
 end
-if not charged or not admitted and not cut and not ban then return levels end
+if not charged or not admitted and not cut and not bans then return levels end
 
 -- Whole milliseconds, up, and one more: Redis counts from its clock's last whole one.
 local function expire(key, micros)
@@ -183,19 +191,17 @@ local function expire(key, micros)
   call('PEXPIRE', key, ttl - ttl % 1 + 2)
 end
 
-if ban and not admitted then
-  local i, left, ends, denials, bans, at = unpack(ban)
-  if left == 0 and ARGV[at + 2] == '1' then
-    local key, window, first, longest = KEYS[i], ARGV[at + 1] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
-    if denials + 1 >= ARGV[at + 3] + 0 then
-      local length = math.min(first * 2 ^ math.min(bans, 40), longest)
-      call('HSET', key, 'until', now + length, 'ends', 0, 'denials', 0, 'bans', bans + 1)
-      expire(key, length + longest)
-    else
-      if denials == 0 then ends = now + window end
-      call('HSET', key, 'until', 0, 'ends', ends, 'denials', denials + 1, 'bans', bans)
-      expire(key, ends - now + (bans > 0 and longest or 0))
-    end
+for _, ban in ipairs(bans or {}) do
+  local i, ends, denials, before, at = unpack(ban)
+  local key, window, first, longest = KEYS[i], ARGV[at + 1] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
+  if denials + 1 >= ARGV[at + 3] + 0 then
+    local length = math.min(first * 2 ^ math.min(before, 40), longest)
+    call('HSET', key, 'until', now + length, 'ends', 0, 'denials', 0, 'bans', before + 1)
+    expire(key, length + longest)
+  else
+    if denials == 0 then ends = now + window end
+    call('HSET', key, 'until', 0, 'ends', ends, 'denials', denials + 1, 'bans', before)
+    expire(key, ends - now + (before > 0 and longest or 0))
   end
 end
 if not admitted and not cut then return levels end
@@ -267,7 +273,7 @@ for i = 1, #KEYS do
     end
     at, to = at + 5, to + 1
   else
-    at, to = at + 6, to + 3
+    at, to = at + 7, to + 3
   end
 end
 if not admitted or ARGV[at] ~= 'mark' then return levels end
@@ -285,6 +291,6 @@ for i = 1, #KEYS do
     began = began + 0
   end
   levels[to + i] = began
-  at = at + (kind == 'whole' and 3 or kind == 'fixed' and 4 or kind == 'ban' and 6 or 5)
+  at = at + (kind == 'whole' and 3 or kind == 'fixed' and 4 or kind == 'ban' and 7 or 5)
 end
 return levels

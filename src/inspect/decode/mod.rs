@@ -1,18 +1,23 @@
 //! Stored data as JSON, for eyes.
 
+mod kinds;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Map, Value, json};
 
 use crate::store::inspect::Found;
 
-pub(super) fn found(found: Found) -> Option<Value> {
+/// What stands under the key of this name, which is that inside of its namespace.
+pub(super) fn found(name: &str, found: Found) -> Option<Value> {
+    let kind = name.split(':').next().unwrap_or_default();
     match found {
         Found::Nothing => None,
         Found::Text(bytes) => Some(text(&bytes)),
         Found::Fields(fields) => {
-            let fields = fields
-                .iter()
-                .map(|(name, value)| (label(name), text(value)));
+            let fields = fields.iter().map(|(name, value)| {
+                let shown = kinds::field(kind, name, value);
+                (label(name), shown.unwrap_or_else(|| text(value)))
+            });
             Some(Value::Object(fields.collect::<Map<_, _>>()))
         }
         Found::Members(members) => Some(members.iter().map(|member| text(member)).collect()),

@@ -1,17 +1,20 @@
 //! The layer: what is limited, by what, and what happens then.
 
+mod costs;
+mod presets;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use http::{Response, request::Parts, response};
+use http::{Response, request::Parts};
 use tower_layer::Layer;
 
 use super::{
     denial::Denial,
     fields::HeaderDialect,
     key::{Key, MissingKey},
-    limiter::{BanPolicy, RateLimitOnStoreError, RateLimiter},
-    policy::{Quota, QuotaError, QuotaPolicy, QuotaPolicyError},
+    limiter::{BanPolicy, RateLimitOnStoreError, RateLimiter, check_joint},
+    policy::{Quota, QuotaPolicy, QuotaPolicyError},
     service::RateLimit,
     settings::{QuotaSource, Settings},
 };
@@ -22,9 +25,10 @@ use crate::store::Store;
 /// | Setting | Default |
 /// |---|---|
 /// | [`with_key`](Self::with_key) | the peer's address, IPv6 by /64 |
+/// | [`and_limiter`](Self::and_limiter) | all policies are counted by that key |
 /// | [`on_missing_key`](Self::on_missing_key) | one budget for all requests without the key |
 /// | [`with_cost`](Self::with_cost) | 1 |
-/// | [`with_settled_cost`](Self::with_settled_cost) | what a request was charged stays |
+/// | [`with_settled_cost`](Self::with_settled_cost), [`with_abandoned_cost`](Self::with_abandoned_cost) | what a request was charged stays |
 /// | [`with_skip`](Self::with_skip) | no request is skipped |
 /// | [`with_quota`](Self::with_quota), [`with_quota_provider`](Self::with_quota_provider) | the policy's own |
 /// | [`with_ban`](Self::with_ban) | nobody is banned |
@@ -48,54 +52,6 @@ impl RateLimitLayer {
         Self::from_limiter(RateLimiter::new(store, policy))
     }
 
-    /// Admits `limit` requests a second for each peer address, by GCRA under the name `second`.
-    ///
-    /// ```
-    /// use tower_keep::{Store, rate_limit::RateLimitLayer};
-    ///
-    /// let limit = RateLimitLayer::per_second(Store::memory(), 10)?;
-    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
-    pub fn per_second(store: Store, limit: u64) -> Result<Self, QuotaError> {
-        Ok(Self::preset(store, "second", Quota::per_second(limit)?))
-    }
-
-    /// Admits `limit` requests a minute for each peer address, by GCRA under the name `minute`.
-    ///
-    /// # Errors
-    ///
-    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
-    pub fn per_minute(store: Store, limit: u64) -> Result<Self, QuotaError> {
-        Ok(Self::preset(store, "minute", Quota::per_minute(limit)?))
-    }
-
-    /// Admits `limit` requests an hour for each peer address, by GCRA under the name `hour`.
-    ///
-    /// # Errors
-    ///
-    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
-    pub fn per_hour(store: Store, limit: u64) -> Result<Self, QuotaError> {
-        Ok(Self::preset(store, "hour", Quota::per_hour(limit)?))
-    }
-
-    /// Admits `limit` requests a day for each peer address, by GCRA under the name `day`.
-    ///
-    /// # Errors
-    ///
-    /// When `limit` is 0 or more than [`Quota::MAX_LIMIT`].
-    pub fn per_day(store: Store, limit: u64) -> Result<Self, QuotaError> {
-        Ok(Self::preset(store, "day", Quota::per_day(limit)?))
-    }
-
-    fn preset(store: Store, name: &str, quota: Quota) -> Self {
-        let policy = QuotaPolicy::gcra(name, quota).expect("the names of the presets are valid");
-        Self::new(store, policy)
-    }
-
     /// Asks `limiter`, with which it shares counts, denials and places. It counts by the
     /// [`Key`], whose values are others than the keys of the limiter's own calls.
     #[must_use]
@@ -111,7 +67,46 @@ impl RateLimitLayer {
     /// When the layer has a policy of that name.
     pub fn and_policy(self, policy: QuotaPolicy) -> Result<Self, QuotaPolicyError> {
         let limiter = self.0.limiter.clone().and_policy(policy)?;
-        Ok(self.set(|settings| settings.limiter = limiter))
+        self.set(|settings| settings.limiter = limiter).checked()
+    }
+
+    /// Asks `limiter` too, by a `key` of its own: a request passes if all admit it, and consumes of
+    /// all of them or of none. So requests can be limited by address, by API key and as a whole:
+    ///
+    /// ```
+    /// use http::HeaderName;
+    /// use tower_keep::{Store, rate_limit::{Key, RateLimitLayer, RateLimiter}};
+    ///
+    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let store = Store::memory();
+    /// let per_api_key = RateLimiter::new(store.clone(), r#""key";q=1000;w=3600"#.parse()?);
+    /// let everybody = RateLimiter::new(store.clone(), r#""all";q=5000;w=1"#.parse()?);
+    ///
+    /// let limit = RateLimitLayer::per_second(store, 10)?
+    ///     .and_limiter(per_api_key, Key::header(HeaderName::from_static("x-api-key")))?
+    ///     .and_limiter(everybody, Key::global())?;
+    /// # Ok(()) }
+    /// # example().unwrap();
+    /// ```
+    ///
+    /// One `EVALSHA` on a single server, on a cluster one for each key in one round trip: see
+    /// [`JointRateLimiter`](super::JointRateLimiter), which also says what happens there on a denial.
+    /// The limiter keeps its own ban and what it does when the store fails; the layer's settings of
+    /// these are those of its first limiter. A key that is missing follows
+    /// [`on_missing_key`](Self::on_missing_key).
+    ///
+    /// # Errors
+    ///
+    /// When the layer has a policy of the same name, one of the limiters takes
+    /// [blocks](Self::with_blocks), or it has another store.
+    pub fn and_limiter(self, limiter: RateLimiter, key: Key) -> Result<Self, QuotaPolicyError> {
+        self.set(|settings| settings.others.push((limiter, key)))
+            .checked()
+    }
+
+    /// Refuses limiters that cannot be asked as one.
+    fn checked(self) -> Result<Self, QuotaPolicyError> {
+        check_joint(self.0.limiters()).map(|()| self)
     }
 
     /// Counts requests by `key`.
@@ -124,61 +119,6 @@ impl RateLimitLayer {
     #[must_use]
     pub fn on_missing_key(self, missing_key: MissingKey) -> Self {
         self.set(|settings| settings.missing_key = missing_key)
-    }
-
-    /// Takes as many units as `cost` says. A request that costs 0 looks at the limits, consumes
-    /// nothing and passes. One that costs more than a policy's whole quota is denied without
-    /// `Retry-After`: it never fits. Of a concurrency limit a request takes one place, whatever
-    /// it costs.
-    ///
-    /// ```
-    /// # use tower_keep::{Store, rate_limit::RateLimitLayer};
-    /// # let limit = RateLimitLayer::per_minute(Store::memory(), 100)?;
-    /// // A search costs ten times as much as any other request.
-    /// let limit = limit.with_cost(|request| match request.uri.path() {
-    ///     "/search" => 10,
-    ///     _ => 1,
-    /// });
-    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
-    /// ```
-    #[must_use]
-    pub fn with_cost(self, cost: impl Fn(&Parts) -> u64 + Send + Sync + 'static) -> Self {
-        self.set(|settings| settings.cost = Some(Arc::new(cost)))
-    }
-
-    /// Corrects what a request costs by its response: `cost` gets the response's head and what was
-    /// charged, and says what it costs. What is not needed goes back, what was needed beyond is
-    /// taken as far as there is some. The response does not wait for it. A request whose client
-    /// leaves or whose handler fails stays charged.
-    ///
-    /// One `EVALSHA` for each request whose cost changes.
-    ///
-    /// ```
-    /// # use tower_keep::{Store, rate_limit::RateLimitLayer};
-    /// # let limit = RateLimitLayer::per_minute(Store::memory(), 100)?;
-    /// // Our own failures cost nobody anything.
-    /// let limit = limit.with_settled_cost(|response, charged| {
-    ///     if response.status.is_server_error() { 0 } else { charged }
-    /// });
-    /// # Ok::<(), tower_keep::rate_limit::QuotaError>(())
-    /// ```
-    #[must_use]
-    pub fn with_settled_cost(
-        self,
-        cost: impl Fn(&response::Parts, u64) -> u64 + Send + Sync + 'static,
-    ) -> Self {
-        self.set(|settings| {
-            settings.settle = Some(Arc::new(cost));
-            settings.reserves = true;
-        })
-    }
-
-    /// Reserves what a request costs, so that its handler can
-    /// [settle](super::RateLimitDecision::settle) it once it knows, for instance how many tokens an
-    /// answer took. A reservation costs Redis two commands more inside of the script.
-    #[must_use]
-    pub fn with_reservations(self) -> Self {
-        self.set(|settings| settings.reserves = true)
     }
 
     /// Lets requests for which `skip` is true pass without a limit and without its fields.
@@ -243,7 +183,8 @@ impl RateLimitLayer {
     }
 
     fn with_quota_source(self, name: &str, source: QuotaSource) -> Result<Self, QuotaPolicyError> {
-        if !self.0.limiter.policies().iter().any(|p| p.name() == name) {
+        let named = |limiter: &RateLimiter| limiter.policies().iter().any(|p| p.name() == name);
+        if !self.0.limiters().any(named) {
             return Err(QuotaPolicyError::Unknown(name.to_owned()));
         }
         Ok(self.set(|settings| {
@@ -274,7 +215,7 @@ impl RateLimitLayer {
     /// As of [`RateLimiter::with_blocks`].
     pub fn with_blocks(self, share: f64) -> Result<Self, QuotaPolicyError> {
         let limiter = self.0.limiter.clone().with_blocks(share)?;
-        Ok(self.set(|settings| settings.limiter = limiter))
+        self.set(|settings| settings.limiter = limiter).checked()
     }
 
     /// Decides what happens while the store does not answer, refuses or has no room.

@@ -278,6 +278,7 @@ impl Redis {
     /// breaker is open.
     async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
+            let changed = self.breaker.changed();
             match self.breaker.state() {
                 StoreState::Ready | StoreState::Degraded => {
                     if let Some(link) = self.lanes.next() {
@@ -289,7 +290,7 @@ impl Redis {
                 StoreState::Connecting => self.connect(),
                 StoreState::Unavailable => return Err(StoreError::Unavailable),
             }
-            self.breaker.known().await;
+            changed.await;
         }
     }
 }

@@ -151,7 +151,8 @@ impl Round {
     }
 }
 
-/// The reviver's hold on its store: weak, and it gives the claim back however the task ends.
+/// The reviver's hold on its store: weak, and it gives the claim back however the task ends. Calls
+/// that still wait then, because it ended with its runtime, start another.
 struct Reviver {
     redis: Weak<Redis>,
     ticket: Ticket,
@@ -163,6 +164,7 @@ impl Drop for Reviver {
     fn drop(&mut self) {
         if let Some(redis) = self.redis.upgrade() {
             redis.reviving.give_back(&self.ticket);
+            redis.breaker.abandoned();
         }
     }
 }

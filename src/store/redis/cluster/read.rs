@@ -106,7 +106,8 @@ async fn ask(mut connection: Connection, asked: Option<Address>) -> Result<Layou
     Layout::read(&reply, asked.as_ref()).ok_or(())
 }
 
-/// Its hold on the cluster is weak, and it gives the claim back however the task ends.
+/// Its hold on the cluster is weak, and it gives the claim back however the task ends. Calls that
+/// still wait then, because it ended with its runtime, start another.
 struct Reader {
     cluster: Weak<Cluster>,
     ticket: Ticket,
@@ -116,6 +117,7 @@ impl Drop for Reader {
     fn drop(&mut self) {
         if let Some(cluster) = self.cluster.upgrade() {
             cluster.reading.give_back(&self.ticket);
+            cluster.learned.notify_waiters();
         }
     }
 }

@@ -118,18 +118,11 @@ impl Step {
     }
 
     /// Tells the handler what the limits have said, or makes the response of a denial.
-    fn apply(settings: &Arc<Settings>, mut request: Parts, cost: u64, answer: Answer) -> Self {
+    fn apply(settings: &Arc<Settings>, request: Parts, cost: u64, answer: Answer) -> Self {
         match answer {
             Answer::Decided(permit) if permit.is_admitted() => {
                 let (decision, places) = permit.into_parts();
-                decision.clone().put_into(&mut request.extensions);
-                let charged = Charged {
-                    settings: settings.clone(),
-                    decision,
-                    cost,
-                    has_response: false,
-                };
-                Self::Call(request, Some(Admitted { charged, places }))
+                Self::let_through(settings, request, cost, decision, places)
             }
             Answer::Decided(permit) => Self::denied(settings, request, permit.into_decision()),
             Answer::Unlimited => Self::Call(request, None),
@@ -139,7 +132,24 @@ impl Step {
         }
     }
 
-    fn denied(settings: &Settings, request: Parts, decision: RateLimitDecision) -> Self {
+    fn let_through(
+        settings: &Arc<Settings>,
+        mut request: Parts,
+        cost: u64,
+        decision: RateLimitDecision,
+        places: Vec<HeldPlaces>,
+    ) -> Self {
+        decision.clone().put_into(&mut request.extensions);
+        let charged = Charged {
+            settings: settings.clone(),
+            decision,
+            cost,
+            has_response: false,
+        };
+        Self::Call(request, Some(Admitted { charged, places }))
+    }
+
+    fn denied(settings: &Arc<Settings>, request: Parts, decision: RateLimitDecision) -> Self {
         let reason = match decision.is_banned() {
             true => DenialReason::Banned,
             false => DenialReason::QuotaExceeded,
@@ -148,8 +158,8 @@ impl Step {
     }
 
     fn deny(
-        settings: &Settings,
-        mut request: Parts,
+        settings: &Arc<Settings>,
+        request: Parts,
         reason: DenialReason,
         decision: Option<RateLimitDecision>,
     ) -> Self {
@@ -157,10 +167,10 @@ impl Step {
             return Self::Refuse(settings.deny(reason, decision.as_ref(), &request));
         }
         settings.log_shadow_denial(reason, decision.as_ref());
-        if let Some(decision) = decision {
-            decision.put_into(&mut request.extensions);
+        match decision {
+            Some(decision) => Self::let_through(settings, request, 0, decision, Vec::new()),
+            None => Self::Call(request, None),
         }
-        Self::Call(request, None)
     }
 }
 

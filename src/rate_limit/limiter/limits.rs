@@ -146,8 +146,8 @@ impl Limits {
         Asked::Question(Question::new(self.clone(), ask, now, recheck, wanted))
     }
 
-    /// Forgets what `subject` has consumed, in the store and here.
-    pub(crate) async fn reset(&self, subject: Subject) -> Result<(), StoreError> {
+    /// Forgets what `subject` has consumed of the quotas of `set`, in the store and here.
+    pub(crate) async fn reset(&self, set: &PolicySet, subject: Subject) -> Result<(), StoreError> {
         let reset = |store: &Store, set: &PolicySet| {
             store.execute(Reset {
                 names: store.names().clone(),
@@ -157,9 +157,9 @@ impl Limits {
             })
         };
         if let Some(fallback) = &self.fallback {
-            reset(&fallback.store, &fallback.set).await?;
+            reset(&fallback.store, &fallback.set_for(set, &self.set)).await?;
         }
-        let result = reset(&self.store, &self.set).await;
+        let result = reset(&self.store, set).await;
         self.local_denials.end(subject);
         self.blocks.forget(subject);
         result

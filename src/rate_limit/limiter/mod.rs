@@ -252,15 +252,17 @@ impl RateLimiter {
         Ok(permit.into_decision())
     }
 
-    /// Gives `key` its whole quotas back and ends its ban. Places of concurrency limits stay
-    /// taken. This process sees it at once, others within five seconds if they
+    /// Gives `key` its whole quotas back and ends its ban. A key that is counted in other windows
+    /// ([`with_quotas`](Self::with_quotas)) is reset by a limiter that has these. Places of
+    /// concurrency limits stay taken. This process sees it at once, others within five seconds if they
     /// [deny](Self::with_denial_recheck) the key. One `UNLINK`.
     ///
     /// # Errors
     ///
     /// When the store does not answer.
     pub async fn reset(&self, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
-        self.limits.reset(self.subject(key.as_ref())).await
+        let subject = self.subject(key.as_ref());
+        self.limits.reset(&self.set, subject).await
     }
 
     async fn ask(&self, subject: Subject, cost: u64, reserves: bool) -> Result<Permit, StoreError> {

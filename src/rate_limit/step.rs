@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, time::Instant};
 use super::{
     denial::DenialReason,
     limiter::{
-        Answer, Ask, Asked, HeldPlaces, JointAsk, JointQuestion, Part, Permit, Question,
+        Answer, Asked, HeldPlaces, JointAsk, JointQuestion, Part, Permit, Question,
         RateLimitDecision,
     },
     preparation::{Preparation, Prepared},
@@ -185,12 +185,7 @@ impl Asking {
             1 => parts.pop(),
             _ => None,
         };
-        let Some(Part {
-            limits,
-            set,
-            subject,
-        }) = part
-        else {
+        let Some(part) = part else {
             let ask = JointAsk {
                 parts: parts.into_iter().collect(),
                 cost,
@@ -198,15 +193,8 @@ impl Asking {
             };
             return Err(Self::Several(ask.question()));
         };
-        let ask = Ask {
-            subject,
-            set,
-            cost,
-            reserves,
-        };
-        match limits.ask(ask, Instant::now()) {
-            Asked::Denied(decision) => Ok(Permit::new(decision, Vec::new())),
-            Asked::Admitted(permit) => Ok(permit),
+        match part.ask(cost, reserves, Instant::now()) {
+            Asked::Known(permit) => Ok(permit),
             Asked::Question(question) => Err(Self::One(question)),
         }
     }

@@ -1,39 +1,36 @@
 //! A store from a URL or from the environment.
 
 mod env;
-#[cfg(feature = "redis")]
-mod hosts;
-#[cfg(feature = "redis")]
-mod pool;
+#[cfg_attr(not(feature = "redis"), path = "config/absent.rs")]
+mod server;
 
 use std::{ffi::OsString, fmt, time::Duration};
 
-#[cfg(feature = "redis")]
-use deadpool_redis::redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
-
+use self::server::Server;
 use super::{MemoryLimits, NamespaceError, Store};
 
 /// Enough for the lanes and their replacements; the rest is the application's.
 const DEFAULT_POOL_SIZE: usize = 8;
-#[cfg(feature = "redis")]
-const SENTINEL_PORT: u16 = 26_379;
-#[cfg(feature = "redis")]
-const CLUSTER_PORT: u16 = 6379;
 
 /// How to reach a store, from a URL, the environment, or piece by piece.
 ///
 /// | Variable | Meaning | Default |
 /// |---|---|---|
-/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS (feature `redis-tls`), `unix:///path[?db=0&user=name&pass=password]`, `redis+cluster://[user:password@]host[:port],…`, or `redis+sentinel://[user:password@]host[:port],…/master[?db=0]` | port 6379, of sentinels 26379 |
+/// | `REDIS_URL` | `redis://[user:password@]host[:port][/db]`, `rediss://…` for TLS (feature `redis-tls`), `unix:///path[?db=0&user=name&pass=password]`, `redis+cluster://[user:password@]host[:port],…`, `redis+sentinel://[user:password@]host[:port],…/master[?db=0]`, or these two over TLS: `rediss+cluster://…`, `rediss+sentinel://…` | port 6379, of sentinels 26379 |
 /// | `REDIS_HOST`, `REDIS_PORT`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB` | the same in pieces, where there is no `REDIS_URL` | port 6379, db 0 |
 /// | `REDIS_TLS_CA` | a file with the certificates, in PEM, that may have signed the server's | those of the system |
-/// | `REDIS_POOL_SIZE` | connections of the pool | 8 |
+/// | `REDIS_POOL_SIZE` | connections of the pool to a single server; on a cluster and behind sentinels the store makes the few that it needs | 8 |
 /// | `REDIS_TIMEOUT_MS` | the deadline of a store call in milliseconds | 50 |
 /// | `REDIS_NAMESPACE` | the prefix of all keys | `keep` |
 ///
 /// With neither `REDIS_URL` nor `REDIS_HOST` the store is embedded memory, which one line in the
 /// log says. A variable that is set and cannot be used is an error that names it, never
 /// embedded memory by accident: one that is empty or not UTF-8, a piece without `REDIS_HOST`.
+///
+/// What stands before `@` are the servers' user and password; sentinels that ask for their own take
+/// them from `?sentinel_username=…&sentinel_password=…`. By `rediss+sentinel://` the sentinels
+/// and the servers both are reached by TLS. A certificate has to name the hosts as the cluster or
+/// the sentinels name them, which are addresses unless these are told to announce names.
 ///
 /// Names, passwords and paths in a URL are percent-encoded; in `REDIS_PASSWORD` and
 /// `REDIS_USERNAME` they stand as they are. The password is in no log, error or `Debug`.
@@ -42,9 +39,7 @@ pub struct StoreConfig {
     target: Target,
     namespace: Option<String>,
     deadline: Duration,
-    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "there is no pool"))]
     pool_size: usize,
-    #[cfg(feature = "redis-tls")]
     root_certificates: Option<Vec<u8>>,
     memory: MemoryLimits,
 }
@@ -52,12 +47,7 @@ pub struct StoreConfig {
 #[derive(Clone)]
 enum Target {
     Memory,
-    #[cfg(feature = "redis")]
-    Redis(ConnectionInfo),
-    #[cfg(feature = "redis")]
-    Sentinel(hosts::Hosts),
-    #[cfg(feature = "redis")]
-    Cluster(hosts::Hosts),
+    Server(Box<Server>),
 }
 
 /// A setting that cannot be used, by its name, its value and what would be right.
@@ -102,14 +92,13 @@ impl StoreConfig {
             namespace: None,
             deadline: Store::DEFAULT_DEADLINE,
             pool_size: DEFAULT_POOL_SIZE,
-            #[cfg(feature = "redis-tls")]
             root_certificates: None,
             memory: MemoryLimits::default(),
         }
     }
 
-    /// `memory`, `redis://…`, `rediss://…`, `unix://…`, `redis+cluster://…` or
-    /// `redis+sentinel://…`.
+    /// `memory`, `redis://…`, `rediss://…`, `unix://…`, `redis+cluster://…`,
+    /// `rediss+cluster://…`, `redis+sentinel://…` or `rediss+sentinel://…`.
     ///
     /// # Errors
     ///
@@ -122,59 +111,12 @@ impl StoreConfig {
         if url == "memory" {
             return Ok(Self::memory());
         }
-        let invalid = |expected| ConfigError::Invalid {
+        let server = Server::from_url(url).map_err(|expected| ConfigError::Invalid {
             name,
             value: without_secrets(url),
             expected,
-        };
-        #[cfg(feature = "redis")]
-        {
-            let scheme = url.split_once("://").map(|(scheme, _)| scheme);
-            if let Some(rest) = url.strip_prefix("redis+sentinel://") {
-                let hosts = hosts::Hosts::parse(rest, SENTINEL_PORT);
-                return match hosts.filter(|hosts| !hosts.name.is_empty()) {
-                    Some(hosts) => Ok(Self::new(Target::Sentinel(hosts))),
-                    None => Err(invalid(
-                        "expected redis+sentinel://[user:password@]host[:port],…/master[?db=0], \
-                         percent-encoded",
-                    )),
-                };
-            }
-            if let Some(rest) = url.strip_prefix("redis+cluster://") {
-                let hosts = hosts::Hosts::parse(rest, CLUSTER_PORT);
-                let valid = |hosts: &hosts::Hosts| hosts.name.is_empty() && hosts.db == 0;
-                return match hosts.filter(valid) {
-                    Some(hosts) => Ok(Self::new(Target::Cluster(hosts))),
-                    None => Err(invalid(
-                        "expected redis+cluster://[user:password@]host[:port],…, percent-encoded; a \
-                         cluster has one database",
-                    )),
-                };
-            }
-            let has_tls = cfg!(feature = "redis-tls");
-            if scheme == Some("rediss") && !has_tls {
-                return Err(invalid(
-                    "expected no TLS: this build has no feature `redis-tls`",
-                ));
-            }
-            if !matches!(scheme, Some("redis" | "rediss" | "unix" | "redis+unix")) {
-                return Err(invalid(
-                    "expected memory, redis://[user:password@]host[:port][/db], rediss://…, \
-                     unix:///path, redis+cluster://host[:port],… or redis+sentinel://host[:port],…/master",
-                ));
-            }
-            let info = url.into_connection_info().map_err(|_| {
-                invalid(
-                    "expected redis://[user:password@]host[:port][/db] or \
-                     unix:///path[?db=0&user=name&pass=password], percent-encoded",
-                )
-            })?;
-            Ok(Self::new(Target::Redis(info)))
-        }
-        #[cfg(not(feature = "redis"))]
-        Err(invalid(
-            "expected memory: this build has no feature `redis`",
-        ))
+        })?;
+        Ok(Self::new(Target::Server(Box::new(server))))
     }
 
     /// What the process's environment says.
@@ -208,7 +150,7 @@ impl StoreConfig {
         Self { deadline, ..self }
     }
 
-    /// Sets the size of the pool that [`build`](Self::build) makes for Redis. Default 8.
+    /// Sets the size of the pool that [`build`](Self::build) makes for a single Redis. Default 8.
     #[must_use]
     pub fn with_pool_size(self, pool_size: usize) -> Self {
         Self { pool_size, ..self }
@@ -217,7 +159,8 @@ impl StoreConfig {
     /// Trusts servers whose certificate one of these has signed, and no others; PEM. Default:
     /// those of the system, or of the file that `SSL_CERT_FILE` names.
     ///
-    /// For `rediss://` only: with any other URL [`build`](Self::build) fails.
+    /// For `rediss://`, `rediss+cluster://` and `rediss+sentinel://` only: with any other URL
+    /// [`build`](Self::build) fails.
     #[cfg(feature = "redis-tls")]
     #[must_use]
     pub fn with_root_certificates(self, pem: impl Into<Vec<u8>>) -> Self {
@@ -236,9 +179,8 @@ impl StoreConfig {
     /// Whether the server is reached by TLS.
     fn is_tls(&self) -> bool {
         match &self.target {
-            #[cfg(feature = "redis")]
-            Target::Redis(info) => matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
-            _ => false,
+            Target::Memory => false,
+            Target::Server(server) => server.is_tls(),
         }
     }
 
@@ -261,11 +203,18 @@ impl StoreConfig {
                 expected: "expected at least one millisecond",
             });
         }
-        #[cfg(feature = "redis-tls")]
+        if self.pool_size == 0 {
+            return Err(ConfigError::Invalid {
+                name: "pool size",
+                value: "0".to_owned(),
+                expected: "expected at least one connection",
+            });
+        }
         if self.root_certificates.is_some() && !self.is_tls() {
             return Err(ConfigError::Incomplete {
                 name: "root certificates",
-                expected: "expected a URL that begins with rediss:// beside them",
+                expected: "expected a URL that begins with rediss (rediss://, rediss+cluster:// or \
+                           rediss+sentinel://) beside them",
             });
         }
         let store = match self.target {
@@ -273,16 +222,9 @@ impl StoreConfig {
                 tracing::info!(target: "tower_keep::store", "no Redis configured: using embedded memory");
                 Store::memory_within(&self.memory)
             }
-            #[cfg(feature = "redis")]
-            Target::Redis(info) => {
-                #[cfg(feature = "redis-tls")]
-                let info = pool::trusting(info, self.root_certificates)?;
-                Store::redis(pool::single(info, self.pool_size)?)
+            Target::Server(server) => {
+                server.store(self.pool_size, self.root_certificates.as_deref())?
             }
-            #[cfg(feature = "redis")]
-            Target::Sentinel(hosts) => Store::sentinel(pool::sentinel(hosts, self.pool_size)?),
-            #[cfg(feature = "redis")]
-            Target::Cluster(hosts) => Store::cluster(pool::cluster(&hosts, self.pool_size)?),
         };
         let store = match &self.namespace {
             Some(namespace) => store.with_namespace(namespace)?,
@@ -317,12 +259,7 @@ impl fmt::Debug for StoreConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let target = match &self.target {
             Target::Memory => "memory".to_owned(),
-            #[cfg(feature = "redis")]
-            Target::Redis(info) => info.addr().to_string(),
-            #[cfg(feature = "redis")]
-            Target::Sentinel(hosts) => format!("{} by sentinels", hosts.name),
-            #[cfg(feature = "redis")]
-            Target::Cluster(_) => "a cluster".to_owned(),
+            Target::Server(server) => server.to_string(),
         };
         f.debug_struct("StoreConfig")
             .field("target", &target)

@@ -1,6 +1,10 @@
 //! A store over the application's own pool.
 
-use super::{Backend, Store, operations::SCRIPTS, redis::Topology};
+use super::{
+    Backend, Store,
+    operations::SCRIPTS,
+    redis::{Members, Source, Topology},
+};
 
 /// Connections that all calls share, to a server.
 const LANES: usize = 2;
@@ -31,10 +35,10 @@ impl Store {
     ///
     /// An old master that is alive takes writes for some ten seconds more. So the store asks the
     /// sentinels twice a second, each time by a connection of its own that the pool's manager
-    /// makes, and compares `INFO server`. Where the user may not `INFO`, an old master is left only
+    /// makes (one sentinel after the other, where a store by a URL asks all at once), and compares `INFO server`. Where the user may not `INFO`, an old master is left only
     /// when it refuses a write or breaks its connections.
     pub fn sentinel(pool: deadpool_redis::sentinel::Pool) -> Self {
-        Self::new(Backend::Redis(Topology::sentinel(pool, LANES, SCRIPTS)))
+        Self::by_sentinels(Source::SentinelPool(pool))
     }
 
     /// A Redis Cluster over the application's pool, on one connection of it for each shard.
@@ -43,13 +47,20 @@ impl Store {
     /// costs the others nothing, and [`state`](Self::state) says `Degraded` meanwhile. Keys that
     /// belong together share a slot, so no operation spans two.
     ///
-    /// Connections to a cluster send a command again by themselves when they lose a node, so that
-    /// one whose reply was lost may count twice there, which the store's own never do.
+    /// The pool's connections send a command again by themselves when they lose a node, so that one
+    /// whose reply was lost may count twice. A store by a URL, `redis+cluster://…`
+    /// ([`StoreConfig`](crate::StoreConfig)), makes connections that never do, and reaches
+    /// servers whose certificate an authority of one's own has signed.
     pub fn cluster(pool: deadpool_redis::cluster::Pool) -> Self {
-        Self::new(Backend::Redis(Topology::cluster(
-            pool,
-            LANES_OF_A_SHARD,
-            SCRIPTS,
-        )))
+        Self::of_members(Members::Pool(pool))
+    }
+
+    pub(super) fn by_sentinels(source: Source) -> Self {
+        Self::new(Backend::Redis(Topology::sentinel(source, LANES, SCRIPTS)))
+    }
+
+    pub(super) fn of_members(members: Members) -> Self {
+        let topology = Topology::cluster(members, LANES_OF_A_SHARD, SCRIPTS);
+        Self::new(Backend::Redis(topology))
     }
 }

@@ -60,6 +60,11 @@ pub enum RefusalKind {
     ReadOnly,
     /// `NOREPLICAS`: fewer replicas are connected than `min-replicas-to-write` asks for.
     NoReplicas,
+    /// `MOVED` or `ASK`: the server is one of a cluster, and another one has the key. A cluster is
+    /// reached by a URL `redis+cluster://…`, which follows these.
+    Moved,
+    /// `CLUSTERDOWN` or `TRYAGAIN`: the cluster does not serve the key at the moment.
+    ClusterDown,
     /// `ERR unknown command`: the server, or what stands in front of it, does not have the
     /// command or has it under another name.
     Unsupported,
@@ -68,27 +73,6 @@ pub enum RefusalKind {
 }
 
 impl RefusalKind {
-    #[cfg(feature = "redis")]
-    pub(super) const ALL: [Self; 8] = [
-        Self::OutOfMemory,
-        Self::WrongType,
-        Self::NoPermission,
-        Self::NotPersisted,
-        Self::ReadOnly,
-        Self::NoReplicas,
-        Self::Unsupported,
-        Self::Other,
-    ];
-
-    #[cfg(feature = "redis")]
-    pub(super) fn of_error(code: &str, details: &str) -> Self {
-        if details.starts_with("unknown command") {
-            return Self::Unsupported;
-        }
-        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == code);
-        known.unwrap_or(Self::Other)
-    }
-
     /// Redis' code for it, `OOM` for example; `ERR` for [`Other`](Self::Other), and
     /// `UNSUPPORTED` for [`Unsupported`](Self::Unsupported), which has none of its own.
     pub fn as_str(self) -> &'static str {
@@ -99,6 +83,8 @@ impl RefusalKind {
             Self::NotPersisted => "MISCONF",
             Self::ReadOnly => "READONLY",
             Self::NoReplicas => "NOREPLICAS",
+            Self::Moved => "MOVED",
+            Self::ClusterDown => "CLUSTERDOWN",
             Self::Unsupported => "UNSUPPORTED",
             Self::Other => "ERR",
         }

@@ -2,13 +2,21 @@
 
 use std::{ffi::OsString, ops::RangeInclusive, time::Duration};
 
-#[cfg(feature = "redis")]
-use deadpool_redis::redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo};
-
-use super::{ConfigError, StoreConfig};
-#[cfg(feature = "redis")]
-use super::{Target, without_secrets};
+use super::{ConfigError, StoreConfig, Target, server::Server};
 use crate::store::Namespace;
+
+/// A server that variables name piece by piece.
+#[cfg_attr(
+    not(feature = "redis"),
+    allow(dead_code, reason = "no server is reached")
+)]
+pub(super) struct Pieces {
+    pub(super) host: String,
+    pub(super) port: Option<u16>,
+    pub(super) db: Option<u32>,
+    pub(super) username: Option<String>,
+    pub(super) password: Option<String>,
+}
 
 impl StoreConfig {
     pub(super) fn from_os_vars(
@@ -25,7 +33,7 @@ impl StoreConfig {
                 return Err(ConfigError::Invalid {
                     name: "REDIS_TLS_CA",
                     value: file,
-                    expected: "expected REDIS_URL beside it to begin with rediss://, as certificates \
+                    expected: "expected REDIS_URL beside it to begin with rediss, as certificates \
                                are of use to TLS alone",
                 });
             }
@@ -96,14 +104,6 @@ impl StoreConfig {
             }
             return Ok(Self::memory());
         };
-        Self::from_host(&host, var)
-    }
-
-    #[cfg(feature = "redis")]
-    fn from_host(
-        host: &str,
-        var: &Vars<impl Fn(&str) -> Option<OsString>>,
-    ) -> Result<Self, ConfigError> {
         let port = var.number(
             "REDIS_PORT",
             1..=u64::from(u16::MAX),
@@ -114,50 +114,14 @@ impl StoreConfig {
             0..=u64::from(u32::MAX),
             "expected a database number",
         )?;
-        let mut redis =
-            RedisConnectionInfo::default().set_db(i64::try_from(db.unwrap_or(0)).unwrap_or(0));
-        if let Some(username) = var.text("REDIS_USERNAME")? {
-            redis = redis.set_username(username);
-        }
-        if let Some(password) = var.text("REDIS_PASSWORD")? {
-            redis = redis.set_password(password);
-        }
-        let invalid = |value: &str, expected| ConfigError::Invalid {
-            name: "REDIS_HOST",
-            value: value.to_owned(),
-            expected,
-        };
-        let no_host = "expected a host name or address; a URL goes into REDIS_URL";
-        if host.contains("//") || host.contains('@') {
-            return Err(invalid(&without_secrets(host), no_host));
-        }
-        if host.contains(|c: char| c == '/' || c == '[' || c.is_whitespace()) {
-            return Err(invalid(host, no_host));
-        }
-        if host.contains(':') && host.parse::<std::net::Ipv6Addr>().is_err() {
-            // What stands behind the colon may be a password, if this was to be a URL.
-            let (name, _) = host.split_once(':').unwrap_or((host, ""));
-            return Err(invalid(
-                &format!("{name}:…"),
-                "expected a host name or address alone; the port goes into REDIS_PORT",
-            ));
-        }
-        let port = port.map_or(6379, |port| u16::try_from(port).unwrap_or(6379));
-        let info = ConnectionAddr::Tcp(host.to_owned(), port)
-            .into_connection_info()
-            .map_err(|_| invalid(host, no_host))?;
-        Ok(Self::new(Target::Redis(info.set_redis_settings(redis))))
-    }
-
-    #[cfg(not(feature = "redis"))]
-    fn from_host(
-        _: &str,
-        _: &Vars<impl Fn(&str) -> Option<OsString>>,
-    ) -> Result<Self, ConfigError> {
-        Err(ConfigError::Incomplete {
-            name: "REDIS_HOST",
-            expected: "expected it to be unset: this build has no feature `redis`",
-        })
+        let server = Server::from_pieces(Pieces {
+            host,
+            port: port.and_then(|port| u16::try_from(port).ok()),
+            db: db.and_then(|db| u32::try_from(db).ok()),
+            username: var.text("REDIS_USERNAME")?,
+            password: var.text("REDIS_PASSWORD")?,
+        })?;
+        Ok(Self::new(Target::Server(Box::new(server))))
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, futures::Notified},
+    time::Instant,
+};
 
 use crate::store::state::StoreState;
 
@@ -157,16 +160,15 @@ impl Breaker {
         self.set(StoreState::Ready)
     }
 
-    /// Waits until the state is anything but `Connecting`.
-    pub(super) async fn known(&self) {
-        loop {
-            // Before the look at the state, so that a change in between is not missed.
-            let changed = self.changed.notified();
-            if self.state() != StoreState::Connecting {
-                return;
-            }
-            changed.await;
-        }
+    /// Ready when the state has changed, or who was to change it has gone. To be made before the
+    /// look at the state, so that a change in between is not missed.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Lets those who wait look again: somebody else has to connect.
+    pub(super) fn abandoned(&self) {
+        self.changed.notify_waiters();
     }
 
     fn openings(&self) -> MutexGuard<'_, Openings> {

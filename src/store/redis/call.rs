@@ -11,10 +11,9 @@ use std::{
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    command::{Command, Commands},
-    exchange::is_refused_by_a_replica,
+    command::Commands,
     lane::Link,
-    queue::{Answer, Pending},
+    queue::{Answer, Misdirected, Pending},
     reply::{Results, all_failed},
     server::Redis,
 };
@@ -23,27 +22,66 @@ use crate::store::{error::StoreError, state::StoreState};
 /// The longest deadline: points in time are not counted to any end.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// What a server has answered to a call.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) results: Results,
+    /// Commands that are for another server of its cluster.
+    pub(super) misdirected: Option<Box<Misdirected>>,
+}
+
+impl From<Results> for Answered {
+    fn from(results: Results) -> Self {
+        Self {
+            results,
+            misdirected: None,
+        }
+    }
+}
+
+impl From<Answered> for Results {
+    fn from(answered: Answered) -> Self {
+        answered.results
+    }
+}
+
 /// How far a call has come.
 enum Progress {
     /// There was no connection to send it on.
-    Unsent(Commands),
+    Unsent(Box<Commands>),
     Sent(Link, Pending),
-    Answered(Link, Answer),
+    Answered(Link, Box<Answer>),
 }
 
 impl Redis {
-    /// Executes `commands` in one round trip, within `deadline`.
-    pub(super) async fn call(
-        self: Arc<Self>,
+    /// Sends `commands` at once. What they are answered comes in one round trip, or an error within
+    /// `deadline`. Of a cluster's server it is [`Answered`], as it may leave commands to another one.
+    pub(super) fn call<T: From<Answered>>(
+        self: &Arc<Self>,
         commands: Commands,
         deadline: Duration,
-    ) -> Result<Results, StoreError> {
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T> {
         let deadline = deadline.min(LONGEST);
-        let mut half = pin!(sleep(deadline / 2));
+        self.note(deadline);
         let progress = match self.link_in_use() {
-            None => Progress::Unsent(commands),
+            None => Progress::Unsent(commands.into()),
             Some(link) => {
-                let mut answer = link.queue.send(commands);
+                let answer = link.send(commands);
+                Progress::Sent(link, answer)
+            }
+        };
+        self.clone().complete(progress, deadline)
+    }
+
+    async fn complete<T: From<Answered>>(
+        self: Arc<Self>,
+        progress: Progress,
+        deadline: Duration,
+    ) -> Result<T, StoreError> {
+        let mut passed = Duration::ZERO;
+        let progress = match progress {
+            Progress::Sent(link, mut answer) => {
+                let mut half = pin!(sleep(deadline / 2));
                 let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
                     Poll::Ready(answered) => Poll::Ready(Some(answered)),
                     Poll::Pending => half.as_mut().poll(cx).map(|()| None),
@@ -52,34 +90,35 @@ impl Redis {
                     // Nearly all calls end here.
                     Some(Answer::Done(results)) => {
                         self.lanes.replied(&link);
-                        return Ok(results);
+                        return Ok(Answered::from(results).into());
                     }
-                    Some(answered) => Progress::Answered(link, answered),
-                    None => Progress::Sent(link, answer),
+                    Some(answered) => {
+                        let left = half.deadline().saturating_duration_since(Instant::now());
+                        passed = (deadline / 2).saturating_sub(left);
+                        Progress::Answered(link, answered.into())
+                    }
+                    None => {
+                        passed = deadline / 2;
+                        Progress::Sent(link, answer)
+                    }
                 }
             }
-        };
-        let passed = match progress {
-            Progress::Unsent(_) => Duration::ZERO,
-            Progress::Sent(..) => deadline / 2,
-            Progress::Answered(..) => {
-                let left = half.deadline().saturating_duration_since(Instant::now());
-                (deadline / 2).saturating_sub(left)
-            }
+            other => other,
         };
         // On the heap, so that the others are a small future.
-        Box::pin(self.persevere(progress, deadline, passed)).await
+        let answered = Box::pin(self.persevere(progress, deadline, passed)).await?;
+        Ok(answered.into())
     }
 
     /// Does what it takes to get a call answered of whose deadline this has `passed`. Looks
     /// meanwhile whether the server is silent.
     #[cold]
     async fn persevere(
-        self: Arc<Self>,
+        self: &Arc<Self>,
         progress: Progress,
         deadline: Duration,
         passed: Duration,
-    ) -> Result<Results, StoreError> {
+    ) -> Result<Answered, StoreError> {
         let mut link = None;
         // Held by the attempt until it ends.
         let on = &mut link;
@@ -124,29 +163,35 @@ impl Redis {
         progress: Progress,
         patience: Duration,
         on: &mut Option<Link>,
-    ) -> Result<Results, StoreError> {
+    ) -> Result<Answered, StoreError> {
         let (lost, commands) = match self.answer(progress, on).await? {
             Answer::Lost(lost, commands) => (lost, commands),
             answered => return Ok(self.accept(answered, patience, on).await),
         };
-        let replayable: Vec<_> = commands.iter().map(Command::is_replayable).collect();
-        let again: Commands = (commands.into_iter())
-            .filter(Command::is_replayable)
-            .collect();
+        let mut results = all_failed(&StoreError::Connection(lost.clone()), commands.len());
+        let again = commands.into_iter().enumerate();
+        let again = again.filter(|(_, command)| command.is_replayable());
+        let (places, again): (Vec<_>, Commands) = again.unzip();
         if again.is_empty() {
             return Err(StoreError::Connection(lost));
         }
         let count = again.len();
-        let results = match self.answer(Progress::Unsent(again), on).await {
+        let mut answered = match self.answer(Progress::Unsent(again.into()), on).await {
             Ok(answered) => self.accept(answered, patience, on).await,
-            Err(error) => all_failed(&error, count),
+            Err(error) => all_failed(&error, count).into(),
         };
-        let mut results = results.into_iter();
-        let ordered = replayable.into_iter().map(|is_replayable| {
-            let again = is_replayable.then(|| results.next()).flatten();
-            again.unwrap_or_else(|| Err(StoreError::Connection(lost.clone())))
-        });
-        Ok(ordered.collect())
+        for (place, result) in places.iter().zip(answered.results) {
+            results[*place] = result;
+        }
+        for (place, _) in answered
+            .misdirected
+            .iter_mut()
+            .flat_map(|all| all.iter_mut())
+        {
+            *place = places[*place];
+        }
+        answered.results = results;
+        Ok(answered)
     }
 
     /// Leaves the link it waits on in `on`.
@@ -156,17 +201,17 @@ impl Redis {
         on: &mut Option<Link>,
     ) -> Result<Answer, StoreError> {
         let (link, answer) = match progress {
-            Progress::Answered(link, answer) => (on.insert(link), answer),
+            Progress::Answered(link, answer) => (on.insert(link), *answer),
             Progress::Sent(link, answer) => (on.insert(link), answer.await),
             Progress::Unsent(commands) => {
                 let link = on.insert(self.link().await?);
-                let answer = link.queue.send(commands).await;
+                let answer = link.send(*commands).await;
                 (link, answer)
             }
         };
         match &answer {
             Answer::Lost(why, _) => self.lose(link, why),
-            Answer::Done(_) | Answer::RefusedByReplica(..) => self.lanes.replied(link),
+            Answer::Done(_) | Answer::Misdirected(..) => self.lanes.replied(link),
         }
         Ok(answer)
     }
@@ -177,17 +222,21 @@ impl Redis {
         answer: Answer,
         patience: Duration,
         on: &mut Option<Link>,
-    ) -> Results {
+    ) -> Answered {
         match answer {
-            Answer::Done(results) => results,
+            Answer::Done(results) => results.into(),
             Answer::Lost(lost, commands) => {
-                all_failed(&StoreError::Connection(lost), commands.len())
+                all_failed(&StoreError::Connection(lost), commands.len()).into()
             }
-            Answer::RefusedByReplica(mut results, commands) => {
-                let again = self.send_to_the_master(commands, &mut results, on);
+            Answer::Misdirected(results, misdirected) if self.source.is_redirected() => Answered {
+                results,
+                misdirected: Some(misdirected),
+            },
+            Answer::Misdirected(mut results, misdirected) => {
+                let again = self.send_to_the_master(*misdirected, &mut results, on);
                 // Whatever comes of it, what only reads has its reply.
                 let _ = timeout(patience, again).await;
-                results
+                results.into()
             }
         }
     }
@@ -196,7 +245,7 @@ impl Redis {
     /// has executed nothing of them.
     async fn send_to_the_master(
         self: &Arc<Self>,
-        commands: Box<Commands>,
+        misdirected: Misdirected,
         results: &mut Results,
         on: &mut Option<Link>,
     ) {
@@ -205,17 +254,15 @@ impl Redis {
         if !is_worth_waiting || !self.replica.master_is_back().await {
             return;
         }
-        for (result, command) in results.iter_mut().zip(*commands) {
-            if is_refused_by_a_replica(result) {
-                let alone = Progress::Unsent(Commands::from_iter([command]));
-                *result = match self.answer(alone, on).await {
-                    Ok(Answer::Done(mut again) | Answer::RefusedByReplica(mut again, _)) => {
-                        again.pop().unwrap_or(Err(StoreError::Unavailable))
-                    }
-                    Ok(Answer::Lost(lost, _)) => Err(StoreError::Connection(lost)),
-                    Err(error) => Err(error),
-                };
-            }
+        for (place, command) in misdirected {
+            let alone = Progress::Unsent(Box::new(Commands::from_iter([command])));
+            results[place] = match self.answer(alone, on).await {
+                Ok(Answer::Done(mut again) | Answer::Misdirected(mut again, _)) => {
+                    again.pop().unwrap_or(Err(StoreError::Unavailable))
+                }
+                Ok(Answer::Lost(lost, _)) => Err(StoreError::Connection(lost)),
+                Err(error) => Err(error),
+            };
         }
     }
 
@@ -231,6 +278,7 @@ impl Redis {
     /// breaker is open.
     async fn link(self: &Arc<Self>) -> Result<Link, StoreError> {
         loop {
+            let changed = self.breaker.changed();
             match self.breaker.state() {
                 StoreState::Ready | StoreState::Degraded => {
                     if let Some(link) = self.lanes.next() {
@@ -242,7 +290,7 @@ impl Redis {
                 StoreState::Connecting => self.connect(),
                 StoreState::Unavailable => return Err(StoreError::Unavailable),
             }
-            self.breaker.known().await;
+            changed.await;
         }
     }
 }

@@ -21,13 +21,13 @@ pub(super) type Sent = Result<Value, Arc<str>>;
 #[derive(Clone)]
 pub(super) enum Connection {
     Direct(MultiplexedConnection),
-    /// It leads to all nodes of a cluster, follows redirections and finds a new master by itself. It
+    /// Of the application's pool. It leads to all nodes of a cluster, follows redirections and finds a new master by itself. It
     /// is used for one shard only, so that what it waits for is that shard.
     Cluster(ClusterConnection, Arc<Shard>),
 }
 
 /// A shard of a cluster.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shard {
     /// The first of its slots.
     pub(super) slot: u16,

@@ -66,17 +66,18 @@ pub(super) fn outcome(
     ) {
         return Err(message);
     }
-    let kind = RefusalKind::of_error(error.code(), error.details().unwrap_or_default());
+    let details = error.details().unwrap_or_default();
+    let kind = RefusalKind::of_error(error.code(), details);
     if kind == RefusalKind::WrongType && command.passes_over_other_types() {
         return Ok(Ok(Reply(Value::Nil)));
     }
+    let message = match kind {
+        // Read by who follows it.
+        RefusalKind::Moved => Arc::from(format!("{} {details}", error.code())),
+        _ => message,
+    };
     refusals.refused(kind, command, &message);
     Ok(Err(StoreError::Refused { kind, message }))
-}
-
-pub(super) fn is_refused_by_a_replica(result: &Result<Reply, StoreError>) -> bool {
-    let kind = RefusalKind::ReadOnly;
-    matches!(result, Err(StoreError::Refused { kind: refused, .. }) if *refused == kind)
 }
 
 pub(super) fn server_error(value: &Value) -> Option<ServerErrorKind> {

@@ -17,7 +17,6 @@ use super::{
     connection::Connection,
     handshake::{Role, check},
     server::Redis,
-    source::Source,
 };
 use crate::store::state::StoreState;
 
@@ -29,7 +28,7 @@ const ATTEMPT: Duration = Duration::from_millis(800);
 impl Redis {
     /// Keeps asking the sentinels, if there are any, which server is the master.
     pub(super) fn follow(self: &Arc<Self>) {
-        if matches!(self.source, Source::Sentinel(_))
+        if self.source.has_sentinels()
             && let Ok(runtime) = tokio::runtime::Handle::try_current()
             && let Some(ticket) = self.following.take()
         {
@@ -41,15 +40,16 @@ impl Redis {
     /// Whether the sentinels lead to a master that is another server than that of the lanes.
     /// `false` where that cannot be told, because none answers or `INFO` is not allowed.
     async fn is_deposed(&self) -> bool {
-        let Some(mut link) = self.lanes.iter().find_map(|lane| lane.get()) else {
+        let Some(link) = self.lanes.iter().find_map(|lane| lane.get()) else {
             return false;
         };
         let Some(mut named) = self.source.connect_by_sentinels().await else {
             return false;
         };
-        let (Some(own), Some(other)) =
-            (run_id(&mut link.connection).await, run_id(&mut named).await)
-        else {
+        let (Some(own), Some(other)) = (
+            run_id(&mut link.connection()).await,
+            run_id(&mut named).await,
+        ) else {
             return false;
         };
         own != other && check(&mut named).await == Ok(Role::Master)

@@ -94,7 +94,8 @@ fn missing(probed: &Value) -> Option<String> {
         || [
             "unknown command",
             "not allowed",
-            "Unknown Redis command",
+            // Redis begins it with "Unknown Redis command", Valkey with "Unknown command".
+            "command called from script",
             "rename",
         ]
         .iter()

@@ -8,6 +8,7 @@
 //! [`Topology`] is what a store sees; [`server`] is one server, be it alone, behind sentinels or
 //! a shard of a cluster.
 
+mod access;
 mod breaker;
 mod call;
 mod claim;
@@ -28,14 +29,19 @@ mod replica;
 mod reply;
 mod revive;
 mod script;
+mod sentinels;
 mod server;
 mod source;
 mod topology;
 
+pub(crate) use access::{Access, connection_settings};
+pub(crate) use cluster::Members;
 pub(crate) use command::{Command, Commands};
 pub(crate) use elements::NextReply;
 pub(crate) use reply::{Reply, Results, all_failed};
 pub(crate) use script::Script;
+pub(crate) use sentinels::Sentinels;
+pub(crate) use source::Source;
 pub(crate) use topology::{Call, Topology};
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use deadpool_redis::redis::{self, Cmd};
 
-use super::command::{About, Command, Commands};
+use super::command::{About, Command};
 
 /// They are given up to it: few have to be sent again, and those are copied.
 #[derive(Debug)]
@@ -42,12 +42,11 @@ impl Pipeline {
 
     /// Copies of these commands.
     #[cold]
-    pub(super) fn copy(&self, range: Range<usize>) -> Commands {
+    pub(super) fn copy(&self, range: Range<usize>) -> impl Iterator<Item = Command> {
         let own = self.iter().take(range.end).skip(range.start);
-        let copy = |(cmd, about): (&Cmd, &About)| Command {
+        own.map(|(cmd, about)| Command {
             cmd: cmd.clone(),
             about: *about,
-        };
-        own.map(copy).collect()
+        })
     }
 }

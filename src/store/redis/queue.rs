@@ -5,6 +5,7 @@
 //! to come, and what was sent never holds up what comes later.
 
 use std::{
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -16,10 +17,12 @@ use tokio::sync::{
     oneshot,
 };
 
+use smallvec::SmallVec;
+
 use super::{
-    command::Commands,
+    command::{Command, Commands},
     connection::Connection,
-    exchange::{exchange, is_refused_by_a_replica, outcome},
+    exchange::{exchange, outcome},
     pipeline::Pipeline,
     refusals::Refusals,
     reply::Results,
@@ -34,21 +37,41 @@ const AT_ONCE: usize = 64;
 #[derive(Debug, Clone)]
 pub(super) struct Queue(UnboundedSender<Waiting>);
 
+/// It is answered however the connection's task ends.
 #[derive(Debug)]
 struct Waiting {
     commands: Commands,
-    answer: oneshot::Sender<Answer>,
+    answer: Option<oneshot::Sender<Answer>>,
+}
+
+impl Waiting {
+    fn is_given_up(&self) -> bool {
+        (self.answer.as_ref()).is_none_or(oneshot::Sender::is_closed)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(answer) = self.answer.take() {
+            let commands = std::mem::take(&mut self.commands);
+            let _ = answer.send(Answer::runtime_ended(commands));
+        }
+    }
 }
 
 /// What has come of a call's commands.
 #[derive(Debug)]
 pub(super) enum Answer {
     Done(Results),
-    /// A replica has refused some, and executed nothing of those.
-    RefusedByReplica(Results, Box<Commands>),
+    /// Some are for another server, and come back.
+    Misdirected(Results, Box<Misdirected>),
     /// The connection was lost, and why. They may have been executed.
     Lost(Arc<str>, Box<Commands>),
 }
+
+/// Commands of which a server has executed nothing, as they are for another one, and their places in
+/// the call.
+pub(super) type Misdirected = SmallVec<[(usize, Command); 1]>;
 
 impl Answer {
     /// The connection's task has ended with its runtime.
@@ -67,10 +90,11 @@ impl Queue {
 
     pub(super) fn send(&self, commands: Commands) -> Pending {
         let (answer, pending) = oneshot::channel();
-        let waiting = Waiting { commands, answer };
-        if let Err(mpsc::error::SendError(Waiting { commands, answer })) = self.0.send(waiting) {
-            let _ = answer.send(Answer::runtime_ended(commands));
-        }
+        // What cannot be sent is dropped, and so answered.
+        let _ = self.0.send(Waiting {
+            commands,
+            answer: Some(answer),
+        });
         Pending(pending)
     }
 }
@@ -111,11 +135,20 @@ async fn send_all(
     std::future::poll_fn(|cx| step(cx)).await;
 }
 
-/// Calls whose commands are one pipeline.
+/// Calls whose commands are one pipeline. They too are answered however the task ends.
 struct Together {
     commands: Pipeline,
-    /// How many of the commands are each call's, and who waits for its answer.
-    answers: Vec<(usize, oneshot::Sender<Answer>)>,
+    /// Which of the commands are each call's, and who waits for its answer.
+    answers: Vec<(Range<usize>, oneshot::Sender<Answer>)>,
+}
+
+impl Drop for Together {
+    fn drop(&mut self) {
+        for (own, answer) in self.answers.drain(..) {
+            let commands = self.commands.copy(own).collect();
+            let _ = answer.send(Answer::runtime_ended(commands));
+        }
+    }
 }
 
 impl Together {
@@ -123,7 +156,7 @@ impl Together {
     /// commands than are sent together stands alone.
     fn all(calls: &mut Vec<Waiting>, mut put: impl FnMut(Self)) {
         let mut together = Self::with_capacity(calls.len());
-        for call in calls.drain(..).filter(|call| !call.answer.is_closed()) {
+        for call in calls.drain(..).filter(|call| !call.is_given_up()) {
             if !together.has_room_for(&call) {
                 put(std::mem::replace(&mut together, Self::with_capacity(1)));
             }
@@ -145,31 +178,35 @@ impl Together {
         self.answers.is_empty() || self.commands.len() + call.commands.len() <= AT_ONCE
     }
 
-    fn add(&mut self, call: Waiting) {
-        self.answers.push((call.commands.len(), call.answer));
-        self.commands.extend(call.commands);
+    fn add(&mut self, mut call: Waiting) {
+        let from = self.commands.len();
+        self.commands.extend(std::mem::take(&mut call.commands));
+        let own = from..self.commands.len();
+        self.answers
+            .extend(call.answer.take().map(|answer| (own, answer)));
     }
 
     /// Sends them and gives each call its answer. What was lost to one call is not lost to those that
     /// have their replies.
-    async fn send(self, mut connection: Connection, refusals: &Refusals) {
-        let Self { commands, answers } = self;
-        let sent = exchange(&mut connection, &commands).await;
+    async fn send(mut self, mut connection: Connection, refusals: &Refusals) {
+        let sent = exchange(&mut connection, &self.commands).await;
+        let Self { commands, answers } = &mut self;
         let outcomes = sent.into_iter().zip(commands.iter());
         let mut outcomes = outcomes.map(|(sent, (_, about))| outcome(sent?, about, refusals));
-        let mut from = 0;
-        for (count, answer) in answers {
-            let own = from..from + count;
-            from = own.end;
+        for (own, answer) in answers.drain(..) {
             let mut lost = None;
-            let results = outcomes.by_ref().take(count);
+            let results = outcomes.by_ref().take(own.len());
             let results =
                 results.filter_map(|outcome| outcome.map_err(|why| lost = Some(why)).ok());
             let results: Results = results.collect();
             let answered = match lost {
-                Some(why) => Answer::Lost(why, commands.copy(own).into()),
-                None if results.iter().any(is_refused_by_a_replica) => {
-                    Answer::RefusedByReplica(results, commands.copy(own).into())
+                Some(why) => Answer::Lost(why, Box::new(commands.copy(own).collect())),
+                None if results.iter().any(|result| refusals.is_for_another(result)) => {
+                    let commands = commands.copy(own).enumerate().zip(&results);
+                    let misdirected =
+                        commands.filter(|(_, result)| refusals.is_for_another(result));
+                    let misdirected: Misdirected = misdirected.map(|(own, _)| own).collect();
+                    Answer::Misdirected(results, misdirected.into())
                 }
                 None => Answer::Done(results),
             };

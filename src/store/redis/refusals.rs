@@ -3,30 +3,60 @@
 use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU8, Ordering},
+        atomic::{AtomicU16, Ordering},
     },
     time::Duration,
 };
 
 use tokio::time::Instant;
 
-use super::command::About;
-use crate::store::error::RefusalKind;
+use super::{command::About, reply::Reply, source::Source};
+use crate::store::error::{RefusalKind, StoreError};
 
 /// One line in the log per kind and this time.
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// A kind counts as gone when it was not met for so long.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(30);
 
+impl RefusalKind {
+    pub(super) const ALL: [Self; 10] = [
+        Self::OutOfMemory,
+        Self::WrongType,
+        Self::NoPermission,
+        Self::NotPersisted,
+        Self::ReadOnly,
+        Self::NoReplicas,
+        Self::Moved,
+        Self::ClusterDown,
+        Self::Unsupported,
+        Self::Other,
+    ];
+
+    pub(super) fn of_error(code: &str, details: &str) -> Self {
+        if details.starts_with("unknown command") {
+            return Self::Unsupported;
+        }
+        let code = match code {
+            "ASK" => "MOVED",
+            "TRYAGAIN" => "CLUSTERDOWN",
+            code => code,
+        };
+        let known = Self::ALL.into_iter().find(|kind| kind.as_str() == code);
+        known.unwrap_or(Self::Other)
+    }
+}
+
 const KINDS: usize = RefusalKind::ALL.len();
 
 /// The kinds of refusals that were met lately.
 ///
 /// A command that succeeds costs one atomic load while there are none.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
+    /// Redirections are followed, and so refuse nothing.
+    are_followed: bool,
     /// A bit per kind.
-    lately: AtomicU8,
+    lately: AtomicU16,
     kinds: Mutex<[Kind; KINDS]>,
 }
 
@@ -39,7 +69,7 @@ struct Kind {
     unreported: u64,
 }
 
-fn bit(kind: usize) -> u8 {
+fn bit(kind: usize) -> u16 {
     1 << kind
 }
 
@@ -49,9 +79,20 @@ fn concerns_the_server(kind: RefusalKind) -> bool {
 }
 
 impl Refusals {
+    pub(super) fn of(source: &Source) -> Self {
+        Self {
+            are_followed: source.is_redirected(),
+            lately: AtomicU16::new(0),
+            kinds: Mutex::default(),
+        }
+    }
+
     /// Notes that `command` was refused, and says so in the log now and then.
     #[cold]
     pub(super) fn refused(&self, kind: RefusalKind, command: &About, message: &str) {
+        if self.are_followed && kind == RefusalKind::Moved {
+            return;
+        }
         let now = Instant::now();
         let index = RefusalKind::ALL.iter().position(|other| *other == kind);
         let Some(index) = index else { return };
@@ -73,6 +114,18 @@ impl Refusals {
             kind = kind.as_str(), command = command.name(), more, message,
             "Redis refuses commands, the store is degraded"
         );
+    }
+
+    /// Whether it says that the command is for another server: this one has executed nothing of it.
+    pub(super) fn is_for_another(&self, result: &Result<Reply, StoreError>) -> bool {
+        match result {
+            Err(StoreError::Refused { kind, .. }) => match kind {
+                RefusalKind::ReadOnly => true,
+                RefusalKind::Moved | RefusalKind::ClusterDown => self.are_followed,
+                _ => false,
+            },
+            _ => false,
+        }
     }
 
     /// Notes that `command` succeeded: what the server refused to it, it refuses no longer.

@@ -16,8 +16,11 @@ use super::{
 };
 use crate::store::state::StoreState;
 
-/// How long a connection attempt, or the first answer on a connection, may take.
-const ATTEMPT: Duration = Duration::from_millis(500);
+/// How long a connection attempt, or the first answer on a connection, may take, unless calls have
+/// a longer deadline; and how long at most.
+const ATTEMPT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
+/// How often the reviver shows that it is at work.
+const SIGN_OF_LIFE: Duration = Duration::from_millis(300);
 /// The pause between attempts doubles from the first to the second of these.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(200));
 /// The longest pause while a replica answers what only reads.
@@ -61,7 +64,14 @@ impl Redis {
             && let Some(ticket) = self.reviving.take()
         {
             let redis = Arc::downgrade(self);
-            runtime.spawn(Reviver { redis, ticket }.run());
+            runtime.spawn(
+                Reviver {
+                    redis,
+                    ticket,
+                    limit: ATTEMPT.0,
+                }
+                .run(),
+            );
         }
     }
 
@@ -141,16 +151,20 @@ impl Round {
     }
 }
 
-/// The reviver's hold on its store: weak, and it gives the claim back however the task ends.
+/// The reviver's hold on its store: weak, and it gives the claim back however the task ends. Calls
+/// that still wait then, because it ended with its runtime, start another.
 struct Reviver {
     redis: Weak<Redis>,
     ticket: Ticket,
+    /// How long this attempt may take.
+    limit: Duration,
 }
 
 impl Drop for Reviver {
     fn drop(&mut self) {
         if let Some(redis) = self.redis.upgrade() {
             redis.reviving.give_back(&self.ticket);
+            redis.breaker.abandoned();
         }
     }
 }
@@ -159,9 +173,17 @@ impl Reviver {
     async fn run(mut self) {
         let mut pause = BACKOFF.0;
         let mut reported = false;
+        let mut was_patient = false;
         loop {
             let Some(redis) = self.redis.upgrade() else {
                 return;
+            };
+            // An attempt that calls wait for takes as long as they do. While none does, one that
+            // hangs must not keep the next from a server that is back: every other is short.
+            was_patient = redis.breaker.state() != StoreState::Unavailable || !was_patient;
+            self.limit = match was_patient {
+                true => redis.patience().clamp(ATTEMPT.0, ATTEMPT.1),
+                false => ATTEMPT.0,
             };
             let round = self.bring_up(&redis).await;
             if matches!(round.failed, Some(Failure::Superseded)) {
@@ -215,14 +237,14 @@ impl Reviver {
         let suspected = redis.replica.is_suspected();
         for lane in redis.lanes.iter() {
             let mut is_up = false;
-            if let Some(mut link) = lane.get() {
+            if let Some(link) = lane.get() {
                 if closed && !suspected {
                     round.assumed = true;
                     continue;
                 }
                 let begun = Instant::now();
                 match self
-                    .within(redis, ATTEMPT / 2, check(&mut link.connection))
+                    .within(redis, ATTEMPT.0 / 2, check(&mut link.connection()))
                     .await
                 {
                     Ok(role) => {
@@ -267,11 +289,10 @@ impl Reviver {
         lane: &Lane,
         is_up: bool,
     ) -> Result<(Duration, Role), Failure> {
+        let limit = self.limit;
         let connecting = redis.source.connect();
-        let mut connection = match self
-            .within(redis, redis.source.patience(), connecting)
-            .await
-        {
+        let connecting = self.within(redis, limit.max(redis.source.patience()), connecting);
+        let mut connection = match connecting.await {
             Ok(connection) => connection,
             Err(failure) => {
                 let exhausted = redis.source.exhausted();
@@ -279,11 +300,11 @@ impl Reviver {
             }
         };
         let begun = Instant::now();
-        let role = self.within(redis, ATTEMPT, check(&mut connection)).await?;
+        let role = self.within(redis, limit, check(&mut connection)).await?;
         let took = begun.elapsed();
         if !(is_up && role == Role::Replica) {
             let priming = prime(&mut connection, redis.scripts);
-            let server = self.within(redis, ATTEMPT, priming).await?;
+            let server = self.within(redis, limit, priming).await?;
             redis.identity.learn(server);
             redis.lanes.set(lane, connection);
         }
@@ -297,12 +318,18 @@ impl Reviver {
         limit: Duration,
         work: impl Future<Output = Result<T, E>>,
     ) -> Result<T, Failure> {
-        if !redis.reviving.keep(&mut self.ticket) {
-            return Err(Failure::Superseded);
-        }
-        match tokio::time::timeout(limit, work).await {
-            Ok(result) => result.map_err(|error| Failure::Refused(error.to_string())),
-            Err(_) => Err(Failure::Silent(limit)),
+        let end = Instant::now() + limit;
+        let mut work = std::pin::pin!(work);
+        loop {
+            if !redis.reviving.keep(&mut self.ticket) {
+                return Err(Failure::Superseded);
+            }
+            let next = end.min(Instant::now() + SIGN_OF_LIFE);
+            match tokio::time::timeout_at(next, &mut work).await {
+                Ok(result) => return result.map_err(|error| Failure::Refused(error.to_string())),
+                Err(_) if next == end => return Err(Failure::Silent(limit)),
+                Err(_) => {}
+            }
         }
     }
 }

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{error::RefusalKind, state::StoreState};
 
-/// A Redis server behind a pool, the lanes that lead to it and what is known of its health.
+/// A Redis server, the lanes that lead to it and what is known of its health.
 #[derive(Debug)]
 pub(crate) struct Redis {
     pub(super) source: Source,
@@ -30,13 +30,15 @@ pub(crate) struct Redis {
     pub(super) following: Claim,
     /// Held by who looks whether the server is silent, or only a connection.
     pub(super) looking: Claim,
+    /// Milliseconds of the longest deadline so far.
+    patience: AtomicU64,
     /// The age of the lanes from which on a connection may be made for that.
     pub(super) look_from: AtomicU64,
 }
 
 impl Redis {
     pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
-        let refusals = Arc::new(Refusals::default());
+        let refusals = Arc::new(Refusals::of(&source));
         Arc::new(Self {
             source,
             scripts,
@@ -48,6 +50,7 @@ impl Redis {
             reviving: Claim::default(),
             following: Claim::default(),
             looking: Claim::default(),
+            patience: AtomicU64::new(0),
             look_from: AtomicU64::new(0),
         })
     }
@@ -65,6 +68,19 @@ impl Redis {
 
     pub(super) fn state_of_connections(&self) -> StoreState {
         self.breaker.state()
+    }
+
+    /// How long the most patient caller waits.
+    pub(super) fn patience(&self) -> Duration {
+        Duration::from_millis(self.patience.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn note(&self, deadline: Duration) {
+        let millis = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+        // Looked at first: a write would take the cache line from the other threads.
+        if self.patience.load(Ordering::Relaxed) < millis {
+            self.patience.fetch_max(millis, Ordering::Relaxed);
+        }
     }
 
     pub(super) fn may_connect_to_look(&self) -> bool {
@@ -104,10 +120,7 @@ impl Redis {
 
     /// The shard of a cluster that it is.
     pub(super) fn shard(&self) -> Option<&Shard> {
-        match &self.source {
-            Source::Cluster { shard, .. } => Some(shard),
-            Source::Single(_) | Source::Sentinel(_) => None,
-        }
+        self.source.shard()
     }
 
     /// Whether calls fail at once. Makes sure that somebody looks after the server then: the

@@ -2,10 +2,14 @@
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
-use deadpool_redis::{Pool, cluster, sentinel};
+use deadpool_redis::Pool;
 
 use super::{
-    cluster::Cluster, command::Commands, reply::Results, script::Scripts, server::Redis,
+    cluster::{Cluster, Members},
+    command::Commands,
+    reply::Results,
+    script::Scripts,
+    server::Redis,
     source::Source,
 };
 use crate::store::{
@@ -31,13 +35,14 @@ impl Topology {
         Self::Server(Redis::new(Source::Single(pool), lanes, scripts))
     }
 
-    pub(crate) fn sentinel(pool: sentinel::Pool, lanes: usize, scripts: Scripts) -> Self {
-        Self::Server(Redis::new(Source::Sentinel(pool), lanes, scripts))
+    /// Whatever server the sentinels of `source` name.
+    pub(crate) fn sentinel(source: Source, lanes: usize, scripts: Scripts) -> Self {
+        Self::Server(Redis::new(source, lanes, scripts))
     }
 
     /// On `lanes` connections for each shard.
-    pub(crate) fn cluster(pool: cluster::Pool, lanes: usize, scripts: Scripts) -> Self {
-        Self::Cluster(Cluster::new(pool, lanes, scripts))
+    pub(crate) fn cluster(members: Members, lanes: usize, scripts: Scripts) -> Self {
+        Self::Cluster(Cluster::new(members, lanes, scripts))
     }
 
     pub(crate) fn name(&self) -> &'static str {
@@ -110,7 +115,7 @@ impl Topology {
     pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
-            Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),
+            Self::Server(server) => Ok(Box::pin(timed(server.call::<Results>(commands, deadline)))),
             Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
     }

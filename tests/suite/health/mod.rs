@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use tower_keep::{Store, health::Health};
 
 /// The status and the JSON of ready.
-async fn ready(health: &Health) -> (StatusCode, Value) {
+pub(crate) async fn ready(health: &Health) -> (StatusCode, Value) {
     let request = Request::get("/_health/ready").body(()).unwrap();
     let response = health.ready().oneshot(request).await.unwrap();
     (response.status(), json(response).await)

@@ -2,7 +2,9 @@
 
 mod breaker;
 mod capabilities;
+mod cluster;
 mod connections;
+mod failover;
 mod keys;
 mod loading;
 mod memory;
@@ -18,6 +20,7 @@ mod topologies;
 
 use std::time::{Duration, Instant};
 
+use crate::harness::redis::RedisCluster;
 use deadpool_redis::{
     Manager, Pool, Runtime,
     redis::{AsyncConnectionConfig, IntoConnectionInfo},
@@ -43,6 +46,12 @@ fn pool(url: &str, size: usize, connection: AsyncConnectionConfig) -> Pool {
 
 fn users(store: &Store) -> KeyValue {
     KeyValue::new(store.clone(), "user").unwrap()
+}
+
+/// A key of the key-value service in each of the shards, by the number of its first master.
+fn one_user_in_each(cluster: &RedisCluster) -> [u64; 3] {
+    let master = |id: u64| cluster.first_master_of(cluster.slot(&format!("keep:user:{id}")));
+    [0, 1, 2].map(|number| (0..).find(|id| master(*id) == number).unwrap())
 }
 
 /// Asks until the store answers, and says how long that took.

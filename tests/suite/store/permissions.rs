@@ -69,8 +69,8 @@ async fn a_user_with_the_commands_of_the_readme_can_do_everything() {
 }
 
 #[tokio::test]
-async fn on_a_cluster_the_user_reads_the_map_of_the_slots_as_well() {
-    let rules = format!("{} +cluster|slots", readme_rights("shop"));
+async fn on_a_cluster_the_user_reads_the_map_of_the_slots_and_follows_those_that_move() {
+    let rules = format!("{} +cluster|slots +asking", readme_rights("shop"));
     let cluster =
         RedisCluster::start_with(RedisServer::config().acl_user("shop", "secret", &rules));
     let config = StoreConfig::from_url(&cluster.url()).unwrap();
@@ -82,5 +82,12 @@ async fn on_a_cluster_the_user_reads_the_map_of_the_slots_as_well() {
     for user in 0..4 {
         use_everything(&store, user).await;
     }
+    // A key that is not there is asked of where the slot is moving to.
+    let slot = cluster.slot("shop:user:9");
+    let from = cluster.first_master_of(slot);
+    cluster.begin_move(slot, from, (from + 1) % 3);
+    let value = super::users(&store).get::<String>(9).await;
+    assert_eq!(value.unwrap(), None);
+    assert_eq!(cluster.nodes()[(from + 1) % 3].command_calls()["asking"], 1);
     assert_eq!(store.refusals(), []);
 }

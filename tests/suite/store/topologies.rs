@@ -1,9 +1,6 @@
 //! The same store on a cluster, behind sentinels, over TLS and a Unix socket.
 
-use std::{
-    convert::Infallible,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, path::Path, time::Duration};
 
 use http::{Request, Response};
 use tower::{Layer, ServiceExt, service_fn};
@@ -16,7 +13,7 @@ use tower_keep::{
     store::StoreState,
 };
 
-use super::{HOUR, PATIENT, answers_again, store, users};
+use super::{HOUR, PATIENT, one_user_in_each, store, users};
 use crate::harness::{
     eventually,
     redis::{Certificates, RedisCluster, RedisSentinel, RedisServer},
@@ -130,70 +127,6 @@ async fn everything_works_on_the_master_that_sentinels_name() {
 }
 
 #[tokio::test]
-async fn a_master_that_was_demoted_is_left_for_the_one_that_took_its_place() {
-    let group = RedisSentinel::start();
-    let store = store(&group.url(), Duration::from_millis(400));
-    answers_again(&store).await;
-    let values = users(&store);
-    values.set(1, "ada", HOUR).await.unwrap();
-    group.fail_over();
-    eventually("the old master is demoted", async || {
-        // It breaks all connections then, this one too.
-        let role = group.servers()[0].try_query::<String>(&["INFO", "replication"]);
-        role.is_ok_and(|role| role.contains("role:slave"))
-    })
-    .await;
-    let demoted = Instant::now();
-    eventually("a write on the new master", async || {
-        let _ = values.set(2, "eve", HOUR).await;
-        group.servers()[1].keys("keep:user:2").len() == 1
-    })
-    .await;
-    assert!(demoted.elapsed() < PATIENT, "{:?}", demoted.elapsed());
-    assert_eq!(values.get::<String>(1).await.unwrap().unwrap(), "ada");
-    use_everything(&store, 3).await;
-}
-
-#[tokio::test]
-async fn a_master_that_is_alive_is_left_soon_after_its_sentinels_order_a_failover() {
-    let group = RedisSentinel::start();
-    let store = store(&group.url(), Duration::from_millis(400));
-    answers_again(&store).await;
-    let values = users(&store);
-    values.set(1, "ada", HOUR).await.unwrap();
-    group.fail_over();
-    let ordered = Instant::now();
-    eventually("a write on the new master", async || {
-        let _ = values.set(2, "eve", HOUR).await;
-        group.servers()[1].keys("keep:user:2").len() == 1
-    })
-    .await;
-    // It is told that it is a replica after eight seconds.
-    let role: String = group.servers()[0].query(&["INFO", "replication"]);
-    assert!(role.contains("role:master"), "{role}");
-    assert!(ordered.elapsed() < PATIENT, "{:?}", ordered.elapsed());
-}
-
-#[tokio::test]
-async fn the_master_that_takes_over_from_a_dead_one_is_found() {
-    let mut group = RedisSentinel::start();
-    let store = store(&group.url(), Duration::from_millis(400));
-    answers_again(&store).await;
-    group.server_mut(0).kill();
-    group.wait_for_master(1);
-    let promoted = Instant::now();
-    answers_again(&store).await;
-    assert!(promoted.elapsed() < PATIENT, "{:?}", promoted.elapsed());
-    use_everything(&store, 1).await;
-}
-
-/// A key of the key-value service in each of the shards, by the number of its first master.
-fn one_user_in_each(cluster: &RedisCluster) -> [u64; 3] {
-    let master = |id: u64| cluster.first_master_of(cluster.slot(&format!("keep:user:{id}")));
-    [0, 1, 2].map(|number| (0..).find(|id| master(*id) == number).unwrap())
-}
-
-#[tokio::test]
 async fn everything_works_on_a_cluster_with_keys_in_all_shards() {
     let cluster = RedisCluster::start();
     let store = store(&cluster.url(), PATIENT);
@@ -208,110 +141,60 @@ async fn everything_works_on_a_cluster_with_keys_in_all_shards() {
     assert_eq!(store.state(), StoreState::Ready);
 }
 
-#[tokio::test]
-async fn a_frozen_shard_costs_the_others_nothing() {
-    let cluster = RedisCluster::start();
-    let deadline = Duration::from_secs(1);
-    let store = store(&cluster.url(), deadline);
-    let values = users(&store);
-    let [frozen, others @ ..] = one_user_in_each(&cluster);
-    for user in [frozen, others[0], others[1]] {
-        eventually("a value", async || {
-            values.set(user, "ada", HOUR).await.is_ok()
-        })
-        .await;
-    }
-    // Every shard has a connection of its own by then.
-    eventually("the shards are known", async || {
-        let mut known = store.state() == StoreState::Ready;
-        for user in [frozen, others[0], others[1]] {
-            known &= values.get::<String>(user).await.is_ok();
-        }
-        known
-    })
-    .await;
-    cluster.nodes()[0].pause();
-    let mut slowest = Duration::ZERO;
-    let mut was_degraded = false;
-    for _ in 0..40 {
-        let _ = values.get::<String>(frozen).await;
-        if store.state() == StoreState::Degraded {
-            was_degraded = true;
-            // What needs no key is asked of a shard that answers.
-            store.ping().await.unwrap();
-        }
-        for user in others {
-            let start = Instant::now();
-            assert_eq!(values.get::<String>(user).await.unwrap().unwrap(), "ada");
-            slowest = slowest.max(start.elapsed());
-        }
-    }
-    assert!(slowest < deadline, "{slowest:?}");
-    assert!(was_degraded);
-    // Its replica takes over while it stays frozen.
-    eventually("the promotion", async || {
-        let role = cluster.nodes()[3].try_query::<String>(&["INFO", "replication"]);
-        role.is_ok_and(|role| role.contains("role:master"))
-    })
-    .await;
-    let promoted = Instant::now();
-    eventually("the shard is back", async || {
-        values.get::<String>(frozen).await.is_ok()
-    })
-    .await;
-    assert!(promoted.elapsed() < PATIENT, "{:?}", promoted.elapsed());
+/// A store that trusts the authority of the servers and no other.
+fn trusting(url: &str, authority: &Path) -> Store {
+    let config = StoreConfig::from_url(url).unwrap();
+    let config = config.with_root_certificates(std::fs::read(authority).unwrap());
+    config.with_deadline(PATIENT).build().unwrap()
 }
 
 #[tokio::test]
-async fn the_failover_of_a_shard_is_followed() {
-    let mut cluster = RedisCluster::start();
-    let store = store(&cluster.url(), Duration::from_millis(400));
-    let values = users(&store);
-    let [user, ..] = one_user_in_each(&cluster);
-    eventually("a value", async || {
-        values.set(user, "ada", HOUR).await.is_ok()
-    })
-    .await;
-    let replicated: i64 = cluster.nodes()[0].query(&["WAIT", "1", "5000"]);
-    assert_eq!(replicated, 1);
-    cluster.fail_over(0);
-    let promoted = Instant::now();
-    eventually("a write", async || {
-        values.set(user, "eve", HOUR).await.is_ok()
-    })
-    .await;
-    assert!(promoted.elapsed() < PATIENT, "{:?}", promoted.elapsed());
-    // A single call of a busy machine may miss its deadline.
-    eventually("the new value", async || {
-        let value = values.get::<String>(user).await;
-        value.is_ok_and(|value| value.as_deref() == Some("eve"))
-    })
-    .await;
+async fn everything_works_on_a_cluster_over_tls() {
+    let certificates = Certificates::generate();
+    let authority = certificates.authority();
+    let config = RedisServer::config()
+        .password("p@ss/word")
+        .tls(certificates);
+    let cluster = RedisCluster::start_with(config);
+    let url = cluster.url();
+    assert!(url.starts_with("rediss+cluster://"), "{url}");
+    let store = trusting(&url, &authority);
+    for user in one_user_in_each(&cluster) {
+        use_everything(&store, user).await;
+    }
+    assert_eq!(store.state(), StoreState::Ready);
+    // No connection of it goes without TLS, to the replicas neither.
+    for node in &cluster.nodes()[..3] {
+        let clients: String = node.query(&["CLIENT", "LIST", "TYPE", "NORMAL"]);
+        let ours = (clients.lines()).filter(|line| line.contains("cmd=evalsha"));
+        let plain = format!("laddr=127.0.0.1:{} ", node.port());
+        assert!(!ours.clone().any(|line| line.contains(&plain)), "{clients}");
+    }
+    let stranger = Certificates::generate();
+    let store = trusting(&url, &stranger.authority());
+    assert!(store.ping().await.is_err());
 }
 
-#[tokio::test]
-async fn a_slot_that_moves_under_load_loses_no_request() {
-    let cluster = RedisCluster::start();
-    let store = store(&cluster.url(), PATIENT);
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_works_behind_sentinels_over_tls_and_with_a_password_of_their_own() {
+    let certificates = Certificates::generate();
+    let authority = certificates.authority();
+    let config = RedisServer::config()
+        .password("p@ss/word")
+        .tls(certificates);
+    let group = RedisSentinel::start_with(config);
+    let url = group.url();
+    assert!(url.starts_with("rediss+sentinel://"), "{url}");
+    let store = trusting(&url, &authority);
+    use_everything(&store, 1).await;
+    group.fail_over();
     let values = users(&store);
-    let [user, ..] = one_user_in_each(&cluster);
-    values.set(user, "ada", HOUR).await.unwrap();
-    let reader = tokio::spawn({
-        let values = values.clone();
-        async move {
-            for _ in 0..300 {
-                assert_eq!(values.get::<String>(user).await.unwrap().unwrap(), "ada");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
-    });
-    let slot = cluster.slot(&format!("keep:user:{user}"));
-    let moved = tokio::task::spawn_blocking(move || {
-        cluster.move_slot(slot, 0, 1);
-        cluster
-    });
-    // It runs until the reader has ended.
-    let cluster = moved.await.unwrap();
-    reader.await.unwrap();
-    assert_eq!(cluster.nodes()[1].keys("keep:user:*").len(), 1);
+    eventually("a write on the new master", async || {
+        let _ = values.set(2, "eve", HOUR).await;
+        group.servers()[1].keys("keep:user:2").len() == 1
+    })
+    .await;
+    let (without, _) = url.split_once('?').unwrap();
+    let store = trusting(without, &authority).with_deadline(Duration::from_millis(300));
+    assert!(store.ping().await.is_err(), "the sentinels want a password");
 }

@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deadpool_redis::redis::Value;
+
 use super::{RedisConfig, RedisServer};
 
 /// Slots of a cluster; what is in none of them does not exist.
@@ -49,7 +51,7 @@ impl RedisCluster {
             node.command(&["CLUSTER", "ADDSLOTSRANGE", &from, &to]);
         }
         for other in &self.nodes[1..] {
-            let port = other.port().to_string();
+            let port = other.group_port().to_string();
             let bus = other.bus_port().to_string();
             self.nodes[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
         }
@@ -75,21 +77,27 @@ impl RedisCluster {
     /// The URL that names the first three nodes, credentials included.
     pub(crate) fn url(&self) -> String {
         let first = self.nodes[0].url();
-        let (credentials, _) = (first.trim_start_matches("redis://"))
-            .rsplit_once('@')
+        let (scheme, rest) = first.split_once("://").expect("it is a URL");
+        let (credentials, _) = (rest.rsplit_once('@'))
             .map_or((String::new(), ""), |(user, rest)| {
                 (format!("{user}@"), rest)
             });
         let hosts: Vec<_> = (self.nodes[..MASTERS].iter())
-            .map(|node| node.addr().to_string())
+            .map(|node| node.user_addr().to_string())
             .collect();
-        format!("redis+cluster://{credentials}{}", hosts.join(","))
+        format!("{scheme}+cluster://{credentials}{}", hosts.join(","))
     }
 
     /// Takes no node for dead on a busy machine: for tests in which all are well.
     pub(super) fn be_patient(&self) {
+        self.set_node_timeout(Duration::from_secs(30));
+    }
+
+    /// How long a node may be silent until the others take it for dead.
+    pub(crate) fn set_node_timeout(&self, timeout: Duration) {
+        let millis = timeout.as_millis().to_string();
         for node in &self.nodes {
-            node.command(&["CONFIG", "SET", "cluster-node-timeout", "30000"]);
+            node.command(&["CONFIG", "SET", "cluster-node-timeout", &millis]);
         }
     }
 
@@ -128,6 +136,20 @@ impl RedisCluster {
             .is_ok_and(|info| info.contains("role:master"))
     }
 
+    /// Lets the replica of the master `number`, which is alive, take its place.
+    pub(crate) fn hand_over(&self, number: usize) {
+        self.nodes[number + MASTERS].command(&["CLUSTER", "FAILOVER"]);
+        let end = Instant::now() + PATIENCE;
+        while !self.is_master(number + MASTERS) || self.is_master(number) {
+            assert!(Instant::now() < end, "the replica does not take over");
+            std::thread::sleep(POLL);
+        }
+    }
+
+    pub(crate) fn node_mut(&mut self, number: usize) -> &mut RedisServer {
+        &mut self.nodes[number]
+    }
+
     /// Kills the master `number` and waits until its replica has taken over.
     pub(crate) fn fail_over(&mut self, number: usize) {
         self.nodes[number].kill();
@@ -138,15 +160,21 @@ impl RedisCluster {
         }
     }
 
+    /// Lets keys of `slot` that are new come about on another master.
+    pub(crate) fn begin_move(&self, slot: u16, from: usize, to: usize) {
+        let id = |n: usize| -> String { self.nodes[n].query(&["CLUSTER", "MYID"]) };
+        let slot = slot.to_string();
+        self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &id(from)]);
+        self.nodes[from].command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &id(to)]);
+    }
+
     /// Moves `slot` and its keys to another master, key by key as `redis-cli --cluster reshard`
     /// does, so that clients meet ASK on the way and MOVED after it.
     pub(crate) fn move_slot(&self, slot: u16, from: usize, to: usize) {
-        let id = |n: usize| -> String { self.nodes[n].query(&["CLUSTER", "MYID"]) };
-        let (source, target) = (id(from), id(to));
+        self.begin_move(slot, from, to);
+        let target: String = self.nodes[to].query(&["CLUSTER", "MYID"]);
         let slot = slot.to_string();
-        self.nodes[to].command(&["CLUSTER", "SETSLOT", &slot, "IMPORTING", &source]);
-        self.nodes[from].command(&["CLUSTER", "SETSLOT", &slot, "MIGRATING", &target]);
-        let port = self.nodes[to].port().to_string();
+        let port = self.nodes[to].group_port().to_string();
         loop {
             let keys: Vec<String> =
                 self.nodes[from].query(&["CLUSTER", "GETKEYSINSLOT", &slot, "10"]);
@@ -164,6 +192,11 @@ impl RedisCluster {
         for node in [to, from] {
             self.nodes[node].command(&["CLUSTER", "SETSLOT", &slot, "NODE", &target]);
         }
+        let number = slot.parse().expect("it is the slot's number");
+        self.eventually("every node knows the slot's new place", |node| {
+            let ranges: Vec<Value> = node.query(&["CLUSTER", "SLOTS"]);
+            ranges.iter().any(|range| is_of(range, number, &target))
+        });
     }
 
     /// The names of the keys of all masters, sorted.
@@ -184,6 +217,24 @@ impl RedisCluster {
             }
         }
     }
+}
+
+/// Whether a range of `CLUSTER SLOTS` has `slot` and its master is `id`.
+fn is_of(range: &Value, slot: i64, id: &str) -> bool {
+    let Value::Array(range) = range else {
+        return false;
+    };
+    let [
+        Value::Int(first),
+        Value::Int(last),
+        Value::Array(master),
+        ..,
+    ] = &range[..]
+    else {
+        return false;
+    };
+    let is_id = |value: &Value| matches!(value, Value::BulkString(text) if text == id.as_bytes());
+    (*first..=*last).contains(&slot) && master.get(2).is_some_and(is_id)
 }
 
 /// The slots of the master `number`: the first, and the one behind the last.

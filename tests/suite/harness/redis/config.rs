@@ -15,7 +15,12 @@ pub(crate) struct RedisConfig {
     role: Role,
     tls: Option<Arc<Certificates>>,
     directives: Vec<String>,
+    /// Such that want others before them.
+    late_directives: Vec<String>,
 }
+
+/// Of sentinels whose servers have a password.
+pub(super) const SENTINEL_PASSWORD: &str = "s&ntinel";
 
 /// What the server is beside others.
 #[derive(Clone, Debug, Default)]
@@ -62,19 +67,46 @@ impl RedisConfig {
         self.directive("cluster-enabled yes".to_owned())
             .directive("cluster-node-timeout 1000".to_owned())
             .directive("repl-diskless-sync-delay 0".to_owned())
+            .master_password()
+    }
+
+    /// Of a cluster that serves the slots it has when it has not all of them.
+    pub(crate) fn partial_coverage(self) -> Self {
+        self.directive("cluster-require-full-coverage no".to_owned())
     }
 
     /// A replica of the server on this port of the same machine.
     pub(super) fn replica_of(self, port: u16) -> Self {
         self.directive(format!("replicaof 127.0.0.1 {port}"))
             .directive("repl-diskless-sync-delay 0".to_owned())
+            .master_password()
     }
 
-    /// A sentinel that watches the master `name` on `port`, with two of three votes.
-    pub(super) fn sentinel(name: &str, port: u16) -> Self {
+    /// What it takes to follow a server with the same password.
+    pub(super) fn master_password(self) -> Self {
+        match &self.password {
+            Some(password) => {
+                let line = format!("masterauth {}", quoted(password));
+                self.directive(line)
+            }
+            None => self,
+        }
+    }
+
+    /// A sentinel that watches the master `name` on `port`, with two of three votes, and
+    /// speaks as `servers` do.
+    pub(super) fn sentinel(name: &str, port: u16, servers: &Self) -> Self {
         let config = Self {
             role: Role::Sentinel,
+            tls: servers.tls.clone(),
+            password: (servers.password.as_ref()).map(|_| SENTINEL_PASSWORD.to_owned()),
             ..Self::default()
+        };
+        let config = match &servers.password {
+            Some(password) => config
+                .directive(format!("sentinel sentinel-pass {SENTINEL_PASSWORD}"))
+                .late_directive(format!("sentinel auth-pass {name} {}", quoted(password))),
+            None => config,
         };
         config
             .directive(format!("sentinel monitor {name} 127.0.0.1 {port} 2"))
@@ -108,8 +140,13 @@ impl RedisConfig {
         self
     }
 
-    /// The text of `redis.conf`. The `second` port is the cluster bus' or the one for TLS.
-    pub(super) fn file(&self, port: u16, second: u16) -> String {
+    fn late_directive(mut self, line: String) -> Self {
+        self.late_directives.push(line);
+        self
+    }
+
+    /// The text of `redis.conf`.
+    pub(super) fn file(&self, port: u16, bus: u16, tls: u16) -> String {
         let mut lines = vec![
             format!("port {port}"),
             "bind 127.0.0.1".to_owned(),
@@ -118,12 +155,16 @@ impl RedisConfig {
         match self.role {
             Role::Alone => lines.push("save \"\"".to_owned()),
             Role::ClusterNode => {
-                lines.extend(["save \"\"".to_owned(), format!("cluster-port {second}")]);
+                lines.extend(["save \"\"".to_owned(), format!("cluster-port {bus}")]);
             }
             Role::Sentinel => {}
         }
         if let Some(certificates) = &self.tls {
-            lines.extend(certificates.directives(second));
+            lines.extend(certificates.directives(tls));
+            lines.push("tls-replication yes".to_owned());
+            if matches!(self.role, Role::ClusterNode) {
+                lines.push("tls-cluster yes".to_owned());
+            }
         }
         if self.persistent {
             lines.extend(["appendonly yes".to_owned(), "appendfsync always".to_owned()]);
@@ -132,6 +173,7 @@ impl RedisConfig {
             lines.push(format!("requirepass {}", quoted(password)));
         }
         lines.extend(self.directives.iter().cloned());
+        lines.extend(self.late_directives.iter().cloned());
         lines.push(String::new());
         lines.join("\n")
     }
@@ -145,13 +187,13 @@ impl RedisConfig {
     }
 
     /// The URL of the user the application connects as.
-    pub(super) fn url(&self, port: u16, second: u16) -> String {
+    pub(super) fn url(&self, port: u16, tls: u16) -> String {
         let url = |port| match &self.acl_user {
             Some((name, password)) => url(name, Some(password), port),
             None => self.admin_url(port),
         };
         match &self.tls {
-            Some(_) => url(second).replacen("redis://", "rediss://", 1),
+            Some(_) => url(tls).replacen("redis://", "rediss://", 1),
             None => url(port),
         }
     }

@@ -38,8 +38,8 @@ const POLL: Duration = Duration::from_millis(5);
 pub(crate) struct RedisServer {
     config: RedisConfig,
     port: u16,
-    /// Of the cluster bus, or for TLS.
-    second_port: u16,
+    bus_port: u16,
+    tls_port: u16,
     /// Dropped after the process, which `Drop` ends.
     dir: TempDir,
     process: Option<Child>,
@@ -66,7 +66,8 @@ impl RedisServer {
         let mut server = Self {
             config,
             port: 0,
-            second_port: 0,
+            bus_port: 0,
+            tls_port: 0,
             dir,
             process: None,
             connection: Mutex::new(None),
@@ -74,7 +75,8 @@ impl RedisServer {
         // Somebody else may take the free port before Redis does: then another one.
         for _ in 0..5 {
             server.port = free_port();
-            server.second_port = free_port();
+            server.bus_port = free_port();
+            server.tls_port = free_port();
             if server.launch() {
                 return server;
             }
@@ -85,8 +87,8 @@ impl RedisServer {
     /// Starts the process and waits until it answers; `false` if it ended instead.
     fn launch(&mut self) -> bool {
         let conf = self.dir.path().join("redis.conf");
-        std::fs::write(&conf, self.config.file(self.port, self.second_port))
-            .expect("the server's directory can be written to");
+        let text = self.config.file(self.port, self.bus_port, self.tls_port);
+        std::fs::write(&conf, text).expect("the server's directory can be written to");
         let process = program::redis_server()
             .arg(&conf)
             .args(self.config.arguments())
@@ -125,7 +127,7 @@ impl RedisServer {
 
     /// The URL an application connects with, credentials included.
     pub(crate) fn url(&self) -> String {
-        self.config.url(self.port, self.second_port)
+        self.config.url(self.port, self.tls_port)
     }
 
     /// Where the server listens.
@@ -139,7 +141,20 @@ impl RedisServer {
     }
 
     fn bus_port(&self) -> u16 {
-        self.second_port
+        self.bus_port
+    }
+
+    /// The port by which others of its group reach it.
+    fn group_port(&self) -> u16 {
+        match self.config.authority() {
+            Some(_) => self.tls_port,
+            None => self.port,
+        }
+    }
+
+    /// Where its users connect.
+    fn user_addr(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.group_port()))
     }
 
     fn password(&self) -> Option<&str> {

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::{RedisConfig, RedisServer};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{RedisConfig, RedisServer, config::SENTINEL_PASSWORD};
 
 /// The name under which the sentinels know the master.
 const NAME: &str = "keep";
@@ -19,9 +21,15 @@ pub(crate) struct RedisSentinel {
 impl RedisSentinel {
     /// Starts all five and waits until the sentinels know each other and the replica.
     pub(crate) fn start() -> Self {
-        let master = RedisServer::start();
-        let replica = RedisServer::config().replica_of(master.port()).start();
-        let monitor = RedisConfig::sentinel(NAME, master.port());
+        Self::start_with(RedisConfig::default())
+    }
+
+    /// As [`start`](Self::start), the servers with these settings. With a password the sentinels
+    /// have one of their own.
+    pub(crate) fn start_with(config: RedisConfig) -> Self {
+        let master = config.clone().master_password().start();
+        let replica = config.clone().replica_of(master.group_port()).start();
+        let monitor = RedisConfig::sentinel(NAME, master.group_port(), &config);
         let sentinels: Vec<_> = (0..SENTINELS).map(|_| monitor.clone().start()).collect();
         let group = Self {
             servers: vec![master, replica],
@@ -49,9 +57,18 @@ impl RedisSentinel {
     /// The URL that names the three sentinels and the master.
     pub(crate) fn url(&self) -> String {
         let hosts: Vec<_> = (self.sentinels.iter())
-            .map(|sentinel| sentinel.addr().to_string())
+            .map(|sentinel| sentinel.user_addr().to_string())
             .collect();
-        format!("redis+sentinel://{}/{NAME}", hosts.join(","))
+        let server = self.servers[0].url();
+        let (scheme, rest) = server.split_once("://").expect("it is a URL");
+        match rest.rsplit_once('@') {
+            Some((user, _)) => format!(
+                "{scheme}+sentinel://{user}@{}/{NAME}?sentinel_password={}",
+                hosts.join(","),
+                utf8_percent_encode(SENTINEL_PASSWORD, NON_ALPHANUMERIC)
+            ),
+            None => format!("{scheme}+sentinel://{}/{NAME}", hosts.join(",")),
+        }
     }
 
     /// Takes no server for dead on a busy machine: for tests in which all are well.
@@ -66,9 +83,18 @@ impl RedisSentinel {
         self.servers.iter().chain(&self.sentinels)
     }
 
+    /// What the sentinels call the master.
+    pub(crate) fn name(&self) -> &'static str {
+        NAME
+    }
+
     /// The servers that hold the data, by number.
     pub(crate) fn servers(&self) -> &[RedisServer] {
         &self.servers
+    }
+
+    pub(crate) fn sentinels(&self) -> &[RedisServer] {
+        &self.sentinels
     }
 
     pub(crate) fn server_mut(&mut self, number: usize) -> &mut RedisServer {
@@ -80,7 +106,7 @@ impl RedisSentinel {
         let (_, port): (String, u16) =
             self.sentinels[0].query(&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME]);
         (self.servers.iter())
-            .position(|server| server.port() == port)
+            .position(|server| server.group_port() == port)
             .expect("the master is one of the two")
     }
 

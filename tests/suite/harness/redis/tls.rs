@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// The files, gone when it is dropped.
@@ -21,6 +21,9 @@ impl Certificates {
         let authority_key = KeyPair::generate().expect("a key can be generated");
         let mut authority = CertificateParams::new(Vec::new()).expect("no names are fine");
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        // Of the same name as the servers, OpenSSL would take theirs for self-signed.
+        let name = &mut authority.distinguished_name;
+        name.push(DnType::CommonName, "the tests' authority");
         let root = authority
             .self_signed(&authority_key)
             .expect("it signs itself");

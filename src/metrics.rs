@@ -8,6 +8,7 @@
 //! | `tower_keep_cache_requests_total` | counter | `outcome`: `hit`, or why the request was forwarded, as `fwd` in `Cache-Status` (RFC 9211) has it; `collapsed`; `detail`, as there |
 //! | `tower_keep_session_loads_total` | counter | `outcome`: `found`, `absent`, `failed` |
 //! | `tower_keep_session_commits_total` | counter | `outcome`: `committed`, `too-large`, `failed` |
+//! | `tower_keep_session_unreadable_total` | counter | `what`: `session`, which then counts as absent, or `value` of one: broken, of another type, or encrypted by a key that is not in the ring |
 //! | `tower_keep_store_call_seconds` | histogram | `outcome`: `answered`, `failed`. Calls to Redis, from waiting for a connection to the last byte of the reply; embedded memory answers at once |
 //! | `tower_keep_store_breakers_open` | gauge | how many circuit breakers are open: one a server, on a cluster one a shard |
 //! | `tower_keep_store_refusals_total` | counter | `kind`, as of [`RefusalKind::as_str`](crate::store::RefusalKind::as_str) |
@@ -50,6 +51,12 @@ pub(crate) fn session_load(outcome: &'static str) {
 #[cfg(feature = "session")]
 pub(crate) fn session_commit(outcome: &'static str) {
     ::metrics::counter!("tower_keep_session_commits_total", "outcome" => outcome).increment(1);
+}
+
+/// What is stored does not read, and counts as absent.
+#[cfg(feature = "session")]
+pub(crate) fn session_unreadable(what: &'static str) {
+    ::metrics::counter!("tower_keep_session_unreadable_total", "what" => what).increment(1);
 }
 
 /// A call to Redis.

@@ -7,11 +7,11 @@ use deadpool_redis::{Config, Runtime};
 use tower_keep::{
     Store,
     cache::CacheLayer,
-    rate_limit::{HeaderDialect, Key, QuotaPolicy, RateLimitLayer},
+    rate_limit::{HeaderDialect, Key, QuotaPolicy, RateLimitLayer, RateLimiter},
     session::{Session, SessionError, SessionLayer},
 };
 
-use crate::site::{CLIENT, LOGIN, PAGE, QUOTA, USER, page, pages};
+use crate::site::{CLIENT, LOGIN, PAGE, QUOTA, THREE, USER, page, pages};
 
 /// Long enough that no request of a busy machine is answered without the store: that would
 /// flatter the numbers. A deadline costs the same however long it is.
@@ -23,6 +23,10 @@ pub(crate) async fn router(name: &str, redis_url: &str) -> Result<Router, BoxErr
         ("redis", variant) => (redis(redis_url)?, variant),
         (_, variant) => (Store::memory(), variant),
     };
+    let [_, minute, hour] = THREE;
+    let limiter = |name, seconds| -> Result<RateLimiter, BoxError> {
+        Ok(RateLimiter::new(store.clone(), policy(name, seconds)?))
+    };
     let session = || SessionLayer::new(store.clone()).with_insecure_cookies();
     Ok(match work {
         "bare" => pages(),
@@ -31,8 +35,12 @@ pub(crate) async fn router(name: &str, redis_url: &str) -> Result<Router, BoxErr
             pages().layer(match variant {
                 "no-fields" => limit.with_headers(HeaderDialect::None),
                 "three" => limit
-                    .and_policy(policy("minute", 60)?)?
-                    .and_policy(policy("hour", 3600)?)?,
+                    .and_policy(policy(minute, 60)?)?
+                    .and_policy(policy(hour, 3600)?)?,
+                // By client, by method and for all together.
+                "joint" => limit
+                    .and_limiter(limiter(minute, 60)?, Key::method())?
+                    .and_limiter(limiter(hour, 3600)?, Key::global())?,
                 "blocks" => limit.with_blocks(0.01)?,
                 _ => limit,
             })
@@ -61,7 +69,8 @@ fn policy(name: &str, seconds: u64) -> Result<QuotaPolicy, BoxError> {
 }
 
 fn limit(store: &Store) -> Result<RateLimitLayer, BoxError> {
-    let layer = RateLimitLayer::new(store.clone(), policy("load", 100)?);
+    let [load, ..] = THREE;
+    let layer = RateLimitLayer::new(store.clone(), policy(load, 100)?);
     Ok(layer.with_key(Key::header(CLIENT)))
 }
 
@@ -69,7 +78,9 @@ fn with_login(handler: axum::routing::MethodRouter) -> Router {
     Router::new().route(PAGE, handler).route(LOGIN, get(login))
 }
 
+/// As applications log in: the session is in the index of its user.
 async fn login(session: Session) -> Result<&'static str, SessionError> {
+    session.login(USER)?;
     session.insert("user", USER)?;
     session.insert("number", 1u64)?;
     Ok("welcome")

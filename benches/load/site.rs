@@ -26,6 +26,9 @@ pub(crate) const USER: &str = "ada";
 /// More in 100 seconds than any run can use up, so that all requests are admitted.
 pub(crate) const QUOTA: u64 = 100_000_000;
 
+/// The names of three limits.
+pub(crate) const THREE: [&str; 3] = ["load", "minute", "hour"];
+
 static BODY: [u8; 1024] = [b'x'; 1024];
 
 pub(crate) fn page() -> Response {

@@ -75,7 +75,7 @@ const fn goal(server: &'static str, of: Of, to: To, bound: Bound) -> Goal {
     }
 }
 
-pub(crate) static SUBJECTS: [Subject; 6] = [
+pub(crate) static SUBJECTS: [Subject; 7] = [
     Subject {
         name: "limit",
         about: "one limit a client on Redis, or three, or one whose units are taken in blocks",
@@ -102,6 +102,43 @@ pub(crate) static SUBJECTS: [Subject; 6] = [
                 Of::Script,
                 To::Excess("limit/redis", 2),
                 Bound::AtMost(5.0),
+            ),
+        ],
+    },
+    Subject {
+        name: "limit-three",
+        about: "three limits: of one client, or of three keys (joint), on Redis and in the process",
+        path: PAGE,
+        servers: &[
+            "bare",
+            "limit-three/by-hand-shared",
+            "limit-three/by-hand-pooled",
+            "limit-three/tower-rate-limiter",
+            "limit/redis-three",
+            "limit/redis-joint",
+            "limit-three/tower_governor-fields",
+            "limit/memory-three",
+            "limit/memory-joint",
+        ],
+        base: "limit-three/by-hand-shared",
+        goals: &[
+            goal(
+                "limit/redis-three",
+                Of::Requests,
+                To::Ratio("limit-three/by-hand-pooled"),
+                Bound::AtLeast(2.0),
+            ),
+            goal(
+                "limit/redis-joint",
+                Of::Requests,
+                To::Ratio("limit-three/by-hand-pooled"),
+                Bound::AtLeast(2.0),
+            ),
+            goal(
+                "limit/memory-three",
+                Of::ServerCpu,
+                To::Ratio("limit-three/tower_governor-fields"),
+                Bound::AtMost(1.0),
             ),
         ],
     },

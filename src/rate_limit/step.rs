@@ -13,7 +13,7 @@ use tokio::{runtime::Handle, time::Instant};
 use super::{
     denial::DenialReason,
     limiter::{
-        Answer, Ask, Asked, HeldPlaces, JointAsk, JointQuestion, Part, Permit, Question,
+        Answer, Asked, HeldPlaces, JointAsk, JointQuestion, Part, Permit, Question,
         RateLimitDecision,
     },
     preparation::{Preparation, Prepared},
@@ -118,18 +118,11 @@ impl Step {
     }
 
     /// Tells the handler what the limits have said, or makes the response of a denial.
-    fn apply(settings: &Arc<Settings>, mut request: Parts, cost: u64, answer: Answer) -> Self {
+    fn apply(settings: &Arc<Settings>, request: Parts, cost: u64, answer: Answer) -> Self {
         match answer {
             Answer::Decided(permit) if permit.is_admitted() => {
                 let (decision, places) = permit.into_parts();
-                decision.clone().put_into(&mut request.extensions);
-                let charged = Charged {
-                    settings: settings.clone(),
-                    decision,
-                    cost,
-                    has_response: false,
-                };
-                Self::Call(request, Some(Admitted { charged, places }))
+                Self::let_through(settings, request, cost, decision, places)
             }
             Answer::Decided(permit) => Self::denied(settings, request, permit.into_decision()),
             Answer::Unlimited => Self::Call(request, None),
@@ -139,7 +132,24 @@ impl Step {
         }
     }
 
-    fn denied(settings: &Settings, request: Parts, decision: RateLimitDecision) -> Self {
+    fn let_through(
+        settings: &Arc<Settings>,
+        mut request: Parts,
+        cost: u64,
+        decision: RateLimitDecision,
+        places: Vec<HeldPlaces>,
+    ) -> Self {
+        decision.clone().put_into(&mut request.extensions);
+        let charged = Charged {
+            settings: settings.clone(),
+            decision,
+            cost,
+            has_response: false,
+        };
+        Self::Call(request, Some(Admitted { charged, places }))
+    }
+
+    fn denied(settings: &Arc<Settings>, request: Parts, decision: RateLimitDecision) -> Self {
         let reason = match decision.is_banned() {
             true => DenialReason::Banned,
             false => DenialReason::QuotaExceeded,
@@ -148,8 +158,8 @@ impl Step {
     }
 
     fn deny(
-        settings: &Settings,
-        mut request: Parts,
+        settings: &Arc<Settings>,
+        request: Parts,
         reason: DenialReason,
         decision: Option<RateLimitDecision>,
     ) -> Self {
@@ -157,10 +167,10 @@ impl Step {
             return Self::Refuse(settings.deny(reason, decision.as_ref(), &request));
         }
         settings.log_shadow_denial(reason, decision.as_ref());
-        if let Some(decision) = decision {
-            decision.put_into(&mut request.extensions);
+        match decision {
+            Some(decision) => Self::let_through(settings, request, 0, decision, Vec::new()),
+            None => Self::Call(request, None),
         }
-        Self::Call(request, None)
     }
 }
 
@@ -175,12 +185,7 @@ impl Asking {
             1 => parts.pop(),
             _ => None,
         };
-        let Some(Part {
-            limits,
-            set,
-            subject,
-        }) = part
-        else {
+        let Some(part) = part else {
             let ask = JointAsk {
                 parts: parts.into_iter().collect(),
                 cost,
@@ -188,15 +193,8 @@ impl Asking {
             };
             return Err(Self::Several(ask.question()));
         };
-        let ask = Ask {
-            subject,
-            set,
-            cost,
-            reserves,
-        };
-        match limits.ask(ask, Instant::now()) {
-            Asked::Denied(decision) => Ok(Permit::new(decision, Vec::new())),
-            Asked::Admitted(permit) => Ok(permit),
+        match part.ask(cost, reserves, Instant::now()) {
+            Asked::Known(permit) => Ok(permit),
             Asked::Question(question) => Err(Self::One(question)),
         }
     }

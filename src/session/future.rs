@@ -30,7 +30,7 @@ pin_project! {
 }
 
 /// Closes the session when the future ends in any way, so that a task that outlives the request
-/// gets an error when it writes.
+/// gets an error when it writes, and messages that nobody was shown are given back.
 #[derive(Debug)]
 struct Closing(Session);
 
@@ -40,9 +40,11 @@ impl Drop for Closing {
     }
 }
 
+type Commit = Pin<Box<dyn Future<Output = Result<CookieChange, SessionError>> + Send>>;
+
 /// A commit under way and the response that waits for it.
 struct Committing<B> {
-    commit: Pin<Box<dyn Future<Output = Result<CookieChange, SessionError>> + Send>>,
+    commit: Commit,
     response: Option<Response<B>>,
 }
 
@@ -76,12 +78,19 @@ where
             Some(committing) => committing,
             None => {
                 let response = ready!(this.inner.poll(cx))?;
-                let commit = match session.end(outcome(&response)) {
+                let commit: Commit = match session.end(outcome(&response)) {
                     Ending::Done(change) => {
                         return Poll::Ready(Ok(finish(session, response, change)));
                     }
                     Ending::Unavailable => {
                         return Poll::Ready(Ok(refuse(response, this.grpc, &SERVICE_UNAVAILABLE)));
+                    }
+                    Ending::GiveBack(change) => {
+                        let session = session.clone();
+                        Box::pin(async move {
+                            session.give_back().await;
+                            Ok(change)
+                        })
                     }
                     Ending::Commit(plan) => Box::pin(session.clone().commit(plan)),
                 };
@@ -94,12 +103,6 @@ where
         let committed = ready!(committing.commit.as_mut().poll(cx));
         let response =
             (committing.response.take()).expect("a future is not polled after it is done");
-        #[cfg(feature = "metrics")]
-        crate::metrics::session_commit(match &committed {
-            Ok(_) => "committed",
-            Err(SessionError::TooLarge) => "too-large",
-            Err(_) => "failed",
-        });
         Poll::Ready(Ok(match committed {
             Ok(change) => finish(session, response, change),
             Err(SessionError::TooLarge) => refuse(response, this.grpc, &PAYLOAD_TOO_LARGE),

@@ -159,8 +159,9 @@ impl SessionLayer {
     }
 
     /// Also takes the id from `Authorization: Bearer`, as programs and gRPC clients send it. A
-    /// request that has the field is not looked at for a cookie, and its response hands out a new
-    /// id in the field `Session-Id`, which is empty when the session was destroyed.
+    /// request that has the field (with no token, where it has no id yet) is not looked at for a
+    /// cookie, and its response hands out a new id in the field `Session-Id`, which is empty when the
+    /// session was destroyed.
     #[must_use]
     pub fn and_bearer_token(self) -> Self {
         self.set(|config| config.transports.and_header(HeaderTransport::Bearer))

@@ -48,8 +48,8 @@ impl<T> TypedSession<T> {
 }
 
 impl<T: Serialize + DeserializeOwned + Default> TypedSession<T> {
-    /// The data; a field that the session does not have, or that does not read as its type, is
-    /// that of `T`'s default. One round trip if nothing was loaded yet.
+    /// The data; a field that the session does not have, or that does not read as its type (with an
+    /// event at level `warn`), is that of `T`'s default. One round trip if nothing was loaded yet.
     ///
     /// # Errors
     ///
@@ -70,9 +70,10 @@ impl<T: Serialize + DeserializeOwned + Default> TypedSession<T> {
                 let mut known = object(&T::default())?;
                 for (name, value) in fields {
                     let mut tried = known.clone();
-                    tried.insert(name, value);
-                    if read(tried.clone()).is_ok() {
-                        known = tried;
+                    tried.insert(name.clone(), value);
+                    match read(tried.clone()) {
+                        Ok(_) => known = tried,
+                        Err(error) => self.session.report_unreadable(&name, &error),
                     }
                 }
                 read(known).map_err(serialize)

@@ -28,7 +28,7 @@ use deadpool_redis::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::site::{CACHEABLE, CLIENT, LOGIN, PAGE, USER, page, page_of, pages};
+use crate::site::{CACHEABLE, CLIENT, LOGIN, PAGE, THREE, USER, page, page_of, pages};
 
 /// GCRA as it is usually written: the quota is one unit a microsecond, by a double's arithmetic.
 const GCRA: &str = r"
@@ -84,6 +84,17 @@ pub(crate) async fn connect(redis_url: &str) -> Result<MultiplexedConnection, Bo
 struct Steps<C> {
     connections: C,
     script: Arc<str>,
+    /// Which limit a step checks.
+    limit: &'static str,
+}
+
+impl<C: Clone> Steps<C> {
+    fn of_limit(&self, limit: &'static str) -> Self {
+        Self {
+            limit,
+            ..self.clone()
+        }
+    }
 }
 
 pub(crate) async fn router(
@@ -104,6 +115,7 @@ pub(crate) async fn router(
             Steps {
                 connections: shared,
                 script,
+                limit: "load",
             },
         ),
         "pooled" => {
@@ -113,6 +125,7 @@ pub(crate) async fn router(
                 Steps {
                     connections: pool,
                     script,
+                    limit: "load",
                 },
             )
         }
@@ -121,13 +134,16 @@ pub(crate) async fn router(
 }
 
 fn routes<C: Connections>(work: &str, steps: Steps<C>) -> Result<Router, BoxError> {
-    let limit = from_fn_with_state(steps.clone(), limit::<C>);
+    let limit_of = |name| from_fn_with_state(steps.of_limit(name), limit::<C>);
     let session = from_fn_with_state(steps.clone(), session::<C>);
     let login = Router::new()
         .route(LOGIN, get(login::<C>))
         .with_state(steps.clone());
     Ok(match work {
-        "limit" => pages().layer(limit),
+        "limit" => pages().layer(limit_of("load")),
+        "limit-three" => THREE
+            .into_iter()
+            .fold(pages(), |pages, name| pages.layer(limit_of(name))),
         "session" => pages().layer(session).merge(login),
         "session-write" => Router::new()
             .route(PAGE, get(write::<C>))
@@ -138,7 +154,7 @@ fn routes<C: Connections>(work: &str, steps: Steps<C>) -> Result<Router, BoxErro
             .with_state(steps)
             .layer(session)
             .merge(login)
-            .layer(limit),
+            .layer(limit_of("load")),
         _ => return Err(format!("nobody has written {work} by hand").into()),
     })
 }
@@ -169,7 +185,7 @@ async fn limit<C: Connections>(
     evalsha
         .arg(&*steps.script)
         .arg(1)
-        .arg(format!("limit:{client}"));
+        .arg(format!("limit:{}:{client}", steps.limit));
     evalsha.arg(1).arg(WINDOW);
     let (admitted, left, _, reset): (i64, i64, i64, i64) = {
         let mut connection = steps.connections.get().await?;

@@ -54,27 +54,35 @@ pub(crate) fn governor() -> Router {
     pages().layer(GovernorLayer::new(Arc::new(config)))
 }
 
-pub(crate) fn governor_with_fields() -> Router {
-    let config = GovernorConfigBuilder::default()
-        .per_nanosecond(1000)
-        .burst_size(QUOTA as u32)
-        .key_extractor(Client)
-        .use_headers()
-        .finish();
-    let config = config.expect("the quota is not zero");
-    pages().layer(GovernorLayer::new(Arc::new(config)))
+/// A layer for each of so many limits.
+pub(crate) fn governor_with_fields(limits: usize) -> Router {
+    (0..limits).fold(pages(), |pages, _| {
+        let config = GovernorConfigBuilder::default()
+            .per_nanosecond(1000)
+            .burst_size(QUOTA as u32)
+            .key_extractor(Client)
+            .use_headers()
+            .finish();
+        let config = config.expect("the quota is not zero");
+        pages.layer(GovernorLayer::new(Arc::new(config)))
+    })
 }
 
-/// A fixed window.
-pub(crate) async fn rate_limiter(redis_url: &str) -> Result<Router, BoxError> {
+/// Fixed windows, with a layer for each.
+pub(crate) async fn rate_limiter(
+    redis_url: &str,
+    limits: &[&'static str],
+) -> Result<Router, BoxError> {
     let connection = crate::by_hand::connect(redis_url).await?;
-    let layer = RateLimitLayer::builder(Client)
-        .with_store(RedisStore::new(connection))
-        .limit(QUOTA)
-        .window(Duration::from_secs(100))
-        .policy_name("load")
-        .build()?;
-    Ok(pages().layer(layer))
+    limits.iter().try_fold(pages(), |pages, name| {
+        let layer = RateLimitLayer::builder(Client)
+            .with_store(RedisStore::new(connection.clone()))
+            .limit(QUOTA)
+            .window(Duration::from_secs(100))
+            .policy_name(*name)
+            .build()?;
+        Ok(pages.layer(layer))
+    })
 }
 
 /// Sessions with the Redis store on fred's pool of six connections, one hour after the last use.

@@ -24,8 +24,10 @@ async fn router(name: &str, redis_url: &str) -> Result<Router, BoxError> {
     }
     match name {
         "limit/tower_governor" => Ok(crates::governor()),
-        "limit/tower_governor-fields" => Ok(crates::governor_with_fields()),
-        "limit/tower-rate-limiter" => crates::rate_limiter(redis_url).await,
+        "limit/tower_governor-fields" => Ok(crates::governor_with_fields(1)),
+        "limit-three/tower_governor-fields" => Ok(crates::governor_with_fields(3)),
+        "limit/tower-rate-limiter" => crates::rate_limiter(redis_url, &["load"]).await,
+        "limit-three/tower-rate-limiter" => crates::rate_limiter(redis_url, &site::THREE).await,
         "session/tower-sessions" => crates::sessions(redis_url, crates::read).await,
         "session-write/tower-sessions" => crates::sessions(redis_url, crates::write).await,
         _ => Err(format!("there is no peer {name:?}").into()),

@@ -191,7 +191,7 @@ impl RateLimitDecision {
         let names = |member: &&Member| member.policies().any(|p| p.policy().name() == name);
         match self.members.iter().find(names) {
             Some(member) => {
-                member.limits.reset(member.subject).await?;
+                member.limits.reset(&member.set, member.subject).await?;
                 Ok(true)
             }
             None => Ok(false),

@@ -5,109 +5,98 @@ use tokio::time::Instant;
 
 use super::{
     decision::RateLimitDecision,
-    joint::{JointAsk, Part},
-    local_denials::Denied,
-    on_store_error::RateLimitOnStoreError,
+    inquiry::{Inquiry, Instead},
+    joint::JointAsk,
     permit::Permit,
-    places::new_place,
-    policy_set::PolicySet,
     question::Answer,
-    reservation::Reserved,
 };
 use crate::store::{
     Store, StoreError,
-    operations::limit::{
-        Acquire, AcquireEach, Acquired, NamedLimit, PerLimit, Place, PlaceId, ReleasePlace, Said,
-        Settle,
-    },
+    operations::limit::{AcquireEach, Said},
 };
 
 /// A question under way.
 pub(super) struct Exchange {
-    ask: JointAsk,
-    rechecks: Vec<bool>,
+    /// One a part.
+    inquiries: Vec<Inquiry>,
+    /// Whether the caller may give some of the cost back.
+    reserves: bool,
     sent_at: Instant,
-    /// Who takes places, a number of each part.
-    places: Vec<PlaceId>,
 }
 
-/// What one part was answered, and by whom.
-struct Told {
-    store: Store,
-    set: PolicySet,
-    said: Said,
-    /// Whether the store has failed and the limiter in this process has said it.
-    degraded: bool,
-}
+/// What each was answered; `None` where nothing is limited.
+type Answers = Vec<Option<Said>>;
 
 impl Exchange {
-    pub(super) fn new(ask: JointAsk, rechecks: Vec<bool>) -> Self {
-        let place = |part: &Part| match part.set.has_places() {
-            true => new_place(),
-            false => PlaceId(0),
-        };
+    /// `rechecks` is which answers decide about a denial that the process knows.
+    pub(super) fn new(ask: &JointAsk, rechecks: Vec<bool>) -> Self {
+        let parts = ask.parts.iter().cloned().zip(rechecks);
+        let inquiries = parts.map(|(part, recheck)| Inquiry::new(part, ask.cost, recheck));
         Self {
-            places: ask.parts.iter().map(place).collect(),
-            ask,
-            rechecks,
+            inquiries: inquiries.collect(),
+            reserves: ask.reserves,
             sent_at: Instant::now(),
         }
     }
 
-    pub(super) async fn run(self) -> Answer {
-        let parts = self.ask.parts.clone();
-        let Some(store) = parts.first().map(|part| &part.limits.store) else {
+    pub(super) async fn run(mut self) -> Answer {
+        let Some(store) = self.inquiries.first().map(|first| first.store().clone()) else {
             return Answer::Unlimited;
         };
+        let (answers, refusal) = self.ask(&store).await;
+        let admits = |said: &Said| said.refused.is_admitted();
+        if refusal.is_none() && answers.iter().flatten().all(admits) {
+            return self.admitted(answers);
+        }
+        self.give_back(&store, &answers).await;
+        match refusal {
+            Some(error) => Answer::Unavailable(error),
+            None => self.denied(&answers),
+        }
+    }
+
+    /// One trip. The error is that of a limiter which refuses what it does not know.
+    async fn ask(&mut self, store: &Store) -> (Answers, Option<StoreError>) {
         let groups = self.groups(store);
         // What one step takes it takes of all or of none. Of several each may have to go back.
-        let reserves = self.ask.reserves || groups.len() > 1;
+        let reserves = self.reserves || groups.len() > 1;
         let question = groups.iter().map(|group| {
-            let each = group.iter().map(|part| {
-                let Part { limits, set, .. } = &parts[*part];
-                self.acquire(*part, &limits.store, set, reserves)
-            });
+            let each = group.iter().map(|at| self.inquiries[*at].acquire(reserves));
             AcquireEach(each.collect())
         });
-        let answers = store.execute(question.collect::<Vec<_>>()).await;
-        let mut told: Vec<Option<Told>> = parts.iter().map(|_| None).collect();
+        let replies = store.execute(question.collect::<Vec<_>>()).await;
+        let mut answers: Answers = self.inquiries.iter().map(|_| None).collect();
         let mut refusal = None;
-        for (group, answer) in groups.iter().zip(answers) {
-            match answer {
+        for (group, reply) in groups.into_iter().zip(replies) {
+            match reply {
                 Ok(said) => {
-                    for (part, said) in group.iter().zip(said) {
-                        let Part { limits, set, .. } = &parts[*part];
-                        told[*part] = Some(Told {
-                            store: limits.store.clone(),
-                            set: set.clone(),
-                            said,
-                            degraded: false,
-                        });
+                    for (at, said) in group.into_iter().zip(said) {
+                        self.inquiries[at].remember(&said.refused, self.sent_at);
+                        answers[at] = Some(said);
                     }
                 }
                 Err(error) => {
-                    for part in group {
-                        match self.without_the_store(*part, &error).await {
-                            Ok(instead) => told[*part] = instead,
+                    for at in group {
+                        match self.without_the_store(at, &error).await {
+                            Ok(instead) => answers[at] = instead,
                             Err(error) => refusal = Some(error),
                         }
                     }
                 }
             }
         }
-        self.remember(&told);
-        self.answer(told, refusal).await
+        (answers, refusal)
     }
 
-    /// Parts that one command can ask.
+    /// Which can be asked by one command.
     fn groups(&self, store: &Store) -> Vec<Vec<usize>> {
-        let parts = &self.ask.parts;
         if !store.is_split_by_slot() {
-            return vec![(0..parts.len()).collect()];
+            return vec![(0..self.inquiries.len()).collect()];
         }
+        let subject = |at: usize| self.inquiries[at].part().subject;
         let mut groups: Vec<Vec<usize>> = Vec::new();
-        for (at, part) in parts.iter().enumerate() {
-            let same = |group: &&mut Vec<usize>| parts[group[0]].subject == part.subject;
+        for at in 0..self.inquiries.len() {
+            let same = |group: &&mut Vec<usize>| subject(group[0]) == subject(at);
             match groups.iter_mut().find(same) {
                 Some(group) => group.push(at),
                 None => groups.push(vec![at]),
@@ -116,196 +105,75 @@ impl Exchange {
         groups
     }
 
-    fn acquire(&self, part: usize, store: &Store, set: &PolicySet, reserves: bool) -> Acquire {
-        let Part {
-            limits, subject, ..
-        } = &self.ask.parts[part];
-        Acquire {
-            names: store.names().clone(),
-            subject: *subject,
-            limits: set.limits.clone(),
-            ban: limits.named_ban.clone(),
-            cost: self.ask.cost,
-            place: self.places[part],
-            reserves,
-        }
-    }
-
-    /// What takes the place of an answer that has failed; `None` where the part then limits nothing.
+    /// What takes the place of an answer that has failed; `None` where nothing is limited then.
     async fn without_the_store(
-        &self,
-        part: usize,
+        &mut self,
+        at: usize,
         error: &StoreError,
-    ) -> Result<Option<Told>, StoreError> {
-        let Part { limits, set, .. } = &self.ask.parts[part];
-        let policy = limits.on_store_error;
-        tracing::debug!(target: "tower_keep::rate_limit", %error, ?policy, "the limits are not known");
-        match (&limits.fallback, policy) {
-            (_, RateLimitOnStoreError::Allow) => Ok(None),
-            (Some(fallback), _) => {
-                let set = fallback.set_for(set, &limits.set);
-                // The other parts may deny.
-                let acquire = self.acquire(part, &fallback.store, &set, true);
-                let answer = fallback.store.execute(AcquireEach(vec![acquire])).await;
-                // The fallback too may have no room: nothing passes uncounted by accident.
-                let said = answer.ok().and_then(|mut said| said.pop());
-                let said = said.ok_or_else(|| error.clone())?;
-                Ok(Some(Told {
-                    store: fallback.store.clone(),
-                    set,
-                    said,
-                    degraded: true,
-                }))
+    ) -> Result<Option<Said>, StoreError> {
+        let inquiry = &mut self.inquiries[at];
+        match inquiry.without_the_store(error) {
+            Instead::Unlimited => Ok(None),
+            Instead::Refused => Err(error.clone()),
+            Instead::Local => {
+                // The others may deny.
+                let ask = AcquireEach(vec![inquiry.acquire(true)]);
+                let said = inquiry.store().execute(ask).await.ok();
+                // It may have no room: nothing passes uncounted by accident.
+                let said = said.and_then(|mut said| said.pop());
+                said.map(Some).ok_or_else(|| error.clone())
             }
-            (None, _) => Err(error.clone()),
         }
     }
 
-    /// Keeps the process's own denials in step with the store's answers.
-    fn remember(&self, told: &[Option<Told>]) {
-        let each = self.ask.parts.iter().zip(told).zip(&self.rechecks);
-        for ((part, told), recheck) in each {
-            let Some(told) = told.as_ref().filter(|told| !told.degraded) else {
-                continue;
-            };
-            let denials = &part.limits.local_denials;
-            if told.said.refused.is_admitted() {
-                if *recheck {
-                    denials.end(part.subject);
-                }
-                continue;
-            }
-            denials.put(Denied {
-                subject: part.subject,
-                cost: self.ask.cost,
-                limits: &part.set.limits,
-                acquired: &told.said.refused,
-                brings_ban: part.limits.named_ban.is_some(),
-                sent_at: self.sent_at,
-                recheck: *recheck,
-            });
+    fn admitted(&self, answers: Answers) -> Answer {
+        let each = self.inquiries.iter().zip(answers);
+        let permits =
+            each.filter_map(|(inquiry, said)| Some(inquiry.permit(said?.acquired, self.reserves)));
+        match permits.reduce(Permit::and) {
+            Some(permit) => Answer::Decided(permit),
+            None => Answer::Unlimited,
         }
     }
 
-    async fn answer(self, told: Vec<Option<Told>>, refusal: Option<StoreError>) -> Answer {
-        let admits = |told: &Told| told.said.refused.is_admitted();
-        if refusal.is_none() && told.iter().flatten().all(admits) {
-            return self.admitted(told);
-        }
-        self.give_back(&told).await;
-        if let Some(error) = refusal {
-            return Answer::Unavailable(error);
-        }
+    fn denied(&self, answers: &Answers) -> Answer {
         let mut decision = RateLimitDecision::default();
-        for (part, told) in self.ask.parts.iter().zip(&told) {
-            if let Some(told) = told {
-                decision.add(told.decision(part, &told.said.refused));
+        for (inquiry, said) in self.inquiries.iter().zip(answers) {
+            if let Some(said) = said {
+                decision.add(inquiry.decision(&said.refused));
             }
         }
         Answer::Decided(Permit::new(decision, Vec::new()))
     }
 
-    fn admitted(self, told: Vec<Option<Told>>) -> Answer {
-        let mut decision = RateLimitDecision::default();
-        let mut held = Vec::new();
-        let mut limited = false;
-        for ((part, told), place) in self.ask.parts.iter().zip(told).zip(&self.places) {
-            let Some(told) = told else { continue };
-            limited = true;
-            let mut one = told.decision(part, &told.said.acquired);
-            let places = self.places_of(&told, part, *place);
-            if !places.is_empty() {
-                held.push(part.limits.places.hold(&told.store, places));
-            }
-            if self.ask.reserves
-                && let Some(marks) = told.said.acquired.marks
-            {
-                one.reserve(Reserved {
-                    limits: part.limits.clone(),
-                    store: told.store,
-                    set: told.set,
-                    subject: part.subject,
-                    marks,
-                    cost: self.ask.cost,
-                    settled: false.into(),
-                });
-            }
-            decision.add(one);
-        }
-        match limited {
-            true => Answer::Decided(Permit::new(decision, held)),
-            false => Answer::Unlimited,
-        }
-    }
-
     /// Gives back what those have charged that admitted a request which is denied after all. One
     /// trip. What cannot be given back, because the store fails here too, stays charged and comes
     /// back by time, places with their lease: no more than this request's cost, once.
-    async fn give_back(&self, told: &[Option<Told>]) {
-        let each = self.ask.parts.iter().zip(told).zip(&self.places);
-        let charged = each.filter_map(|((part, told), place)| {
-            let told = told.as_ref()?;
-            let settle = Settle {
-                names: told.store.names().clone(),
-                subject: part.subject,
-                limits: told.set.limits.clone(),
-                marks: told.said.acquired.marks.clone()?,
-                units: self.ask.cost,
+    async fn give_back(&self, store: &Store, answers: &Answers) {
+        let mut batch = Vec::new();
+        for (inquiry, said) in self.inquiries.iter().zip(answers) {
+            let Some(marks) = said.as_ref().and_then(|said| said.acquired.marks.clone()) else {
+                continue;
             };
-            let places = self.places_of(told, part, *place).into_iter();
-            let releases: Vec<_> = places.map(ReleasePlace).collect();
-            Some((part, told, (settle, releases)))
-        });
-        let (mut shared, mut batch) = (None, Vec::new());
-        for (part, told, back) in charged {
             // Nobody else's denial was for this request's sake.
+            let part = inquiry.part();
             part.limits.local_denials.end(part.subject);
-            match told.degraded {
-                true => drop(told.store.execute(back).await),
-                false => {
-                    shared = Some(&told.store);
-                    batch.push(back);
-                }
+            match inquiry.is_local() {
+                true => drop(inquiry.store().execute(inquiry.give_back(marks)).await),
+                false => batch.push(inquiry.give_back(marks)),
             }
         }
-        let Some(store) = shared else { return };
+        if batch.is_empty() {
+            return;
+        }
         for (settled, released) in store.execute(batch).await {
-            for error in released
+            for error in [settled]
                 .into_iter()
-                .chain([settled])
+                .chain(released)
                 .filter_map(Result::err)
             {
                 tracing::debug!(target: "tower_keep::rate_limit", %error, "what a denied request was charged was not given back");
             }
         }
-    }
-
-    /// The places that a part has given.
-    fn places_of(&self, told: &Told, part: &Part, id: PlaceId) -> PerLimit<Place> {
-        if id == PlaceId(0) || self.ask.cost == 0 {
-            return PerLimit::new();
-        }
-        let place = |limit: &NamedLimit| Place {
-            names: told.store.names().clone(),
-            subject: part.subject,
-            limit: limit.clone(),
-            id,
-        };
-        let limits = told.set.limits.iter();
-        let concurrent = limits.filter(|named| named.limit.is_concurrency());
-        concurrent.map(place).collect()
-    }
-}
-
-impl Told {
-    fn decision(&self, part: &Part, acquired: &Acquired) -> RateLimitDecision {
-        RateLimitDecision::new(
-            &part.limits,
-            &self.set,
-            part.subject,
-            &acquired.outcomes,
-            acquired.banned,
-            self.degraded,
-        )
     }
 }

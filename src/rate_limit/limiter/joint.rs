@@ -11,19 +11,10 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    decision::RateLimitDecision, exchange::Exchange, limits::Limits, local_denials::Known,
-    permit::Permit, policy_set::PolicySet, question::Answer, to_the_end::to_the_end,
-    waiting::Waiting,
+    decision::RateLimitDecision, exchange::Exchange, local_denials::Known, part::Part,
+    permit::Permit, question::Answer, to_the_end::to_the_end, waiting::Waiting,
 };
-use crate::store::{StoreError, operations::limit::Subject};
-
-/// One of the limiters, and whom it is asked about.
-#[derive(Debug, Clone)]
-pub(crate) struct Part {
-    pub(crate) limits: Arc<Limits>,
-    pub(crate) set: PolicySet,
-    pub(crate) subject: Subject,
-}
+use crate::store::StoreError;
 
 /// A question to several limiters of one store.
 #[derive(Debug, Clone)]
@@ -74,14 +65,10 @@ impl JointAsk {
         let mut denied = RateLimitDecision::default();
         let mut rechecks = Vec::with_capacity(self.parts.len());
         for part in &*self.parts {
-            let denials = &part.limits.local_denials;
-            let known = denials.get(part.subject, self.cost, &part.set.limits, now);
+            let known = part.known(self.cost, now);
             rechecks.push(matches!(known, Known::Recheck));
             if let Known::Denied { outcomes, banned } = known {
-                let (limits, set, subject) = (&part.limits, &part.set, part.subject);
-                denied.add(RateLimitDecision::new(
-                    limits, set, subject, &outcomes, banned, false,
-                ));
+                denied.add(part.decision(&outcomes, banned));
             }
         }
         match denied.is_admitted() {
@@ -92,7 +79,7 @@ impl JointAsk {
 
     /// Asks the store, to the end: what was taken for a caller who has left is given back.
     async fn exchange(&self, rechecks: Vec<bool>) -> Answer {
-        let exchange = Exchange::new(self.clone(), rechecks).run();
+        let exchange = Exchange::new(self, rechecks).run();
         let answer = to_the_end(exchange).await;
         answer.unwrap_or(Answer::Unavailable(StoreError::Unavailable))
     }

@@ -1,11 +1,6 @@
 //! Several limiters as one, for callers without HTTP.
 
-use super::{
-    RateLimiter,
-    decision::RateLimitDecision,
-    joint::{JointAsk, Part},
-    permit::Permit,
-};
+use super::{RateLimiter, decision::RateLimitDecision, joint::JointAsk, permit::Permit};
 use crate::{rate_limit::policy::QuotaPolicyError, store::StoreError};
 
 /// Limiters that are asked as one, each about a key of its own: a cost is taken of all of them, or
@@ -117,19 +112,13 @@ impl<const N: usize> JointRateLimiter<N> {
         reserves: bool,
     ) -> Result<Permit, StoreError> {
         let parts = self.0.iter().zip(&keys);
-        let parts = parts.map(|(limiter, key)| Part {
-            limits: limiter.limits.clone(),
-            set: limiter.set.clone(),
-            subject: limiter.subject(key.as_ref()),
-        });
+        let parts = parts.map(|(limiter, key)| limiter.part(limiter.subject(key.as_ref())));
         let ask = JointAsk {
             parts: parts.collect(),
             cost,
             reserves,
         };
-        let permit = ask.question().await.into_permit()?;
-        // Nothing is limited: a decision without policies, which admits.
-        Ok(permit.unwrap_or_else(|| Permit::new(RateLimitDecision::default(), Vec::new())))
+        ask.question().await.into_permit()
     }
 }
 

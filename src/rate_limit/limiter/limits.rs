@@ -2,18 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::Instant;
-
 use super::{
     ban::BanPolicy,
     blocks::{BlockShare, Blocks},
-    decision::RateLimitDecision,
-    local_denials::{Known, LocalDenials, RECHECK},
+    local_denials::{LocalDenials, RECHECK},
     on_store_error::{Fallback, RateLimitOnStoreError},
-    permit::Permit,
     places::PlaceKeeper,
     policy_set::PolicySet,
-    question::Question,
     waiting::WaitingRoom,
 };
 use crate::{
@@ -42,30 +37,6 @@ pub(crate) struct Limits {
     pub(crate) block_share: Option<BlockShare>,
     pub(super) blocks: Arc<Blocks>,
     pub(super) named_ban: Option<NamedBan>,
-}
-
-/// What a limiter says when it is asked.
-#[allow(
-    clippy::large_enum_variant,
-    reason = "a request moves it once or twice; a box would be an allocation each"
-)]
-pub(crate) enum Asked {
-    /// It knows that the request is to be denied.
-    Denied(RateLimitDecision),
-    /// It has taken the units before.
-    Admitted(Permit),
-    /// The store has to say.
-    Question(Question),
-}
-
-/// One question to the limits.
-#[derive(Debug, Clone)]
-pub(crate) struct Ask {
-    pub(crate) subject: Subject,
-    pub(crate) set: PolicySet,
-    pub(crate) cost: u64,
-    /// Whether some of the cost may be given back.
-    pub(crate) reserves: bool,
 }
 
 impl Limits {
@@ -105,49 +76,8 @@ impl Limits {
         self.named_ban = self.ban.as_ref().map(BanPolicy::named);
     }
 
-    /// Asks for `cost` units. `now` is a moment before anything is sent.
-    pub(crate) fn ask(self: &Arc<Self>, ask: Ask, now: Instant) -> Asked {
-        let known = (self.local_denials).get(ask.subject, ask.cost, &ask.set.limits, now);
-        let recheck = match known {
-            Known::Nothing => false,
-            Known::Recheck => true,
-            Known::Denied { outcomes, banned } => {
-                let decision =
-                    RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, banned, false);
-                return match self
-                    .waiting_room
-                    .as_ref()
-                    .and_then(|room| room.enter(ask.subject, ask.cost, &decision, now))
-                {
-                    Some(waiting) => {
-                        Asked::Question(Question::waiting(self.clone(), ask, now, waiting))
-                    }
-                    None => {
-                        #[cfg(feature = "metrics")]
-                        decision.count(ask.cost);
-                        Asked::Denied(decision)
-                    }
-                };
-            }
-        };
-        let Some(share) = ask.set.blocks.filter(|_| ask.cost > 0) else {
-            return Asked::Question(Question::new(self.clone(), ask, now, recheck, None));
-        };
-        let limits = &ask.set.limits;
-        if let Some(outcomes) = self.blocks.spend(ask.subject, ask.cost, limits, now) {
-            let decision = RateLimitDecision::new(self, &ask.set, ask.subject, &outcomes, 0, false);
-            #[cfg(feature = "metrics")]
-            decision.count(ask.cost);
-            return Asked::Admitted(Permit::new(decision, Vec::new()));
-        }
-        let wanted = self
-            .blocks
-            .wanted(share, ask.subject, ask.cost, limits, now);
-        Asked::Question(Question::new(self.clone(), ask, now, recheck, wanted))
-    }
-
-    /// Forgets what `subject` has consumed, in the store and here.
-    pub(crate) async fn reset(&self, subject: Subject) -> Result<(), StoreError> {
+    /// Forgets what `subject` has consumed of the quotas of `set`, in the store and here.
+    pub(crate) async fn reset(&self, set: &PolicySet, subject: Subject) -> Result<(), StoreError> {
         let reset = |store: &Store, set: &PolicySet| {
             store.execute(Reset {
                 names: store.names().clone(),
@@ -157,9 +87,9 @@ impl Limits {
             })
         };
         if let Some(fallback) = &self.fallback {
-            reset(&fallback.store, &fallback.set).await?;
+            reset(&fallback.store, &fallback.set_for(set, &self.set)).await?;
         }
-        let result = reset(&self.store, &self.set).await;
+        let result = reset(&self.store, set).await;
         self.local_denials.end(subject);
         self.blocks.forget(subject);
         result

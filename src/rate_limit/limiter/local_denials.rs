@@ -85,7 +85,9 @@ struct Weight;
 
 impl Weighter<Subject, Arc<Denial>> for Weight {
     fn weight(&self, _: &Subject, denial: &Arc<Denial>) -> u64 {
-        (OVERHEAD + size_of_val(&*denial.levels)) as u64
+        // The limits can be of this denial alone, where the quota is of the request.
+        let (levels, limits) = (&*denial.levels, &*denial.limits);
+        (OVERHEAD + size_of_val(levels) + size_of_val(limits)) as u64
     }
 }
 

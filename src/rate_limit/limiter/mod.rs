@@ -5,11 +5,13 @@ mod ban;
 mod blocks;
 mod decision;
 mod exchange;
+mod inquiry;
 mod joint;
 mod joint_limiter;
 mod limits;
 mod local_denials;
 mod on_store_error;
+mod part;
 mod permit;
 mod places;
 mod policy_set;
@@ -22,11 +24,12 @@ mod waiting;
 pub use ban::{BanError, BanPolicy};
 pub(crate) use decision::ceil_seconds;
 pub use decision::{PolicyDecision, RateLimitDecision};
-pub(crate) use joint::{JointAsk, JointQuestion, Part};
+pub(crate) use joint::{JointAsk, JointQuestion};
 pub use joint_limiter::JointRateLimiter;
 pub(crate) use joint_limiter::check_joint;
-pub(crate) use limits::{Ask, Asked, Limits};
+pub(crate) use limits::Limits;
 pub use on_store_error::RateLimitOnStoreError;
+pub(crate) use part::{Asked, Part};
 pub use permit::Permit;
 pub(crate) use places::HeldPlaces;
 pub(crate) use policy_set::PolicySet;
@@ -252,32 +255,31 @@ impl RateLimiter {
         Ok(permit.into_decision())
     }
 
-    /// Gives `key` its whole quotas back and ends its ban. Places of concurrency limits stay
-    /// taken. This process sees it at once, others within five seconds if they
+    /// Gives `key` its whole quotas back and ends its ban. A key that is counted in other windows
+    /// ([`with_quotas`](Self::with_quotas)) is reset by a limiter that has these. Places of
+    /// concurrency limits stay taken. This process sees it at once, others within five seconds if they
     /// [deny](Self::with_denial_recheck) the key. One `UNLINK`.
     ///
     /// # Errors
     ///
     /// When the store does not answer.
     pub async fn reset(&self, key: impl AsRef<[u8]>) -> Result<(), StoreError> {
-        self.limits.reset(self.subject(key.as_ref())).await
+        let subject = self.subject(key.as_ref());
+        self.limits.reset(&self.set, subject).await
     }
 
     async fn ask(&self, subject: Subject, cost: u64, reserves: bool) -> Result<Permit, StoreError> {
-        let ask = Ask {
-            subject,
+        match self.part(subject).ask(cost, reserves, Instant::now()) {
+            Asked::Known(permit) => Ok(permit),
+            Asked::Question(question) => question.await.into_permit(),
+        }
+    }
+
+    fn part(&self, subject: Subject) -> Part {
+        Part {
+            limits: self.limits.clone(),
             set: self.set.clone(),
-            cost,
-            reserves,
-        };
-        match self.limits.ask(ask, Instant::now()) {
-            Asked::Denied(decision) => Ok(Permit::new(decision, Vec::new())),
-            Asked::Admitted(permit) => Ok(permit),
-            Asked::Question(question) => {
-                let permit = question.await.into_permit()?;
-                // Nothing is limited: a decision without policies, which admits.
-                Ok(permit.unwrap_or_else(|| Permit::new(RateLimitDecision::default(), Vec::new())))
-            }
+            subject,
         }
     }
 

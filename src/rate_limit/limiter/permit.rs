@@ -20,6 +20,13 @@ impl Permit {
         Self { decision, places }
     }
 
+    /// Both, as one.
+    pub(super) fn and(mut self, other: Self) -> Self {
+        self.decision.add(other.decision);
+        self.places.extend(other.places);
+        self
+    }
+
     /// The decision without the places, which are free then.
     pub fn into_decision(self) -> RateLimitDecision {
         self.decision

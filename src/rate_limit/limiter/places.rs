@@ -22,10 +22,15 @@ use crate::store::{
 /// A renewal that is lost may be repeated once before a place is given up.
 const RENEWALS_A_LEASE: u32 = 3;
 
-/// The places that are held, and the task that renews them.
-#[derive(Default)]
-pub(crate) struct PlaceKeeper(Mutex<Kept>);
+/// How many places are renewed in one round trip.
+const RENEWALS_A_TRIP: usize = 1_000;
 
+/// The places that are held, by how often they have to be renewed. That is one interval, unless the
+/// lease depends on who asks.
+#[derive(Default)]
+pub(crate) struct PlaceKeeper(Mutex<HashMap<Duration, Kept>>);
+
+/// Places with one interval, and the task that renews them.
 #[derive(Default)]
 struct Kept {
     held: HashMap<PlaceId, (Store, PerLimit<Place>)>,
@@ -38,6 +43,7 @@ struct Kept {
 pub(crate) struct HeldPlaces {
     keeper: Arc<PlaceKeeper>,
     id: PlaceId,
+    every: Duration,
 }
 
 /// An id that no other request has, in this process or another.
@@ -54,20 +60,41 @@ impl PlaceKeeper {
         let id = places.first().map_or(PlaceId(0), |place| place.id);
         let windows = places.iter().map(|place| place.limit.limit.window);
         let lease = Duration::from_micros(windows.min().unwrap_or(u64::MAX));
+        let every = lease / RENEWALS_A_LEASE;
         let mut kept = self.lock();
+        let kept = kept.entry(every).or_default();
         kept.held.insert(id, (store.clone(), places));
         if kept.task.as_ref().is_none_or(JoinHandle::is_finished)
             && let Ok(runtime) = Handle::try_current()
         {
-            let renew = renew(Arc::downgrade(self), lease / RENEWALS_A_LEASE);
-            kept.task = Some(runtime.spawn(renew));
+            kept.task = Some(runtime.spawn(renew(Arc::downgrade(self), every)));
         }
         let keeper = self.clone();
-        HeldPlaces { keeper, id }
+        HeldPlaces { keeper, id, every }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Kept> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Duration, Kept>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is held, by its store; `None`, and it is not asked for again, where nothing is.
+    fn to_renew(&self, every: Duration) -> Option<Vec<(Store, Vec<RenewPlace>)>> {
+        let mut kept = self.lock();
+        let held = &kept.get(&every)?.held;
+        if held.is_empty() {
+            kept.remove(&every);
+            return None;
+        }
+        // The limiter's own, and the one that takes its place when that fails.
+        let mut stores: Vec<(Store, Vec<RenewPlace>)> = Vec::new();
+        for (store, places) in held.values() {
+            let renewals = places.iter().cloned().map(RenewPlace);
+            match stores.iter_mut().find(|(known, _)| known.is_same(store)) {
+                Some((_, others)) => others.extend(renewals),
+                None => stores.push((store.clone(), renewals.collect())),
+            }
+        }
+        Some(stores)
     }
 }
 
@@ -75,23 +102,21 @@ impl PlaceKeeper {
 async fn renew(keeper: Weak<PlaceKeeper>, every: Duration) {
     loop {
         tokio::time::sleep(every).await;
-        let Some(keeper) = keeper.upgrade() else {
+        let Some(stores) = keeper.upgrade().and_then(|keeper| keeper.to_renew(every)) else {
             return;
         };
-        let held: Vec<_> = {
-            let mut kept = keeper.lock();
-            if kept.held.is_empty() {
-                kept.task = None;
-                return;
-            }
-            kept.held.values().cloned().collect()
-        };
-        for (store, places) in held {
-            let renewals: Vec<_> = places.into_iter().map(RenewPlace).collect();
-            for renewed in store.execute(renewals).await {
-                if let Err(error) = renewed {
+        for (store, mut renewals) in stores {
+            while !renewals.is_empty() {
+                let rest = renewals.split_off(renewals.len().min(RENEWALS_A_TRIP));
+                for error in store
+                    .execute(renewals)
+                    .await
+                    .into_iter()
+                    .filter_map(Result::err)
+                {
                     tracing::debug!(target: "tower_keep::rate_limit", %error, "a place was not renewed");
                 }
+                renewals = rest;
             }
         }
     }
@@ -99,7 +124,10 @@ async fn renew(keeper: Weak<PlaceKeeper>, every: Duration) {
 
 impl Drop for HeldPlaces {
     fn drop(&mut self) {
-        let held = self.keeper.lock().held.remove(&self.id);
+        let held = match self.keeper.lock().get_mut(&self.every) {
+            Some(kept) => kept.held.remove(&self.id),
+            None => None,
+        };
         if let Some((store, places)) = held {
             release(&store, places);
         }
@@ -119,7 +147,7 @@ fn release(store: &Store, places: PerLimit<Place>) {
 
 impl fmt::Debug for PlaceKeeper {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let held = self.lock().held.len();
+        let held: usize = self.lock().values().map(|kept| kept.held.len()).sum();
         f.debug_struct("PlaceKeeper").field("held", &held).finish()
     }
 }

@@ -49,6 +49,6 @@ impl RateLimiter {
     /// When the store does not answer.
     pub async fn reset_request(&self, key: &Key, request: &Parts) -> Result<(), StoreError> {
         let (subject, _) = key.subject(&self.limits.subject_key, request);
-        self.limits.reset(subject).await
+        self.limits.reset(&self.set, subject).await
     }
 }

@@ -5,8 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use tokio::time::Instant;
+
 use super::{
-    limits::{Ask, Asked, Limits},
+    limits::Limits,
+    part::{Asked, Part},
     policy_set::PolicySet,
     to_the_end::to_the_end,
 };
@@ -69,23 +72,19 @@ impl Reserved {
 
     /// What is left of the tightest limit, if the units could not be taken.
     async fn take(&self, units: u64) -> Result<Option<u64>, StoreError> {
-        let ask = Ask {
-            subject: self.subject,
+        let part = Part {
+            limits: self.limits.clone(),
             set: self.set.without_places(),
-            cost: units,
-            reserves: false,
+            subject: self.subject,
         };
-        if ask.set.limits.is_empty() {
+        if part.set.limits.is_empty() {
             return Ok(None);
         }
-        let decision = match self.limits.ask(ask, tokio::time::Instant::now()) {
-            Asked::Denied(decision) => decision,
-            Asked::Admitted(permit) => permit.into_decision(),
-            Asked::Question(question) => match question.await.into_permit()? {
-                Some(permit) => permit.into_decision(),
-                None => return Ok(None),
-            },
+        let permit = match part.ask(units, false, Instant::now()) {
+            Asked::Known(permit) => permit,
+            Asked::Question(question) => question.await.into_permit()?,
         };
+        let decision = permit.into_decision();
         let left = decision.iter().map(|policy| policy.remaining()).min();
         Ok(left.filter(|_| !decision.is_admitted()))
     }

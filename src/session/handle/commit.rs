@@ -32,9 +32,16 @@ impl Session {
     pub(in crate::session) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
         let _turn = self.0.turn.lock().await;
         let chosen = plan.lifetime;
-        let written = self.write(plan).await?;
+        let written = self.write(plan).await;
+        #[cfg(feature = "metrics")]
+        crate::metrics::session_commit(match &written {
+            Ok(_) => "committed",
+            Err(SessionError::TooLarge) => "too-large",
+            Err(_) => "failed",
+        });
         let mut state = self.state();
-        state.written(written, chosen.map(|own| self.prospect(own)));
+        state.written(written?, chosen.map(|own| self.prospect(own)));
+        state.taken.clear();
         Ok(state.take_cookie())
     }
 

@@ -32,15 +32,23 @@ impl Session {
     /// }
     /// ```
     ///
+    /// One round trip if nothing was loaded yet, and for the first token of a stored session another:
+    /// its secret is stored at once, as by an [`update`](Self::update).
+    ///
     /// # Errors
     ///
-    /// As of [`get`](Self::get) and [`insert`](Self::insert), and [`SessionError::NoEntropy`].
+    /// As of [`update`](Self::update), and [`SessionError::NoEntropy`].
     pub async fn csrf_token(&self) -> Result<String, SessionError> {
         let secret = match self.csrf_secret().await? {
             Some(secret) => secret,
             None => {
-                let secret = random::secret()?;
-                self.insert(KEY, BASE64.encode(secret))?;
+                let mut secret = random::secret()?;
+                // Of two pages at once the second gets the secret of the first.
+                let agree = |there: Option<String>| {
+                    secret = there.as_deref().and_then(decode).unwrap_or(secret);
+                    BASE64.encode(secret)
+                };
+                self.update(KEY, agree).await?;
                 secret
             }
         };
@@ -74,7 +82,10 @@ impl Session {
 
     async fn csrf_secret(&self) -> Result<Option<[u8; LENGTH]>, SessionError> {
         let secret = self.get::<String>(KEY).await?;
-        let secret = secret.and_then(|secret| BASE64.decode(secret).ok());
-        Ok(secret.and_then(|secret| secret.try_into().ok()))
+        Ok(secret.as_deref().and_then(decode))
     }
+}
+
+fn decode(secret: &str) -> Option<[u8; LENGTH]> {
+    BASE64.decode(secret).ok()?.try_into().ok()
 }

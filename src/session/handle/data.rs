@@ -19,6 +19,14 @@ impl Session {
     /// A value that does not read as a `T`, an older version's perhaps, counts as absent, with
     /// an event at level `warn`.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn currency(session: &Session) -> Result<String, SessionError> {
+    ///     let currency = session.get::<String>("currency").await?;
+    ///     Ok(currency.unwrap_or_else(|| "EUR".to_owned()))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`SessionError::Unavailable`]; [`SessionError::Committed`] for a first look after the
@@ -97,6 +105,14 @@ impl Session {
     /// On a stored session this happens at once and is not undone by a 5xx. Where there is no
     /// session yet, or this request has a change of `key` to commit, it becomes part of that.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn greet(session: &Session) -> Result<String, SessionError> {
+    ///     let visits = session.increment("visits", 1).await?;
+    ///     Ok(format!("Welcome for the {visits}. time."))
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`SessionError::Overflow`], and those of [`insert`](Self::insert).
@@ -145,6 +161,19 @@ impl Session {
     /// there is no session yet, or this request has a change of `key` to commit, it becomes
     /// part of that.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// /// Two requests at once add both of their items.
+    /// async fn add(session: &Session, item: &str) -> Result<usize, SessionError> {
+    ///     let push = |cart: Option<Vec<String>>| {
+    ///         let mut cart = cart.unwrap_or_default();
+    ///         cart.push(item.to_owned());
+    ///         cart
+    ///     };
+    ///     Ok(session.update("cart", push).await?.len())
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`SessionError::Contended`] after 100 attempts, and those of [`insert`](Self::insert).
@@ -161,28 +190,88 @@ impl Session {
     async fn replace<T, U>(
         &self,
         key: &str,
+        f: impl FnMut(Option<T>) -> Result<U, SessionError>,
+    ) -> Result<U, SessionError>
+    where
+        T: DeserializeOwned,
+        U: Serialize,
+    {
+        let _turn = self.turn_to_change(key).await?;
+        self.replace_stored(key, f).await
+    }
+
+    /// Removes the value of `key` and answers it: of several requests at once, one gets it. `about_to`
+    /// is called with it before it is removed, and again where that was in vain.
+    pub(super) async fn take<T: DeserializeOwned>(
+        &self,
+        key: &str,
+        mut about_to: impl FnMut(Option<&T>),
+    ) -> Result<Option<T>, SessionError> {
+        let _turn = self.turn_to_change(key).await?;
+        let remove = |value: Option<&Bytes>| {
+            let value = value.and_then(|value| self.decode(key, value));
+            about_to(value.as_ref());
+            Ok((None, value))
+        };
+        self.exchange(key, remove).await
+    }
+
+    /// Waits until the session may be changed, with what it has under `key` loaded.
+    async fn turn_to_change(
+        &self,
+        key: &str,
+    ) -> Result<tokio::sync::MutexGuard<'_, ()>, SessionError> {
+        if !self.used().is_local(key) {
+            self.load().await?;
+        }
+        let turn = self.0.turn.lock().await;
+        self.state().writable()?;
+        Ok(turn)
+    }
+
+    /// As `replace`, for a caller that has the turn and has loaded the session.
+    pub(super) async fn replace_stored<T, U>(
+        &self,
+        key: &str,
         mut f: impl FnMut(Option<T>) -> Result<U, SessionError>,
     ) -> Result<U, SessionError>
     where
         T: DeserializeOwned,
         U: Serialize,
     {
-        if !self.used().is_local(key) {
-            self.load().await?;
-        }
-        let _turn = self.0.turn.lock().await;
+        let replace = |value: Option<&Bytes>| {
+            let new = f(value.and_then(|value| self.decode(key, value)))?;
+            Ok((Some(self.encode(key, &new)?), new))
+        };
+        self.exchange(key, replace).await
+    }
+
+    /// Replaces what is stored under `key` by what `f` makes of it, and answers what else `f` says;
+    /// `None` is nothing stored.
+    async fn exchange<R>(
+        &self,
+        key: &str,
+        mut f: impl FnMut(Option<&Bytes>) -> Result<(Option<Bytes>, R), SessionError>,
+    ) -> Result<R, SessionError> {
         for _ in 0..MAX_ATTEMPTS {
-            let target = self.target_of(key)?;
-            let expected = self.state().value(key);
-            let new = f((expected.as_ref()).and_then(|value| self.decode(key, value)))?;
-            let value = self.encode(key, &new)?;
+            let (target, expected) = {
+                let state = self.state();
+                let target = self.target(&state.stored).filter(|_| !state.is_local(key));
+                (target, state.value(key))
+            };
+            let (value, answer) = f(expected.as_ref())?;
             let Some(target) = target else {
                 let mut state = self.state();
                 state.writable()?;
-                state.change(key, value, &self.rules())?;
-                return Ok(new);
+                match value {
+                    Some(value) => state.change(key, value, &self.rules())?,
+                    None => drop(state.changes.fields.insert(key.into(), None)),
+                }
+                return Ok(answer);
             };
-            self.state().check(key, &value, &self.rules())?;
+            if let Some(value) = &value {
+                self.state().check(key, value, &self.rules())?;
+            }
             let swap = |access, _: &Place| SwapSession {
                 access,
                 field: key.into(),
@@ -192,8 +281,8 @@ impl Session {
             let found = self.reach(target, Follower::Request, swap).await?;
             match found.answer() {
                 Some(Swap::Done) => {
-                    self.state().learn(key, Some(value));
-                    return Ok(new);
+                    self.state().learn(key, value);
+                    return Ok(answer);
                 }
                 Some(Swap::Conflict(current)) => self.state().learn(key, current),
                 None => self.state().gone()?,
@@ -243,6 +332,8 @@ impl Session {
         #[cfg(feature = "session-encryption")]
         if let Some(keys) = &self.0.config.data_keys {
             let Some((text, is_current)) = keys.open(key, value) else {
+                #[cfg(feature = "metrics")]
+                crate::metrics::session_unreadable("value");
                 let session = self.log_id();
                 tracing::warn!(target: "tower_keep::session", %session, key, "a session value cannot be decrypted by any key of the ring and counts as absent");
                 return None;
@@ -259,12 +350,16 @@ impl Session {
 
     fn read<T: DeserializeOwned>(&self, key: &str, text: &[u8]) -> Option<T> {
         let decoded = serde_json::from_slice(text);
-        // Not the message: it may quote the value.
-        let report = |error: &serde_json::Error| {
-            let (session, error) = (self.log_id(), error.classify());
-            tracing::warn!(target: "tower_keep::session", %session, key, ?error, "a session value does not read as its type and counts as absent");
-        };
+        let report = |error: &serde_json::Error| self.report_unreadable(key, error);
         decoded.inspect_err(report).ok()
+    }
+
+    pub(in crate::session) fn report_unreadable(&self, key: &str, error: &serde_json::Error) {
+        #[cfg(feature = "metrics")]
+        crate::metrics::session_unreadable("value");
+        // Not the message: it may quote the value.
+        let (session, error) = (self.log_id(), error.classify());
+        tracing::warn!(target: "tower_keep::session", %session, key, ?error, "a session value does not read as its type and counts as absent");
     }
 
     /// Encrypts a value anew that an earlier key has encrypted, if it is still the same in the
@@ -279,7 +374,7 @@ impl Session {
                 access,
                 field: key.into(),
                 expected: Some(old.clone()),
-                value: new.clone(),
+                value: Some(new.clone()),
             };
             let _turn = self.0.turn.lock().await;
             if let Ok(super::reach::Found::Here(_, Swap::Done)) =

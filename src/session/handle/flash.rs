@@ -48,17 +48,57 @@ impl Session {
         self.update(KEY, push).await.map(drop)
     }
 
-    /// The messages for this page, which are removed at the commit: a response that fails leaves
-    /// them for the next.
+    /// The messages for this page, which are removed at once: of two pages at the same time one gets
+    /// them, and what is left for the next page meanwhile stays.
+    ///
+    /// They are given back when the page does not go out: before the response where that is a 5xx, and
+    /// in a task of its own after a panic or when the client has left.
+    ///
+    /// One round trip if nothing was loaded yet, and one more if there are any.
     ///
     /// # Errors
     ///
-    /// As of [`get`](Self::get) and [`remove`](Self::remove).
+    /// As of [`update`](Self::update).
     pub async fn take_flashes(&self) -> Result<Vec<Flash>, SessionError> {
-        let messages = self.get::<Vec<Flash>>(KEY).await?;
-        if messages.is_some() {
-            self.remove(KEY)?;
+        if self.get::<Vec<Flash>>(KEY).await?.is_none() {
+            return Ok(Vec::new());
         }
-        Ok(messages.unwrap_or_default())
+        let before = self.state().taken.clone();
+        let note = |messages: Option<&Vec<Flash>>| {
+            let mut state = self.state();
+            // What only this request knows of is dropped with its other changes.
+            if !state.closed && !state.is_local(KEY) {
+                let messages = messages.into_iter().flatten();
+                state.taken = before.iter().chain(messages).cloned().collect();
+            }
+        };
+        Ok(self.take(KEY, note).await?.unwrap_or_default())
+    }
+
+    /// Gives back the messages of a page that nobody gets.
+    pub(in crate::session) async fn give_back(&self) {
+        let _turn = self.0.turn.lock().await;
+        let taken = {
+            let state = self.state();
+            match state.failed {
+                None => state.taken.clone(),
+                Some(_) => Vec::new(),
+            }
+        };
+        if taken.is_empty() {
+            return;
+        }
+        let put = |left: Option<Vec<Flash>>| {
+            let mut left = left.unwrap_or_default();
+            // They are still there where the request was given up before they were removed.
+            if !left.starts_with(&taken) {
+                left.splice(..0, taken.iter().cloned());
+            }
+            Ok(left)
+        };
+        if let Err(error) = self.replace_stored(KEY, put).await {
+            tracing::warn!(target: "tower_keep::session", %error, "messages for the next page are lost");
+        }
+        self.state().taken.clear();
     }
 }

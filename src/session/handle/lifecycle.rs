@@ -41,6 +41,16 @@ impl Session {
     /// Who is logged in, as [`login`](Self::login) has named them. One round trip if nothing was
     /// loaded yet.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn greet(session: &Session) -> Result<String, SessionError> {
+    ///     Ok(match session.user().await? {
+    ///         Some(user) => format!("Hello {user}"),
+    ///         None => "Hello stranger".to_owned(),
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// As of [`get`](Self::get).
@@ -66,6 +76,15 @@ impl Session {
     /// The session is then in the list of the user's sessions, and beyond the layer's
     /// [cap](crate::session::SessionLayer::with_max_sessions_per_user) the oldest of them end. That is noted
     /// before the session is stored, in a round trip of its own.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn log_in(session: &Session) -> Result<(), SessionError> {
+    ///     // … after the password was checked:
+    ///     session.login("ada")?;
+    ///     session.insert("currency", "EUR")
+    /// }
+    /// ```
     ///
     /// # Errors
     ///
@@ -135,6 +154,14 @@ impl Session {
     /// stay logged in. A request that comes by an old id commits its changes, but gets no
     /// new id.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn become_administrator(session: &Session) -> Result<(), SessionError> {
+    ///     session.insert("administrator", true)?;
+    ///     session.renew()
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`SessionError::Committed`], [`SessionError::Ended`], and [`SessionError::Unavailable`]
@@ -174,6 +201,15 @@ impl Session {
     /// is dropped with it, and the response takes the cookie back. What is written after it
     /// makes a new session. One round trip; none without a session cookie, and one or two more
     /// over an id that was renewed or is new.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// async fn log_out(session: &Session) -> Result<(), SessionError> {
+    ///     session.destroy().await?;
+    ///     // For the next page, which is nobody's: it comes with a new session.
+    ///     session.flash("info", "You are logged out.").await
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

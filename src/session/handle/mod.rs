@@ -127,9 +127,18 @@ impl Session {
         state
     }
 
-    /// Lets nothing be changed any more.
+    /// Lets nothing be changed any more, and gives back the messages that a page has taken whose
+    /// response did not go out.
     pub(super) fn close(&self) {
-        self.state().closed = true;
+        let unshown = {
+            let mut state = self.state();
+            state.closed = true;
+            !state.taken.is_empty()
+        };
+        if unshown && let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let session = self.clone();
+            runtime.spawn(async move { session.give_back().await });
+        }
     }
 
     /// What stands for the session in logs.

@@ -21,6 +21,8 @@ use crate::store::operations::session::{Changes, Lifetime, Via};
 pub(in crate::session) enum Ending {
     /// Without a commit.
     Done(CookieChange),
+    /// Likewise, and the messages that the page has taken are to be given back.
+    GiveBack(CookieChange),
     /// The store has failed the request.
     Unavailable,
     Commit(Plan),
@@ -55,7 +57,11 @@ impl Session {
             || status == StatusCode::PAYLOAD_TOO_LARGE && state.too_large;
         match self.plan(&mut state, true) {
             Some(plan) if !dropped => Ending::Commit(plan),
-            _ => Ending::Done(state.take_cookie()),
+            _ if dropped && !state.taken.is_empty() => Ending::GiveBack(state.take_cookie()),
+            _ => {
+                state.taken.clear();
+                Ending::Done(state.take_cookie())
+            }
         }
     }
 

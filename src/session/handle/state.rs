@@ -9,6 +9,7 @@ use super::{
         config::SessionOnStoreError, error::SessionError, head::CookieChange, id::Place,
         lifetime::SessionLifetime, transport::Issue,
     },
+    flash::Flash,
     stored::{LiveSession, Stored, Written},
 };
 use crate::store::{
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub(super) destroyed: bool,
     /// A change was refused because it would have made the session too large.
     pub(super) too_large: bool,
+    /// Messages that the page of this request has taken, until its response goes out.
+    pub(super) taken: Vec<Flash>,
     /// The handler has used the session.
     pub(super) accessed: bool,
     /// The first store call that failed. None is made after it.
@@ -67,6 +70,7 @@ impl State {
             issued: None,
             destroyed: false,
             too_large: false,
+            taken: Vec::new(),
             accessed: false,
             failed: None,
             closed: false,
@@ -242,6 +246,7 @@ impl State {
         self.login = None;
         self.lifetime = None;
         self.issued = None;
+        self.taken.clear();
         self.destroyed = presented;
     }
 

@@ -43,6 +43,17 @@ impl Session {
     /// alone. With this session's own handle it is [`destroy`](Self::destroy). Four round trips,
     /// one more if nothing was loaded yet.
     ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// /// `handle` is one of those that [`list_sessions`](Session::list_sessions) has given.
+    /// async fn end(session: &Session, handle: &str) -> Result<&'static str, SessionError> {
+    ///     Ok(match session.revoke_session(handle).await? {
+    ///         true => "That device is logged out.",
+    ///         false => "You have no such session.",
+    ///     })
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`SessionError::Unavailable`]: the session may live on; [`SessionError::Committed`].
@@ -59,6 +70,15 @@ impl Session {
 
     /// Ends all other sessions of this user, at once and in every process. Answers how many. Four
     /// round trips, one more if nothing was loaded yet.
+    ///
+    /// ```
+    /// # use tower_keep::session::{Session, SessionError};
+    /// /// Whoever knew the old password is logged out.
+    /// async fn password_changed(session: &Session) -> Result<(), SessionError> {
+    ///     session.renew()?;
+    ///     session.revoke_other_sessions().await.map(drop)
+    /// }
+    /// ```
     ///
     /// # Errors
     ///

@@ -36,8 +36,9 @@ impl HeaderTransport {
         let mut lines = headers.get_all(self.request_field()).iter();
         let value = match self {
             Self::Bearer => {
-                let (scheme, token) = lines.next()?.as_bytes().split_at_checked(7)?;
-                scheme.eq_ignore_ascii_case(b"Bearer ").then_some(token)?
+                let (scheme, token) = lines.next()?.as_bytes().split_at_checked(6)?;
+                let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer");
+                (is_bearer && matches!(token, [] | [b' ', ..])).then_some(token)?
             }
             Self::Field(_) => lines.next()?.as_bytes(),
         };

@@ -39,37 +39,49 @@ impl From<Results> for Answered {
     }
 }
 
+impl From<Answered> for Results {
+    fn from(answered: Answered) -> Self {
+        answered.results
+    }
+}
+
 /// How far a call has come.
 enum Progress {
     /// There was no connection to send it on.
-    Unsent(Commands),
+    Unsent(Box<Commands>),
     Sent(Link, Pending),
-    Answered(Link, Answer),
+    Answered(Link, Box<Answer>),
 }
 
 impl Redis {
-    /// Executes `commands` in one round trip, within `deadline`.
-    pub(super) async fn call(
-        self: Arc<Self>,
-        commands: Commands,
-        deadline: Duration,
-    ) -> Result<Results, StoreError> {
-        Ok(self.execute(commands, deadline).await?.results)
-    }
-
-    /// As [`call`](Self::call), of a server whose cluster may have moved what is called for.
-    pub(super) async fn execute(
+    /// Sends `commands` at once. What they are answered comes in one round trip, or an error within
+    /// `deadline`. Of a cluster's server it is [`Answered`], as it may leave commands to another one.
+    pub(super) fn call<T: From<Answered>>(
         self: &Arc<Self>,
         commands: Commands,
         deadline: Duration,
-    ) -> Result<Answered, StoreError> {
+    ) -> impl Future<Output = Result<T, StoreError>> + Send + use<T> {
         let deadline = deadline.min(LONGEST);
         self.note(deadline);
-        let mut half = pin!(sleep(deadline / 2));
         let progress = match self.link_in_use() {
-            None => Progress::Unsent(commands),
+            None => Progress::Unsent(commands.into()),
             Some(link) => {
-                let mut answer = link.queue.send(commands);
+                let answer = link.send(commands);
+                Progress::Sent(link, answer)
+            }
+        };
+        self.clone().complete(progress, deadline)
+    }
+
+    async fn complete<T: From<Answered>>(
+        self: Arc<Self>,
+        progress: Progress,
+        deadline: Duration,
+    ) -> Result<T, StoreError> {
+        let mut passed = Duration::ZERO;
+        let progress = match progress {
+            Progress::Sent(link, mut answer) => {
+                let mut half = pin!(sleep(deadline / 2));
                 let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
                     Poll::Ready(answered) => Poll::Ready(Some(answered)),
                     Poll::Pending => half.as_mut().poll(cx).map(|()| None),
@@ -78,23 +90,24 @@ impl Redis {
                     // Nearly all calls end here.
                     Some(Answer::Done(results)) => {
                         self.lanes.replied(&link);
-                        return Ok(results.into());
+                        return Ok(Answered::from(results).into());
                     }
-                    Some(answered) => Progress::Answered(link, answered),
-                    None => Progress::Sent(link, answer),
+                    Some(answered) => {
+                        let left = half.deadline().saturating_duration_since(Instant::now());
+                        passed = (deadline / 2).saturating_sub(left);
+                        Progress::Answered(link, answered.into())
+                    }
+                    None => {
+                        passed = deadline / 2;
+                        Progress::Sent(link, answer)
+                    }
                 }
             }
-        };
-        let passed = match progress {
-            Progress::Unsent(_) => Duration::ZERO,
-            Progress::Sent(..) => deadline / 2,
-            Progress::Answered(..) => {
-                let left = half.deadline().saturating_duration_since(Instant::now());
-                (deadline / 2).saturating_sub(left)
-            }
+            other => other,
         };
         // On the heap, so that the others are a small future.
-        Box::pin(self.persevere(progress, deadline, passed)).await
+        let answered = Box::pin(self.persevere(progress, deadline, passed)).await?;
+        Ok(answered.into())
     }
 
     /// Does what it takes to get a call answered of whose deadline this has `passed`. Looks
@@ -163,7 +176,7 @@ impl Redis {
             return Err(StoreError::Connection(lost));
         }
         let count = again.len();
-        let mut answered = match self.answer(Progress::Unsent(again), on).await {
+        let mut answered = match self.answer(Progress::Unsent(again.into()), on).await {
             Ok(answered) => self.accept(answered, patience, on).await,
             Err(error) => all_failed(&error, count).into(),
         };
@@ -188,11 +201,11 @@ impl Redis {
         on: &mut Option<Link>,
     ) -> Result<Answer, StoreError> {
         let (link, answer) = match progress {
-            Progress::Answered(link, answer) => (on.insert(link), answer),
+            Progress::Answered(link, answer) => (on.insert(link), *answer),
             Progress::Sent(link, answer) => (on.insert(link), answer.await),
             Progress::Unsent(commands) => {
                 let link = on.insert(self.link().await?);
-                let answer = link.queue.send(commands).await;
+                let answer = link.send(*commands).await;
                 (link, answer)
             }
         };
@@ -242,7 +255,7 @@ impl Redis {
             return;
         }
         for (place, command) in misdirected {
-            let alone = Progress::Unsent(Commands::from_iter([command]));
+            let alone = Progress::Unsent(Box::new(Commands::from_iter([command])));
             results[place] = match self.answer(alone, on).await {
                 Ok(Answer::Done(mut again) | Answer::Misdirected(mut again, _)) => {
                     again.pop().unwrap_or(Err(StoreError::Unavailable))

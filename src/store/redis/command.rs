@@ -28,12 +28,18 @@ pub(crate) struct Command {
 /// What is known of a command besides its bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct About {
-    name: &'static str,
-    script: Option<&'static Script>,
+    what: What,
     replayable: bool,
     passes_over_other_types: bool,
     /// Which of the arguments is the first key.
-    first_key: Option<usize>,
+    first_key: Option<u16>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// A command by its name.
+    Plain(&'static str),
+    Script(&'static Script),
 }
 
 impl Command {
@@ -42,13 +48,7 @@ impl Command {
         cmd.arg(name);
         Self {
             cmd,
-            about: About {
-                name,
-                script: None,
-                replayable: true,
-                passes_over_other_types: false,
-                first_key: None,
-            },
+            about: About::new(What::Plain(name)),
         }
     }
 
@@ -59,13 +59,7 @@ impl Command {
         cmd.arg("EVALSHA").arg(script.sha()).arg(keys.len());
         let command = Self {
             cmd,
-            about: About {
-                name: "EVALSHA",
-                script: Some(script),
-                replayable: true,
-                passes_over_other_types: false,
-                first_key: None,
-            },
+            about: About::new(What::Script(script)),
         };
         keys.iter()
             .fold(command, |command, key| command.key(key.borrow()))
@@ -86,17 +80,22 @@ impl Command {
     }
 
     pub(crate) fn key(mut self, key: &Key) -> Self {
-        let place = self.cmd.args_iter().len();
-        self.about.first_key.get_or_insert(place);
+        self.note_key();
         self.arg(key.as_str())
     }
 
     /// A key by its whole name, which need not be text.
     #[cfg(feature = "inspect")]
     pub(crate) fn whole_key(mut self, name: &[u8]) -> Self {
-        let place = self.cmd.args_iter().len();
-        self.about.first_key.get_or_insert(place);
+        self.note_key();
         self.arg(name)
+    }
+
+    /// The next argument is a key.
+    fn note_key(&mut self) {
+        if self.about.first_key.is_none() {
+            self.about.first_key = u16::try_from(self.cmd.args_iter().len()).ok();
+        }
     }
 
     pub(crate) fn arg(mut self, arg: impl ToRedisArgs) -> Self {
@@ -127,7 +126,7 @@ impl Command {
             Some(cmd) => Self {
                 cmd,
                 about: About {
-                    script: None,
+                    what: What::Plain("EVAL"),
                     ..self.about
                 },
             },
@@ -138,14 +137,29 @@ impl Command {
 }
 
 impl About {
+    fn new(what: What) -> Self {
+        Self {
+            what,
+            replayable: true,
+            passes_over_other_types: false,
+            first_key: None,
+        }
+    }
+
     /// The command's name, for the log.
     pub(super) fn name(&self) -> &'static str {
-        self.name
+        match self.what {
+            What::Plain(name) => name,
+            What::Script(_) => "EVALSHA",
+        }
     }
 
     /// Text that is the same in memory for all commands of this name or script.
     pub(super) fn identity(&self) -> &'static str {
-        self.script.map_or(self.name, Script::source)
+        match self.what {
+            What::Plain(name) => name,
+            What::Script(script) => script.source(),
+        }
     }
 
     pub(super) fn passes_over_other_types(&self) -> bool {
@@ -154,7 +168,7 @@ impl About {
 
     /// The cluster's slot of the keys of `cmd`; `None` where it has none.
     pub(super) fn slot(&self, cmd: &Cmd) -> Option<u16> {
-        let Arg::Simple(key) = cmd.args_iter().nth(self.first_key?)? else {
+        let Arg::Simple(key) = cmd.args_iter().nth(usize::from(self.first_key?))? else {
             return None;
         };
         let open = key.iter().position(|&byte| byte == b'{');
@@ -168,8 +182,11 @@ impl About {
 
     /// The same call as `cmd` with the script's source, which also makes the server remember it.
     pub(super) fn with_source(&self, cmd: &Cmd) -> Option<Cmd> {
+        let What::Script(script) = self.what else {
+            return None;
+        };
         let mut eval = Cmd::new();
-        eval.arg("EVAL").arg(self.script?.source());
+        eval.arg("EVAL").arg(script.source());
         for arg in cmd.args_iter().skip(2) {
             if let Arg::Simple(arg) = arg {
                 eval.arg(arg);

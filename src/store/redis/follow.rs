@@ -40,15 +40,16 @@ impl Redis {
     /// Whether the sentinels lead to a master that is another server than that of the lanes.
     /// `false` where that cannot be told, because none answers or `INFO` is not allowed.
     async fn is_deposed(&self) -> bool {
-        let Some(mut link) = self.lanes.iter().find_map(|lane| lane.get()) else {
+        let Some(link) = self.lanes.iter().find_map(|lane| lane.get()) else {
             return false;
         };
         let Some(mut named) = self.source.connect_by_sentinels().await else {
             return false;
         };
-        let (Some(own), Some(other)) =
-            (run_id(&mut link.connection).await, run_id(&mut named).await)
-        else {
+        let (Some(own), Some(other)) = (
+            run_id(&mut link.connection()).await,
+            run_id(&mut named).await,
+        ) else {
             return false;
         };
         own != other && check(&mut named).await == Ok(Role::Master)

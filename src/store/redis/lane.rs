@@ -10,26 +10,42 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{connection::Connection, queue::Queue, refusals::Refusals};
+use super::{
+    command::Commands,
+    connection::Connection,
+    queue::{Pending, Queue},
+    refusals::Refusals,
+};
 
 /// A shared connection. redis-rs' `MultiplexedConnection` never heals itself and cannot be asked whether
 /// it is closed, so calls report what they see of it.
 #[derive(Debug, Clone)]
-pub(super) struct Link {
-    /// For what is asked about the server itself.
-    pub(super) connection: Connection,
-    pub(super) queue: Queue,
-    /// Microseconds from the lanes' birth to the last reply. The clones of a link share it,
-    /// and it tells one link from the next.
-    last_reply: Arc<AtomicU64>,
+pub(super) struct Link(Arc<Shared>);
+
+/// What the clones of a link share.
+#[derive(Debug)]
+struct Shared {
+    connection: Connection,
+    queue: Queue,
+    /// Microseconds from the lanes' birth to the last reply.
+    last_reply: AtomicU64,
     /// It was asked for a sign of life and has given none so far.
-    suspected: Arc<AtomicBool>,
+    suspected: AtomicBool,
 }
 
 impl Link {
+    pub(super) fn send(&self, commands: Commands) -> Pending {
+        self.0.queue.send(commands)
+    }
+
+    /// For what is asked about the server itself.
+    pub(super) fn connection(&self) -> Connection {
+        self.0.connection.clone()
+    }
+
     /// Lets calls prefer other lanes until this one is answered.
     pub(super) fn suspect(&self) {
-        self.suspected.store(true, Ordering::Relaxed);
+        self.0.suspected.store(true, Ordering::Relaxed);
     }
 }
 
@@ -75,20 +91,20 @@ impl Lanes {
         let from = turn % self.lanes.len();
         let (before, after) = self.lanes.split_at(from);
         let links = || after.iter().chain(before).filter_map(Lane::get);
-        let answered = |link: &Link| !link.suspected.load(Ordering::Relaxed);
+        let answered = |link: &Link| !link.0.suspected.load(Ordering::Relaxed);
         links().find(answered).or_else(|| links().next())
     }
 
     pub(super) fn replied(&self, link: &Link) {
-        link.last_reply.store(self.age(), Ordering::Relaxed);
+        link.0.last_reply.store(self.age(), Ordering::Relaxed);
         // Looked at first: a write would take the cache line from the other threads.
-        if link.suspected.load(Ordering::Relaxed) {
-            link.suspected.store(false, Ordering::Relaxed);
+        if link.0.suspected.load(Ordering::Relaxed) {
+            link.0.suspected.store(false, Ordering::Relaxed);
         }
     }
 
     pub(super) fn replied_within(&self, link: &Link, duration: Duration) -> bool {
-        let last = link.last_reply.load(Ordering::Relaxed);
+        let last = link.0.last_reply.load(Ordering::Relaxed);
         u128::from(self.age().saturating_sub(last)) < duration.as_micros()
     }
 
@@ -106,13 +122,13 @@ impl Lanes {
     /// Whether any link was answered after the lanes had reached this [`age`](Self::age).
     pub(super) fn any_replied_since(&self, age: u64) -> bool {
         let mut links = self.lanes.iter().filter_map(Lane::get);
-        links.any(|link| link.last_reply.load(Ordering::Relaxed) > age)
+        links.any(|link| link.0.last_reply.load(Ordering::Relaxed) > age)
     }
 
     /// Puts a connection that has just answered in the place of the link that has been silent
     /// for longest, if there is one that was not answered since `age`.
     pub(super) fn replace_silent(&self, age: u64, connection: Connection) -> bool {
-        let last_reply = |link: &Link| link.last_reply.load(Ordering::Relaxed);
+        let last_reply = |link: &Link| link.0.last_reply.load(Ordering::Relaxed);
         let silent = (self.lanes.iter())
             .filter_map(|lane| Some((last_reply(&lane.get()?), lane)))
             .filter(|(last_reply, _)| *last_reply <= age)
@@ -134,12 +150,12 @@ impl Lanes {
         // First: whoever is answered on the new connection finds the epoch changed.
         self.epoch.fetch_add(1, Ordering::AcqRel);
         let queue = Queue::new(connection.clone(), self.refusals.clone());
-        *lane.lock() = Some(Link {
+        *lane.lock() = Some(Link(Arc::new(Shared {
             connection,
             queue,
-            last_reply: Arc::new(AtomicU64::new(self.age())),
-            suspected: Arc::default(),
-        });
+            last_reply: AtomicU64::new(self.age()),
+            suspected: AtomicBool::new(false),
+        })));
     }
 
     /// Microseconds since they were made.
@@ -158,7 +174,7 @@ impl Lane {
     }
 
     fn lose(&self, link: &Link) -> bool {
-        let held = |held: &mut Link| Arc::ptr_eq(&held.last_reply, &link.last_reply);
+        let held = |held: &mut Link| Arc::ptr_eq(&held.0, &link.0);
         self.lock().take_if(held).is_some()
     }
 }

@@ -58,12 +58,12 @@ impl Look {
     async fn run(self, patience: Duration) {
         let began = self.redis.lanes.age();
         for lane in self.redis.lanes.iter() {
-            if let Some(mut link) = lane.get() {
+            if let Some(link) = lane.get() {
                 link.suspect();
                 let redis = self.redis.clone();
                 // On its own: a look ends before the lanes' last chance to answer.
                 tokio::spawn(async move {
-                    if let Ok(Ok(_)) = timeout(patience, check(&mut link.connection)).await {
+                    if let Ok(Ok(_)) = timeout(patience, check(&mut link.connection())).await {
                         redis.lanes.replied(&link);
                     }
                 });

@@ -237,14 +237,14 @@ impl Reviver {
         let suspected = redis.replica.is_suspected();
         for lane in redis.lanes.iter() {
             let mut is_up = false;
-            if let Some(mut link) = lane.get() {
+            if let Some(link) = lane.get() {
                 if closed && !suspected {
                     round.assumed = true;
                     continue;
                 }
                 let begun = Instant::now();
                 match self
-                    .within(redis, ATTEMPT.0 / 2, check(&mut link.connection))
+                    .within(redis, ATTEMPT.0 / 2, check(&mut link.connection()))
                     .await
                 {
                     Ok(role) => {

@@ -115,7 +115,7 @@ impl Topology {
     pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
             Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
-            Self::Server(server) => Ok(Box::pin(timed(server.clone().call(commands, deadline)))),
+            Self::Server(server) => Ok(Box::pin(timed(server.call::<Results>(commands, deadline)))),
             Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
     }

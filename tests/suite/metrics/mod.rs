@@ -10,14 +10,14 @@ use tower_keep::{
     PeerAddr, Store,
     cache::CacheLayer,
     rate_limit::{JointRateLimiter, RateLimitLayer, RateLimitOnStoreError, RateLimiter},
-    session::SessionLayer,
+    session::{SessionKeys, SessionLayer, TypedSession},
 };
 
 use self::recorder::Recorder;
 use crate::{
     cache::stand::{Origin, Site, ok},
     harness::{connected::PATIENT, eventually, redis::Backend},
-    session::stand::Client,
+    session::stand::{Client, Stand},
 };
 
 fn limiter(store: Store) -> RateLimiter {
@@ -135,6 +135,44 @@ async fn session_loads_and_commits_are_counted() {
         recorder.counter("tower_keep_session_commits_total", &commits),
         1
     );
+}
+
+#[tokio::test]
+async fn sessions_and_values_that_do_not_read_are_counted() {
+    let (recorder, _guard) = Recorder::install();
+    let stand = Stand::redis().await;
+    let unreadable =
+        |what| recorder.counter("tower_keep_session_unreadable_total", &[("what", what)]);
+    let client = stand.logged_in("ada").await;
+    let key = stand.only_key();
+
+    assert_eq!(client.get("user").await, Some("ada".into()));
+    assert_eq!((unreadable("value"), unreadable("session")), (0, 0));
+    stand.server().command(&["HSET", &key, "d:user", "{broken"]);
+    assert_eq!(client.get("user").await, None);
+    assert_eq!((unreadable("value"), unreadable("session")), (1, 0));
+    stand.server().command(&["HSET", &key, "m", "long ago"]);
+    assert_eq!(client.get("user").await, None);
+    assert_eq!((unreadable("value"), unreadable("session")), (1, 1));
+    let sum = client.visit(async |session| session.increment("n", 1).await.unwrap());
+    assert_eq!(sum.await, 1);
+    assert_eq!((unreadable("value"), unreadable("session")), (1, 2));
+
+    // What no key of the ring has encrypted.
+    let keys = SessionKeys::new(&[1; 32]).unwrap();
+    let other = Client::of(stand.layer.clone().with_encrypted_data(keys));
+    other.plant(&client.id().unwrap());
+    assert_eq!(other.get("n").await, None);
+    assert_eq!((unreadable("value"), unreadable("session")), (2, 2));
+
+    // A field of a typed session.
+    #[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+    struct Counts {
+        n: Vec<u8>,
+    }
+    let counts = client.visit(async |session| TypedSession::<Counts>::new(session).get().await);
+    assert_eq!(counts.await.unwrap().n, [0; 0]);
+    assert_eq!((unreadable("value"), unreadable("session")), (3, 2));
 }
 
 #[tokio::test]

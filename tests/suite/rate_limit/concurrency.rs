@@ -7,11 +7,11 @@ use http::Response;
 use http_body_util::{BodyExt, Full};
 use tokio::time::sleep;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_keep::rate_limit::{RateLimitLayer, RateLimiter};
+use tower_keep::rate_limit::{Permit, Quota, RateLimitLayer, RateLimiter};
 
 use super::stand::Stand;
 use super::{from, policy, store};
-use crate::harness::redis::RedisServer;
+use crate::harness::redis::{Backend, RedisServer};
 use crate::harness::{eventually, on_all_stores};
 
 const TWO: &str = r#""slots";q=2;w=60;alg=concurrency"#;
@@ -34,6 +34,7 @@ on_all_stores!(
     a_panic_frees_its_place,
     a_place_is_held_until_the_body_has_ended,
     a_place_outlives_its_lease_while_it_is_held_and_not_its_process,
+    each_place_is_renewed_in_time_whatever_other_leases_are,
 );
 
 async fn so_many_at_a_time_and_a_dropped_permit_frees_its_place(stand: Stand) {
@@ -160,6 +161,39 @@ async fn a_place_outlives_its_lease_while_it_is_held_and_not_its_process(stand: 
     assert_eq!(free(&limiter).await, 1);
     drop(held);
     eventually_free(&limiter, 2).await;
+}
+
+/// A tenant's lease can be shorter than that of the place that was held first.
+async fn each_place_is_renewed_in_time_whatever_other_leases_are(stand: Stand) {
+    let limiter = stand.limiter(r#""slots";q=2;w=600;alg=concurrency"#);
+    let _long = limiter.acquire("ada", 1).await.unwrap();
+    sleep(Duration::from_millis(10)).await;
+    let short = Quota::new(2, Duration::from_secs(1)).unwrap();
+    let shorter = limiter.with_quotas(|_| Some(short));
+    let _short = shorter.acquire("ada", 1).await.unwrap();
+    for _ in 0..5 {
+        sleep(Duration::from_millis(400)).await;
+        assert_eq!(free(&shorter).await, 1);
+    }
+}
+
+/// Far more of them than round trips fit into a lease.
+#[tokio::test]
+async fn thousands_of_places_are_renewed_within_one_lease() {
+    const PLACES: u64 = 10_000;
+    for stand in [Stand::memory(), Stand::on(Backend::redis()).await] {
+        let limiter = stand.limiter(&format!(r#""slots";q={PLACES};w=3;alg=concurrency"#));
+        let calls = (0..PLACES).map(|_| limiter.acquire("ada", 1));
+        let permits = futures_util::future::join_all(calls).await;
+        let admitted = |permit: &Result<Permit, _>| permit.as_ref().unwrap().is_admitted();
+        assert!(permits.iter().all(admitted));
+        for _ in 0..8 {
+            sleep(Duration::from_millis(1_000)).await;
+            assert_eq!(free(&limiter).await, 0);
+        }
+        drop(permits);
+        eventually_free(&limiter, PLACES).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

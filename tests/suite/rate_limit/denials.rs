@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use tower_keep::rate_limit::RateLimitLayer;
 
+use super::stand::Stand;
 use super::{from, limited, policy, request, send, statuses, store};
 use crate::harness::redis::RedisServer;
 
@@ -128,10 +129,10 @@ async fn an_allowed_request_costs_one_command_whatever_the_number_of_policies() 
     );
 }
 
-#[tokio::test]
-async fn a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted() {
-    let redis = RedisServer::start();
-    let layer = RateLimitLayer::new(store(&redis), policy(r#""second";q=1;w=1"#));
+super::stand::on_memory_and_redis!(a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted);
+
+async fn a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted(stand: Stand) {
+    let layer = RateLimitLayer::from_limiter(stand.limiter(r#""second";q=1;w=1"#));
     let service = limited(&layer);
     for _ in 0..2 {
         assert_eq!(request(&service).await.status, 200);
@@ -140,7 +141,6 @@ async fn a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted() {
             (denied.status.as_u16(), denied.retry_after()),
             (429, Some(1))
         );
-        // Redis has the only clock that counts here.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
 }

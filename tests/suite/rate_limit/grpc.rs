@@ -17,9 +17,9 @@ use tonic::transport::{Channel, Endpoint, Server};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
 use tower::{Service, service_fn};
-use tower_keep::Store;
 use tower_keep::rate_limit::{Key, MissingKey, RateLimitLayer, RateLimitOnStoreError};
 
+use super::stand::{Stand, on_memory_and_redis};
 use super::{from, in_memory, limited, policy, send, store};
 use crate::harness::redis::RedisServer;
 
@@ -125,30 +125,26 @@ async fn echo(channel: &Channel) -> Result<Bytes, Status> {
     Ok(response.into_inner())
 }
 
-#[tokio::test]
-async fn a_denied_tonic_client_gets_resource_exhausted_and_each_peer_has_its_budget() {
-    let redis = RedisServer::start();
-    for store in [Store::memory(), store(&redis)] {
-        let layer = RateLimitLayer::new(store, policy(r#""one";q=1;w=3600"#));
-        let server = serve(layer.on_missing_key(MissingKey::Deny)).await;
-        for peer in [2, 3] {
-            let channel = client(peer, server).await;
-            assert_eq!(echo(&channel).await.unwrap(), "hello");
-            for _ in 0..2 {
-                let denied = echo(&channel).await.unwrap_err();
-                assert_eq!(denied.code(), Code::ResourceExhausted, "{denied:?}");
-                assert_eq!(
-                    denied.message(),
-                    "Request cannot be satisfied as assigned quota has been exceeded"
-                );
-                assert!(denied.metadata().contains_key("retry-after"));
-                let details = denied.get_error_details();
-                let retry = details.retry_info().unwrap().retry_delay.unwrap();
-                assert!((3_500..=3_600).contains(&retry.as_secs()), "{retry:?}");
-                let violations = &details.quota_failure().unwrap().violations;
-                assert_eq!(violations.len(), 1);
-                assert_eq!(violations[0].subject, "one");
-            }
+async fn a_denied_tonic_client_gets_resource_exhausted_and_each_peer_has_its_budget(stand: Stand) {
+    let layer = RateLimitLayer::from_limiter(stand.limiter(r#""one";q=1;w=3600"#));
+    let server = serve(layer.on_missing_key(MissingKey::Deny)).await;
+    for peer in [2, 3] {
+        let channel = client(peer, server).await;
+        assert_eq!(echo(&channel).await.unwrap(), "hello");
+        for _ in 0..2 {
+            let denied = echo(&channel).await.unwrap_err();
+            assert_eq!(denied.code(), Code::ResourceExhausted, "{denied:?}");
+            assert_eq!(
+                denied.message(),
+                "Request cannot be satisfied as assigned quota has been exceeded"
+            );
+            assert!(denied.metadata().contains_key("retry-after"));
+            let details = denied.get_error_details();
+            let retry = details.retry_info().unwrap().retry_delay.unwrap();
+            assert!((3_500..=3_600).contains(&retry.as_secs()), "{retry:?}");
+            let violations = &details.quota_failure().unwrap().violations;
+            assert_eq!(violations.len(), 1);
+            assert_eq!(violations[0].subject, "one");
         }
     }
 }
@@ -172,9 +168,14 @@ async fn a_store_failure_is_unavailable_and_a_missing_key_an_invalid_argument() 
     assert_eq!(denied.code(), Code::InvalidArgument, "{denied:?}");
 }
 
-#[tokio::test]
-async fn a_denied_call_is_answered_by_trailers_alone_and_never_by_http_429() {
-    let service = limited(&in_memory(r#""one";q=1;w=3600"#));
+on_memory_and_redis!(
+    a_denied_tonic_client_gets_resource_exhausted_and_each_peer_has_its_budget,
+    a_denied_call_is_answered_by_trailers_alone_and_never_by_http_429,
+);
+
+async fn a_denied_call_is_answered_by_trailers_alone_and_never_by_http_429(stand: Stand) {
+    let layer = RateLimitLayer::from_limiter(stand.limiter(r#""one";q=1;w=3600"#));
+    let service = limited(&layer);
     let call = || from("192.0.2.1").header("content-type", "application/grpc+proto");
     assert_eq!(send(&service, call()).await.status, 200);
     let denied = send(&service, call()).await;

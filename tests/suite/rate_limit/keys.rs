@@ -1,6 +1,7 @@
 //! What requests are counted by.
 
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use axum::Router;
 use axum::extract::ConnectInfo;
@@ -10,18 +11,37 @@ use http::{HeaderName, Method, Request};
 use tower::ServiceExt;
 use tower_keep::rate_limit::{ForwardingField, Key, MissingKey, RateLimitLayer, TrustedProxies};
 
-use super::{Limited, from, in_memory, limited, policy, send, store};
+use super::stand::{Stand, on_memory_and_redis};
+use super::{Limited, from, limited, policy, send, store};
 use crate::harness::redis::RedisServer;
 
+on_memory_and_redis!(
+    peers_are_counted_by_address_and_ipv6_by_64_bits,
+    a_client_behind_one_trusted_proxy_cannot_invent_addresses,
+    headers_methods_and_closures_make_keys_and_keys_combine,
+    a_missing_key_shares_a_budget_is_refused_or_passes_as_was_said,
+    axum_tells_the_peer_and_the_matched_path,
+    the_lines_of_a_header_are_one_value_however_they_are_split,
+    nothing_that_a_client_writes_makes_it_another_budget,
+    ipv6_is_grouped_as_the_application_says,
+    a_cookie_is_a_key_whatever_stands_beside_it,
+);
+
+/// One request an hour, of a policy that no other layer has.
+fn one(stand: &Stand) -> RateLimitLayer {
+    static LAYERS: AtomicU64 = AtomicU64::new(0);
+    let number = LAYERS.fetch_add(1, Ordering::Relaxed);
+    RateLimitLayer::from_limiter(stand.limiter(&format!(r#""one {number}";q=1;w=3600"#)))
+}
+
 /// Whether the two requests draw from one budget under `key`.
-async fn share_a_budget(key: &Key, first: Builder, second: Builder) -> bool {
-    let service = limited(&in_memory(r#""one";q=1;w=60"#).with_key(key.clone()));
+async fn share_a_budget(stand: &Stand, key: &Key, first: Builder, second: Builder) -> bool {
+    let service = limited(&one(stand).with_key(key.clone()));
     assert_eq!(send(&service, first).await.status, 200);
     send(&service, second).await.status == 429
 }
 
-#[tokio::test]
-async fn peers_are_counted_by_address_and_ipv6_by_64_bits() {
+async fn peers_are_counted_by_address_and_ipv6_by_64_bits(stand: Stand) {
     let key = Key::default();
     let cases = [
         ("192.0.2.1", "192.0.2.1", true),
@@ -32,17 +52,16 @@ async fn peers_are_counted_by_address_and_ipv6_by_64_bits() {
     ];
     for (first, second, expected) in cases {
         assert_eq!(
-            share_a_budget(&key, from(first), from(second)).await,
+            share_a_budget(&stand, &key, from(first), from(second)).await,
             expected,
             "{second}"
         );
     }
     let spoofed = from("192.0.2.1").header("x-forwarded-for", "198.51.100.1");
-    assert!(share_a_budget(&key, from("192.0.2.1"), spoofed).await);
+    assert!(share_a_budget(&stand, &key, from("192.0.2.1"), spoofed).await);
 }
 
-#[tokio::test]
-async fn a_client_behind_one_trusted_proxy_cannot_invent_addresses() {
+async fn a_client_behind_one_trusted_proxy_cannot_invent_addresses(stand: Stand) {
     let key = Key::client_ip(TrustedProxies::hops(1));
     let forwarded = |line: &str| from("10.0.0.1").header("x-forwarded-for", line);
     let plain = || forwarded("198.51.100.1");
@@ -53,46 +72,44 @@ async fn a_client_behind_one_trusted_proxy_cannot_invent_addresses() {
         "\"198.51.100.1:80\"",
     ] {
         assert!(
-            share_a_budget(&key, plain(), forwarded(line)).await,
+            share_a_budget(&stand, &key, plain(), forwarded(line)).await,
             "{line}"
         );
     }
     let two_lines = forwarded("203.0.113.5").header("x-forwarded-for", "198.51.100.1");
-    assert!(share_a_budget(&key, plain(), two_lines).await);
-    assert!(!share_a_budget(&key, plain(), forwarded("198.51.100.2")).await);
+    assert!(share_a_budget(&stand, &key, plain(), two_lines).await);
+    assert!(!share_a_budget(&stand, &key, plain(), forwarded("198.51.100.2")).await);
     // Garbage where the proxy writes, or nothing: the peer.
     let peer = || from("10.0.0.1");
-    assert!(share_a_budget(&key, peer(), forwarded("198.51.100.1, garbage")).await);
+    assert!(share_a_budget(&stand, &key, peer(), forwarded("198.51.100.1, garbage")).await);
 }
 
-#[tokio::test]
-async fn headers_methods_and_closures_make_keys_and_keys_combine() {
+async fn headers_methods_and_closures_make_keys_and_keys_combine(stand: Stand) {
     let header = Key::header(HeaderName::from_static("x-api-key"));
     let with = |value: &str| Request::builder().header("x-api-key", value);
-    assert!(share_a_budget(&header, with("a"), with("a")).await);
-    assert!(!share_a_budget(&header, with("a"), with("b")).await);
+    assert!(share_a_budget(&stand, &header, with("a"), with("a")).await);
+    assert!(!share_a_budget(&stand, &header, with("a"), with("b")).await);
 
     let method = |method: &str| Request::builder().method(method);
-    assert!(!share_a_budget(&Key::method(), method("GET"), method("POST")).await);
+    assert!(!share_a_budget(&stand, &Key::method(), method("GET"), method("POST")).await);
     // Inventing methods makes no budgets.
-    assert!(share_a_budget(&Key::method(), method("FOO"), method("BAR")).await);
-    assert!(share_a_budget(&Key::global(), method("GET"), method("POST")).await);
+    assert!(share_a_budget(&stand, &Key::method(), method("FOO"), method("BAR")).await);
+    assert!(share_a_budget(&stand, &Key::global(), method("GET"), method("POST")).await);
 
     let tenant = Key::from_fn("tenant", |request| {
         request.uri.path().split('/').nth(1).map(str::to_owned)
     });
-    assert!(share_a_budget(&tenant, Request::get("/a/1"), Request::get("/a/2")).await);
-    assert!(!share_a_budget(&tenant, Request::get("/a/1"), Request::get("/b/1")).await);
+    assert!(share_a_budget(&stand, &tenant, Request::get("/a/1"), Request::get("/a/2")).await);
+    assert!(!share_a_budget(&stand, &tenant, Request::get("/a/1"), Request::get("/b/1")).await);
 
     let both = header.and(Key::method());
-    assert!(!share_a_budget(&both, with("a"), with("a").method("POST")).await);
-    assert!(share_a_budget(&both, with("a"), with("a")).await);
+    assert!(!share_a_budget(&stand, &both, with("a"), with("a").method("POST")).await);
+    assert!(share_a_budget(&stand, &both, with("a"), with("a")).await);
 }
 
-#[tokio::test]
-async fn a_missing_key_shares_a_budget_is_refused_or_passes_as_was_said() {
+async fn a_missing_key_shares_a_budget_is_refused_or_passes_as_was_said(stand: Stand) {
     let key = Key::header(HeaderName::from_static("x-api-key"));
-    let layer = in_memory(r#""one";q=1;w=60"#).with_key(key);
+    let layer = one(&stand).with_key(key);
     let without = Request::builder;
     async fn two(service: &Limited, request: impl Fn() -> Builder) -> [u16; 2] {
         let first = send(service, request()).await.status.as_u16();
@@ -120,9 +137,8 @@ async fn a_missing_key_shares_a_budget_is_refused_or_passes_as_was_said() {
     assert_eq!(refused.field("cache-control"), ["no-store"]);
 }
 
-#[tokio::test]
-async fn axum_tells_the_peer_and_the_matched_path() {
-    let layer = in_memory(r#""one";q=1;w=60"#).with_key(Key::peer_ip().and(Key::matched_path()));
+async fn axum_tells_the_peer_and_the_matched_path(stand: Stand) {
+    let layer = one(&stand).with_key(Key::peer_ip().and(Key::matched_path()));
     let router = Router::new()
         .route("/users/{id}", get(async || "user"))
         .route("/events/{id}", get(async || "event"))
@@ -148,8 +164,7 @@ async fn axum_tells_the_peer_and_the_matched_path() {
     assert_eq!(status("/users/3", "192.0.2.2:4").await, 200);
 }
 
-#[tokio::test]
-async fn the_lines_of_a_header_are_one_value_however_they_are_split() {
+async fn the_lines_of_a_header_are_one_value_however_they_are_split(stand: Stand) {
     let with = |name: &'static str, lines: &[&str]| {
         let request = Request::builder();
         lines
@@ -167,18 +182,15 @@ async fn the_lines_of_a_header_are_one_value_however_they_are_split() {
         ),
     ] {
         let key = Key::header(HeaderName::from_static(name));
-        assert!(share_a_budget(&key, with(name, &[whole]), with(name, &lines)).await);
-        assert!(!share_a_budget(&key, with(name, &lines), with(name, &other)).await);
-        let deny = in_memory(r#""one";q=1;w=60"#)
-            .with_key(key)
-            .on_missing_key(MissingKey::Deny);
+        assert!(share_a_budget(&stand, &key, with(name, &[whole]), with(name, &lines)).await);
+        assert!(!share_a_budget(&stand, &key, with(name, &lines), with(name, &other)).await);
+        let deny = one(&stand).with_key(key).on_missing_key(MissingKey::Deny);
         let status = send(&limited(&deny), with(name, &lines)).await.status;
         assert_eq!(status, 200, "{name} is there");
     }
 }
 
-#[tokio::test]
-async fn nothing_that_a_client_writes_makes_it_another_budget() {
+async fn nothing_that_a_client_writes_makes_it_another_budget(stand: Stand) {
     let forged = [
         "203.0.113.5",
         "\"",
@@ -193,13 +205,13 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
         let line = format!("{left}, 198.51.100.1");
         let request = from("10.0.0.1").header("x-forwarded-for", line);
         assert!(
-            share_a_budget(&by_default, plain(), request).await,
+            share_a_budget(&stand, &by_default, plain(), request).await,
             "{left}"
         );
         // The other field is nobody's word.
         let request = plain().header("forwarded", left);
         assert!(
-            share_a_budget(&by_default, plain(), request).await,
+            share_a_budget(&stand, &by_default, plain(), request).await,
             "{left}"
         );
     }
@@ -209,20 +221,25 @@ async fn nothing_that_a_client_writes_makes_it_another_budget() {
     for left in forged {
         let line = format!("{left}, for=198.51.100.1");
         let request = from("10.0.0.1").header("forwarded", line);
-        assert!(share_a_budget(&forwarded, plain(), request).await, "{left}");
+        assert!(
+            share_a_budget(&stand, &forwarded, plain(), request).await,
+            "{left}"
+        );
         let request = plain().header("x-forwarded-for", left);
-        assert!(share_a_budget(&forwarded, plain(), request).await, "{left}");
+        assert!(
+            share_a_budget(&stand, &forwarded, plain(), request).await,
+            "{left}"
+        );
         // Where the proxy's own entry is no address, the peer counts and not what stands before.
         let broken = from("10.0.0.1").header("forwarded", format!("{left}, for=unknown"));
         assert!(
-            share_a_budget(&forwarded, from("10.0.0.1"), broken).await,
+            share_a_budget(&stand, &forwarded, from("10.0.0.1"), broken).await,
             "{left}"
         );
     }
 }
 
-#[tokio::test]
-async fn ipv6_is_grouped_as_the_application_says() {
+async fn ipv6_is_grouped_as_the_application_says(stand: Stand) {
     let (a, b) = ("2001:db8:1:2::1", "2001:db8:1:2::2");
     let (c, d) = ("2001:db8:1:2::1", "2001:db8:1:3::1");
     for (bits, [within, across]) in [
@@ -233,18 +250,18 @@ async fn ipv6_is_grouped_as_the_application_says() {
         for key in [Key::peer_ip(), Key::client_ip(TrustedProxies::hops(1))] {
             let key = key.with_ipv6_prefix(bits).unwrap();
             assert_eq!(
-                share_a_budget(&key, from(a), from(b)).await,
+                share_a_budget(&stand, &key, from(a), from(b)).await,
                 within,
                 "{bits}"
             );
             assert_eq!(
-                share_a_budget(&key, from(c), from(d)).await,
+                share_a_budget(&stand, &key, from(c), from(d)).await,
                 across,
                 "{bits}"
             );
             let mapped = from("::ffff:192.0.2.1");
-            assert!(share_a_budget(&key, mapped, from("192.0.2.1")).await);
-            assert!(!share_a_budget(&key, from("192.0.2.1"), from("192.0.2.2")).await);
+            assert!(share_a_budget(&stand, &key, mapped, from("192.0.2.1")).await);
+            assert!(!share_a_budget(&stand, &key, from("192.0.2.1"), from("192.0.2.2")).await);
         }
     }
     for bits in [0, 32, 47, 129] {
@@ -277,8 +294,7 @@ async fn another_secret_or_namespace_makes_other_names_of_the_same_addresses() {
     assert_eq!(subjects.len(), 3, "{keys:?}");
 }
 
-#[tokio::test]
-async fn a_cookie_is_a_key_whatever_stands_beside_it() {
+async fn a_cookie_is_a_key_whatever_stands_beside_it(stand: Stand) {
     let key = Key::cookie("visitor");
     let cookie = |line: &str| from("192.0.2.1").header("cookie", line);
     let one = || cookie("visitor=7");
@@ -287,15 +303,21 @@ async fn a_cookie_is_a_key_whatever_stands_beside_it() {
         "visitor=7; visitors=8",
         "visitor=7; visitor=9",
     ] {
-        assert!(share_a_budget(&key, one(), cookie(line)).await, "{line}");
+        assert!(
+            share_a_budget(&stand, &key, one(), cookie(line)).await,
+            "{line}"
+        );
     }
     for line in ["visitor=8", "visitors=7", "a=visitor=7", "Visitor=7"] {
-        assert!(!share_a_budget(&key, one(), cookie(line)).await, "{line}");
+        assert!(
+            !share_a_budget(&stand, &key, one(), cookie(line)).await,
+            "{line}"
+        );
     }
     let two_lines = from("192.0.2.1")
         .header("cookie", "a=b")
         .header("cookie", "visitor=7");
-    assert!(share_a_budget(&key, one(), two_lines).await);
+    assert!(share_a_budget(&stand, &key, one(), two_lines).await);
 }
 
 #[tokio::test]

@@ -29,6 +29,8 @@ on_all_stores!(
     a_refund_after_a_reset_takes_nothing_from_what_others_were_charged,
     a_refund_ends_the_denials_of_this_process,
     a_raised_quota_is_in_force_with_the_next_call,
+    a_reset_is_of_the_quotas_that_are_in_force,
+    a_cost_beyond_all_numbers_never_fits_and_spoils_nothing,
     who_is_denied_too_often_is_banned_by_all_processes,
     a_reset_ends_a_ban,
     a_ban_counts_denials_and_not_what_is_admitted,
@@ -182,6 +184,45 @@ async fn a_raised_quota_is_in_force_with_the_next_call(stand: Stand) {
             "{algorithm}"
         );
     }
+}
+
+/// Another window is another state.
+async fn a_reset_is_of_the_quotas_that_are_in_force(stand: Stand) {
+    for algorithm in ALGORITHMS {
+        let limiter = stand.limiter(&daily(2, algorithm));
+        let plan = Quota::new(5, Duration::from_secs(432_000)).unwrap();
+        let planned = limiter.with_quotas(|_| Some(plan));
+        for by_permit in [false, true] {
+            let permit = planned.acquire("ada", 5).await.unwrap();
+            assert_eq!(remaining(&permit), [0], "{algorithm}");
+            assert!(!planned.acquire("ada", 1).await.unwrap().is_admitted());
+            match by_permit {
+                true => assert!(permit.reset("daily").await.unwrap()),
+                false => planned.reset("ada").await.unwrap(),
+            }
+            let seen = planned.peek("ada").await.unwrap();
+            assert_eq!(remaining(&seen), [5], "{algorithm}");
+        }
+    }
+    stand.assert_empty();
+}
+
+async fn a_cost_beyond_all_numbers_never_fits_and_spoils_nothing(stand: Stand) {
+    for algorithm in ALGORITHMS {
+        let limiter = stand.limiter(&daily(10, algorithm));
+        assert!(limiter.acquire("ada", 4).await.unwrap().is_admitted());
+        for cost in [11, 1 << 53, 1 << 63, u64::MAX] {
+            let denied = limiter.acquire("ada", cost).await.unwrap();
+            assert!(!denied.is_admitted(), "{algorithm}: {cost}");
+            assert_eq!(denied.retry_after(), None, "{algorithm}: {cost}");
+            assert_eq!(remaining(&denied), [6], "{algorithm}: {cost}");
+        }
+        let permit = limiter.reserve("ada", 1).await.unwrap();
+        assert!(permit.settle(u64::MAX).await.unwrap());
+        let seen = limiter.peek("ada").await.unwrap();
+        assert_eq!(remaining(&seen), [0], "{algorithm}");
+    }
+    stand.assert_tidy();
 }
 
 fn banning(limiter: RateLimiter, denials: u64) -> RateLimiter {

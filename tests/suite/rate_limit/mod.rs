@@ -3,6 +3,7 @@
 mod arithmetic;
 mod bans;
 mod blocks;
+mod cached;
 mod clocks;
 mod concurrency;
 mod cost;
@@ -16,6 +17,7 @@ mod joint_layer;
 mod keys;
 mod limiter;
 mod peers;
+mod processes;
 mod quotas;
 mod settlement;
 mod shadow;
@@ -26,6 +28,7 @@ mod tower_contract;
 mod waiting;
 
 use std::convert::Infallible;
+use std::fmt::Debug;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -109,7 +112,13 @@ impl Reply {
     }
 }
 
-async fn send(service: &Limited, request: Builder) -> Reply {
+async fn send<B>(
+    service: &BoxCloneSyncService<Request<Body>, Response<B>, Infallible>,
+    request: Builder,
+) -> Reply
+where
+    B: http_body::Body<Error: Debug>,
+{
     let mut service = service.clone();
     let request = request.body(Body::default()).unwrap();
     let response = service.ready().await.unwrap().call(request).await.unwrap();

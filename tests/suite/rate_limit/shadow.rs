@@ -24,6 +24,8 @@ async fn what_would_be_denied_passes_and_its_client_is_told_nothing(stand: Stand
         let reply = request(&service).await;
         assert_eq!(reply.status, 200);
         assert_eq!(reply.field("admitted"), [admitted]);
+        let told: &RateLimitDecision = reply.extensions.get().unwrap();
+        assert_eq!(told.is_admitted(), admitted == "yes");
         assert!(reply.field("ratelimit").is_empty() && reply.field("ratelimit-policy").is_empty());
         assert_eq!(reply.retry_after(), None);
     }

@@ -66,3 +66,20 @@ impl Stand {
         }
     }
 }
+
+/// Makes each function a test on embedded memory and on a single Redis: for what is the same on
+/// every topology.
+macro_rules! on_memory_and_redis {
+    ($($test:ident),* $(,)?) => {
+        mod memory {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Stand::memory()).await;
+                }
+            )*
+        }
+        crate::harness::on_redis!(redis: $($test),*);
+    };
+}
+pub(super) use on_memory_and_redis;

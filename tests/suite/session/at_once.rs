@@ -2,6 +2,7 @@
 //! same interleavings come to one by one is in `overtaken` and `interleavings`.
 
 use std::{
+    cell::Cell,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,17 +18,17 @@ use tower_keep::{
 };
 
 use super::{
+    interleavings::behind,
     on_all_stores,
     stand::{Client, Stand},
 };
-use crate::harness::connected::PATIENT;
+use crate::harness::{connected::PATIENT, proxy::Proxy};
 
 on_all_stores!(
     logouts_and_writers_at_once_leave_no_session,
     logouts_and_touches_at_once_leave_no_session,
     renewals_and_writers_at_once_keep_what_was_written,
     two_logins_at_once_are_both_logged_in,
-    lists_and_logins_at_once_leave_nobody_unlisted,
     nothing_is_read_in_any_process_once_a_revocation_has_returned,
 );
 
@@ -110,27 +111,37 @@ async fn logouts_and_writers_at_once_leave_no_session(stand: Stand) {
     }
 }
 
-/// Every read is a touch.
+/// Every read is a touch. Readers ask all the time, so that the logout comes between the two.
 async fn logouts_and_touches_at_once_leave_no_session(stand: Stand) {
     let touching = |layer: SessionLayer| layer.with_touch_fraction(0.0).unwrap();
     let layer = touching(SessionLayer::new(another(&stand).await));
     for run in 0..RUNS {
         let client = stand.logged_in("ada").await;
-        let start = Arc::new(Barrier::new(9));
+        let left = Arc::new(AtomicBool::new(false));
         let mut requests = JoinSet::new();
-        for _ in 0..8 {
-            let (reader, start) = (at(&client, &layer), start.clone());
+        for _ in 0..4 {
+            let (reader, left) = (at(&client, &layer), left.clone());
             requests.spawn(async move {
-                start.wait().await;
-                user(&reader).await;
+                loop {
+                    let had_left = left.load(Ordering::SeqCst);
+                    let seen = user(&reader).await;
+                    if had_left {
+                        assert_eq!(seen, None, "run {run}");
+                        return;
+                    }
+                    // On embedded memory nothing else lets the others go on.
+                    tokio::task::yield_now().await;
+                }
             });
         }
-        let leaver = client.copy();
-        requests.spawn(async move {
-            start.wait().await;
-            leaver.logout().await;
-        });
-        requests.join_all().await;
+        for _ in 0..run % 10 {
+            tokio::task::yield_now().await;
+        }
+        client.copy().logout().await;
+        left.store(true, Ordering::SeqCst);
+        while let Some(reader) = requests.join_next().await {
+            reader.unwrap();
+        }
         assert_eq!(user(&client).await, None, "run {run}");
         if stand.is_redis() {
             assert_eq!(stand.session_keys(), [""; 0], "run {run}");
@@ -185,53 +196,13 @@ async fn two_logins_at_once_are_both_logged_in(stand: Stand) {
     }
 }
 
-/// Also when a list finds sessions that have ended, which it forgets.
-async fn lists_and_logins_at_once_leave_nobody_unlisted(stand: Stand) {
-    let capped = |store| {
-        SessionLayer::new(store)
-            .with_max_sessions_per_user(4)
-            .unwrap()
-    };
-    let layers = [capped(stand.store.clone()), capped(another(&stand).await)];
-    for run in 0..RUNS {
-        let start = Arc::new(Barrier::new(5));
-        let mut requests = JoinSet::new();
-        for n in 0..3 {
-            let (client, start) = (Client::of(layers[n % 2].clone()), start.clone());
-            requests.spawn(async move {
-                start.wait().await;
-                client.login("ada").await;
-                if n == 2 {
-                    client.logout().await;
-                }
-                Some(client)
-            });
-        }
-        for _ in 0..2 {
-            let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
-            let start = start.clone();
-            requests.spawn(async move {
-                start.wait().await;
-                ada.list().await.unwrap();
-                None
-            });
-        }
-        let clients: Vec<_> = requests.join_all().await.into_iter().flatten().collect();
-        let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
-        let listed = ada.list().await.unwrap().len();
-        let mut live = 0;
-        for client in &clients {
-            live += usize::from(user(client).await.is_some());
-        }
-        assert_eq!((live, listed), (2, 2), "run {run}");
-        ada.revoke_all().await.unwrap();
-    }
-}
-
-/// Readers in another process ask all the time, while the session is also renewed.
+/// Readers in another process ask all the time, while the session is also renewed, with a grace and
+/// without.
 async fn nothing_is_read_in_any_process_once_a_revocation_has_returned(stand: Stand) {
     let layer = SessionLayer::new(another(&stand).await);
     for run in 0..RUNS {
+        let grace = Duration::from_secs(if run % 2 == 0 { 0 } else { 10 });
+        let layer = layer.clone().with_renewal_grace(grace).unwrap();
         let client = stand.logged_in("ada").await;
         let revoked = Arc::new(AtomicBool::new(false));
         let mut requests = JoinSet::new();
@@ -261,7 +232,7 @@ async fn nothing_is_read_in_any_process_once_a_revocation_has_returned(stand: St
             });
         }
         let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
-        if run % 2 == 0 {
+        for _ in 0..run % 10 {
             tokio::task::yield_now().await;
         }
         ada.revoke_all().await.unwrap();
@@ -292,12 +263,84 @@ async fn twenty_logins_at_once_a_hundred_times_stay_within_the_cap() {
                 client
             });
         }
-        let mut live = 0;
-        for client in logins.join_all().await {
-            live += usize::from(client.id().is_some() && user(&client).await.is_some());
-        }
-        assert_eq!(live, 3, "run {run}");
+        assert_eq!(live(&logins.join_all().await).await, 3, "run {run}");
         // Two logins in one millisecond are as old as each other.
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Three logins, the last with its logout, over a line so slow that noting a login and storing it are
+/// apart. `meanwhile` goes on all the time.
+async fn slow_logins(layer: &SessionLayer, meanwhile: impl AsyncFn()) -> Vec<Client> {
+    let all_in = Cell::new(false);
+    let logins = async {
+        let mut logins = JoinSet::new();
+        for n in 0..3 {
+            let client = Client::of(layer.clone());
+            logins.spawn(async move {
+                client.login("ada").await;
+                if n == 2 && client.id().is_some() {
+                    client.logout().await;
+                }
+                client
+            });
+        }
+        let clients = logins.join_all().await;
+        all_in.set(true);
+        clients
+    };
+    let meanwhile = async {
+        while !all_in.get() {
+            meanwhile().await;
+        }
+    };
+    tokio::join!(logins, meanwhile).0
+}
+
+/// A Redis, a layer with a slow line to it, and its users without one.
+async fn slow_line() -> (Stand, Proxy, SessionLayer, UserSessions) {
+    let stand = Stand::redis().await;
+    let proxy = Proxy::start(stand.server().addr());
+    let layer = SessionLayer::new(behind(&proxy).await);
+    proxy.delay(Duration::from_millis(3), Duration::ZERO);
+    let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
+    (stand, proxy, layer, ada)
+}
+
+async fn live(clients: &[Client]) -> usize {
+    let mut live = 0;
+    for client in clients {
+        live += usize::from(client.id().is_some() && user(client).await.is_some());
+    }
+    live
+}
+
+/// Also when a list finds a session that has ended, which it forgets.
+#[tokio::test]
+async fn lists_and_logins_at_once_leave_nobody_unlisted() {
+    let (_stand, _proxy, layer, ada) = slow_line().await;
+    let layer = layer.with_max_sessions_per_user(4).unwrap();
+    for run in 0..RUNS {
+        let clients = slow_logins(&layer, async || drop(ada.list().await.unwrap())).await;
+        let listed = ada.list().await.unwrap().len();
+        assert_eq!((live(&clients).await, listed), (2, 2), "run {run}");
+        ada.revoke_all().await.unwrap();
+    }
+}
+
+/// A login that comes after a revocation is live and in the list, so that the next one ends it.
+#[tokio::test]
+async fn revocations_and_logins_at_once_leave_nobody_unlisted() {
+    let (_stand, _proxy, layer, ada) = slow_line().await;
+    for run in 0..RUNS {
+        let revoke = async || {
+            ada.revoke_all().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(u64::try_from(run % 5).unwrap())).await;
+        };
+        let clients = slow_logins(&layer, revoke).await;
+        let listed = ada.list().await.unwrap().len();
+        assert_eq!(live(&clients).await, listed, "run {run}");
+        ada.revoke_all().await.unwrap();
+        assert_eq!(live(&clients).await, 0, "run {run}");
     }
 }

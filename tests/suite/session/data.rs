@@ -3,12 +3,14 @@
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tower_keep::session::{SessionError, SessionKeys, TypedSession};
+use tokio::sync::Notify;
+use tower_keep::session::{Session, SessionError, SessionKeys, TypedSession};
 
 use super::{
     on_all_stores,
     stand::{Client, Stand},
 };
+use crate::harness::eventually;
 
 on_all_stores!(
     encrypted_data_read_back_and_count,
@@ -16,6 +18,8 @@ on_all_stores!(
     what_no_key_has_encrypted_counts_as_absent,
     a_typed_session_writes_the_fields_that_have_changed,
     a_message_is_shown_once,
+    a_message_is_shown_by_one_page_and_a_new_one_is_not_lost,
+    the_first_tokens_of_two_pages_at_once_are_both_good,
     a_csrf_token_is_good_for_its_session_alone,
 );
 
@@ -160,6 +164,79 @@ async fn a_message_is_shown_once(stand: Stand) {
     client
         .visit(async |session| assert_eq!(session.take_flashes().await.unwrap(), []))
         .await;
+}
+
+/// Whoever takes a message shows it, and what is left meanwhile is for the next page.
+async fn a_message_is_shown_by_one_page_and_a_new_one_is_not_lost(stand: Stand) {
+    let texts = async |session: &Session| {
+        let messages = session.take_flashes().await.unwrap();
+        let texts = messages.into_iter().map(|message| message.text);
+        texts.collect::<Vec<_>>()
+    };
+    let client = stand.logged_in("ada").await;
+    let leave = async |text: &'static str| {
+        let left = client.visit(async |session| session.flash("info", text).await.unwrap());
+        left.await;
+    };
+    leave("Saved.").await;
+    client
+        .copy()
+        .visit(async |session| {
+            assert_eq!(texts(&session).await, ["Saved."]);
+            let other = client.visit(async |session| texts(&session).await);
+            assert_eq!(other.await, [""; 0]);
+            leave("New.").await;
+        })
+        .await;
+    let next = client.visit(async |session| texts(&session).await).await;
+    assert_eq!(next, ["New."]);
+
+    // A page that nobody gets gives them back, in front of what was left meanwhile.
+    leave("Saved.").await;
+    let page = client.copy();
+    let failed = page.send(async |session: Session| {
+        assert_eq!(texts(&session).await, ["Saved."]);
+        leave("New.").await;
+        let mut response = Response::default();
+        *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+        Ok(response)
+    });
+    failed.await;
+    let next = client.visit(async |session| texts(&session).await).await;
+    assert_eq!(next, ["Saved.", "New."]);
+
+    leave("Saved.").await;
+    let taken = Notify::new();
+    let page = client.copy();
+    let leaves = page.visit(async |session| {
+        assert_eq!(texts(&session).await, ["Saved."]);
+        taken.notify_one();
+        std::future::pending::<()>().await;
+    });
+    tokio::select! {
+        () = leaves => unreachable!("the page is never answered"),
+        () = taken.notified() => {}
+    }
+    eventually("the message is back", async || {
+        let next = client.visit(async |session| texts(&session).await).await;
+        next == ["Saved."]
+    })
+    .await;
+}
+
+/// Neither page has found a secret in the session.
+async fn the_first_tokens_of_two_pages_at_once_are_both_good(stand: Stand) {
+    let client = stand.logged_in("ada").await;
+    let page = client.copy();
+    let tokens = page.visit(async |session| {
+        assert!(session.exists().await.unwrap());
+        let second = client.visit(async |session| session.csrf_token().await.unwrap());
+        (second.await, session.csrf_token().await.unwrap())
+    });
+    for token in <[String; 2]>::from(tokens.await) {
+        let verified = client.visit(async |session| session.verify_csrf(&token).await);
+        verified.await.unwrap();
+    }
 }
 
 async fn a_csrf_token_is_good_for_its_session_alone(stand: Stand) {

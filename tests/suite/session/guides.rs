@@ -2,18 +2,23 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// The names of all functions below a folder.
-fn functions(folder: &Path, names: &mut BTreeSet<String>) {
+/// The names of all functions below a folder, each with its file and the folder of that.
+fn functions(folder: &Path, names: &mut BTreeSet<[String; 2]>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             functions(&path, names);
             continue;
         }
+        let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+        let modules = [name(folder), name(&path)];
         let source = fs::read_to_string(&path).unwrap_or_default();
         for rest in source.split("fn ").skip(1) {
             let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            names.insert(rest[..end.unwrap_or(0)].to_owned());
+            let function = &rest[..end.unwrap_or(0)];
+            for module in &modules {
+                names.insert([module.clone(), function.to_owned()]);
+            }
         }
     }
 }
@@ -37,9 +42,11 @@ fn every_requirement_of_the_asvs_table_names_a_test_that_exists_or_says_whose_it
         requirements += 1;
         let tests: Vec<_> = tests.split('`').skip(1).step_by(2).collect();
         for test in &tests {
-            let name = test.rsplit("::").next().unwrap();
+            let (module, name) = test.rsplit_once("::").unwrap();
+            // A test beside the code is named with its module's `tests`.
+            let module = module.trim_end_matches("::tests");
             assert!(
-                names.contains(name),
+                names.contains(&[module.to_owned(), name.to_owned()]),
                 "{requirement}: there is no test {test}"
             );
         }

@@ -19,7 +19,8 @@ struct Slow {
     layer: SessionLayer,
 }
 
-async fn behind(proxy: &Proxy) -> Store {
+/// A store whose connections go over this.
+pub(super) async fn behind(proxy: &Proxy) -> Store {
     let config = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
     let store = config.with_deadline(Duration::from_secs(60));
     let store = store.build().unwrap();

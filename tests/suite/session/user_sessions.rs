@@ -29,8 +29,6 @@ on_all_stores!(
     a_login_as_another_user_leaves_the_list_of_the_first,
     two_logins_with_one_cookie_are_one_session_in_the_list,
     a_slow_writer_of_a_revoked_session_brings_nothing_back,
-    revocations_and_renewals_at_once_leave_no_session,
-    revocations_and_logins_at_once_leave_nobody_unlisted,
     a_device_that_is_too_long_is_an_error,
     anonymous_sessions_are_in_no_list,
 );
@@ -331,65 +329,6 @@ async fn a_slow_writer_of_a_revoked_session_brings_nothing_back(stand: Stand) {
         .await;
         assert_eq!(live(&[client, slow]).await, 0);
         assert_eq!(of(&stand.store, "ada").list().await.unwrap(), []);
-    }
-}
-
-/// Whatever the order, the revocation came after the login.
-async fn revocations_and_renewals_at_once_leave_no_session(stand: Stand) {
-    for run in 0..100 {
-        let grace = Duration::from_secs(if run % 2 == 0 { 0 } else { 10 });
-        let client = Client::of(stand.layer.clone().with_renewal_grace(grace).unwrap());
-        client.login("ada").await;
-        let start = Arc::new(Barrier::new(2));
-        let renewer = client.copy();
-        let mut requests = JoinSet::new();
-        let (started, ada) = (start.clone(), of(&stand.store, "ada"));
-        requests.spawn(async move {
-            started.wait().await;
-            ada.revoke_all().await.unwrap();
-            renewer
-        });
-        let renewer = client.copy();
-        requests.spawn(async move {
-            let handler = async move |session: Session| {
-                session.exists().await.unwrap();
-                start.wait().await;
-                session.renew().unwrap();
-            };
-            renewer.visit(handler).await;
-            renewer
-        });
-        let mut clients = requests.join_all().await;
-        clients.push(client);
-        assert_eq!(live(&clients).await, 0, "run {run}");
-    }
-}
-
-/// A login that comes after the revocation is live and in the list, so that the next one ends it.
-async fn revocations_and_logins_at_once_leave_nobody_unlisted(stand: Stand) {
-    for run in 0..100 {
-        let start = Arc::new(Barrier::new(3));
-        let mut requests = JoinSet::new();
-        for _ in 0..2 {
-            let (client, start) = (stand.client(), start.clone());
-            requests.spawn(async move {
-                start.wait().await;
-                client.login("ada").await;
-                Some(client)
-            });
-        }
-        let ada = of(&stand.store, "ada");
-        requests.spawn(async move {
-            start.wait().await;
-            ada.revoke_all().await.unwrap();
-            None
-        });
-        let clients: Vec<_> = requests.join_all().await.into_iter().flatten().collect();
-        let ada = of(&stand.store, "ada");
-        let listed = ada.list().await.unwrap().len();
-        assert_eq!(live(&clients).await, listed, "run {run}");
-        ada.revoke_all().await.unwrap();
-        assert_eq!(live(&clients).await, 0, "run {run}");
     }
 }
 

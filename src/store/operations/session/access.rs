@@ -227,5 +227,7 @@ pub(super) fn reached<T>(
 
 pub(super) fn corrupt<T>() -> Reached<T> {
     tracing::warn!(target: "tower_keep::session", "a stored session is corrupt and counts as absent");
+    #[cfg(feature = "metrics")]
+    crate::metrics::session_unreadable("session");
     Reached::Gone
 }

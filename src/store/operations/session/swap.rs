@@ -1,4 +1,4 @@
-//! Changing a value only if it is still what it was.
+//! Changing or removing a value only if it is still what it was.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ pub(crate) struct SwapSession {
     pub(crate) access: Access,
     pub(crate) field: Box<str>,
     pub(crate) expected: Option<Bytes>,
-    pub(crate) value: Bytes,
+    /// `None` removes the field.
+    pub(crate) value: Option<Bytes>,
 }
 
 /// How a compare-and-set went.
@@ -53,13 +54,16 @@ impl Operation for SwapSession {
                 if old != self.expected.as_ref() {
                     return Reached::Here(Swap::Conflict(old.cloned()));
                 }
-                let size = (session.record.size).with(&self.field, old, Some(&self.value));
+                let size = (session.record.size).with(&self.field, old, self.value.as_ref());
                 if session.too_large(size) {
                     return Reached::TooLarge;
                 }
                 session.record.size = size;
                 let fields = Arc::make_mut(&mut session.record.fields);
-                fields.insert(self.field.clone(), exact(&self.value));
+                match &self.value {
+                    Some(value) => fields.insert(self.field.clone(), exact(value)),
+                    None => fields.remove(&self.field),
+                };
                 session.touch(now);
                 Reached::Here(Swap::Done)
             })
@@ -69,7 +73,7 @@ impl Operation for SwapSession {
     fn command(&self) -> Command {
         let command = (self.access.growing(&SWAP, None))
             .arg(field(&self.field))
-            .arg(&*self.value);
+            .arg(self.value.as_deref().unwrap_or_default());
         match &self.expected {
             Some(expected) => command.arg(&**expected),
             None => command,

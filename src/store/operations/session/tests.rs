@@ -108,7 +108,7 @@ impl Steps {
             access: self.access(id, FIRST),
             field: "k".into(),
             expected: Some(expected.into()),
-            value: value.into(),
+            value: Some(value.into()),
         };
         self.0.execute(swap).await.unwrap()
     }

@@ -27,6 +27,7 @@ use tokio::{
 use self::{layout::Layout, map::Map};
 use super::{
     access::{Access, Address},
+    call::Answered,
     claim::Claim,
     command::Commands,
     connection::Shard,
@@ -186,7 +187,7 @@ impl Cluster {
                 self.read_map();
                 Err(StoreError::Unavailable)
             }
-            false => shard.execute(commands, deadline).await,
+            false => shard.call::<Answered>(commands, deadline).await,
         };
         match answered {
             Ok(answered) if answered.misdirected.is_some() => {

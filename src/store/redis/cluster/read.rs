@@ -67,7 +67,7 @@ impl Cluster {
                 && let Some(link) = shard.lanes.iter().find_map(|lane| lane.get())
             {
                 let asked = shard.shard().and_then(|shard| shard.master.clone());
-                questions.push(Box::pin(ask(link.connection, asked)));
+                questions.push(Box::pin(ask(link.connection(), asked)));
             }
         }
         if !questions.is_empty()

@@ -148,9 +148,10 @@ impl Cluster {
                 Redirect::Ask(_) => command.asking(),
                 _ => Commands::from_iter([command.clone()]),
             };
-            result = to.execute(commands, deadline).await.and_then(|mut sent| {
+            let sent = to.call::<Results>(commands, deadline).await;
+            result = sent.and_then(|mut results| {
                 let too_few = StoreError::UnexpectedReply("fewer replies than commands");
-                sent.results.pop().unwrap_or(Err(too_few))
+                results.pop().unwrap_or(Err(too_few))
             });
             if !matches!(Redirect::of(&result, &to), Some(Redirect::Later)) {
                 self.down_since.store(0, Ordering::Relaxed);

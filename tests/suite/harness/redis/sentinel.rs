@@ -83,6 +83,11 @@ impl RedisSentinel {
         self.servers.iter().chain(&self.sentinels)
     }
 
+    /// What the sentinels call the master.
+    pub(crate) fn name(&self) -> &'static str {
+        NAME
+    }
+
     /// The servers that hold the data, by number.
     pub(crate) fn servers(&self) -> &[RedisServer] {
         &self.servers

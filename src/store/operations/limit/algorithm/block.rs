@@ -19,14 +19,14 @@ impl Limit {
     /// Whether no more than half of what may be held is, after a cost and a block. A call without
     /// a cost only looks, and gets none.
     pub(crate) fn spares_block(&self, level: Level, cost: u64, block: u64) -> bool {
-        let units = u128::from(cost.min(self.quota + 1)) + u128::from(block);
+        let units = u128::from(self.countable(cost)) + u128::from(block);
         cost > 0 && self.in_parts(level) + units * u128::from(self.weight) <= self.full() / 2
     }
 
     /// In microseconds and parts beyond them: what may be held, the cost, the cost with a block,
     /// and what may be held with that.
     pub(crate) fn block_numbers(&self, cost: u64, block: u64) -> [(u64, u64); 4] {
-        let cost = cost.min(self.quota + 1);
+        let cost = self.countable(cost);
         [
             self.micros_and_parts(self.full()),
             self.gcra_charge(cost),

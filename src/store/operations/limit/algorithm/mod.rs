@@ -140,11 +140,16 @@ impl Limit {
         self.algorithm == Algorithm::Concurrency
     }
 
-    /// What `cost` takes: of GCRA whole microseconds and parts of one, else units alone. A cost
-    /// above the quota is cut to one that never fits, and a request takes one place whatever it
-    /// costs.
+    /// A cost that can be added to what is in use: all those above the quota are one that never
+    /// fits.
+    fn countable(&self, cost: u64) -> u64 {
+        cost.min(self.quota + 1)
+    }
+
+    /// What `cost` takes: of GCRA whole microseconds and parts of one, else units alone. A request
+    /// takes one place whatever it costs.
     pub(crate) fn charge(&self, cost: u64) -> (u64, u64) {
-        let cost = cost.min(self.quota + 1);
+        let cost = self.countable(cost);
         match self.algorithm {
             Algorithm::Gcra => self.gcra_charge(cost),
             Algorithm::FixedWindow | Algorithm::SlidingWindow => (0, cost),

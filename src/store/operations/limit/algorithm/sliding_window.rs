@@ -72,6 +72,7 @@ impl Log {
     /// What is in use at the moment that it was [advanced](Self::advance) to, as a request of
     /// `cost` sees it.
     pub(crate) fn level(&self, limit: &Limit, now: u64, cost: u64) -> Level {
+        let cost = limit.countable(cost);
         let until =
             |group: Option<&(u64, u64)>| group.map_or(0, |&(at, _)| at + limit.window - now);
         let mut missing = (self.used + cost).saturating_sub(limit.quota);

@@ -47,7 +47,9 @@
 //! 4. **Nothing out of date is stored.** A [`set`](KeyValue::set), a [`del`](KeyValue::del) or
 //!    an [`invalidate_tags`](KeyValue::invalidate_tags) while a load runs, in whichever process,
 //!    is not undone by it: its callers get what it found, the store does not keep it. The lease's
-//!    token, which the storing script checks, is the fence.
+//!    token, which the storing script checks, is the fence. A call that begins after such a change
+//!    does not get what was before it either, but from a store that it cannot reach: then it may
+//!    get what a load finds that has begun before it.
 //! 5. **A store that fails** is an error of `get`, `set`, `del` and the others. `get_or_load` goes
 //!    to the loader once one of its calls has failed, which takes at most the store's deadline,
 //!    and asks the store no more.

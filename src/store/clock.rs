@@ -58,7 +58,6 @@ impl Timestamp {
     }
 
     /// Milliseconds since the epoch, rounded down.
-    #[cfg(any(feature = "cache", feature = "refresh-token", feature = "session"))]
     pub(crate) const fn as_millis(self) -> u64 {
         self.0 / 1_000
     }

@@ -1,6 +1,7 @@
 //! A store from a URL or from the environment.
 
 mod env;
+mod pieces;
 #[cfg_attr(not(feature = "redis"), path = "config/absent.rs")]
 mod server;
 

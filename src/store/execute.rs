@@ -53,13 +53,11 @@ impl<B: Batch<Memory>> Execute<B> {
     }
 
     /// Whether the results are there already, as those of embedded memory are.
-    #[cfg(feature = "rate-limit")]
     pub(crate) fn is_ready(&self) -> bool {
         matches!(self.0, State::Done(Some(_)))
     }
 
     /// The results if they are there already, as those of embedded memory are; else the future.
-    #[cfg(feature = "cache")]
     pub(crate) fn into_ready(self) -> Result<B::Output, Self> {
         match self.0 {
             State::Done(Some(output)) => Ok(output),

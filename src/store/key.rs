@@ -15,17 +15,6 @@ use arrayvec::ArrayString;
 pub(crate) struct Key(Text);
 
 /// Each request makes a key or more, so that those of usual length are not on the heap.
-#[cfg_attr(
-    not(any(
-        feature = "cache",
-        feature = "inspect",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "refresh-token",
-        feature = "session"
-    )),
-    expect(dead_code, reason = "no kind of data makes a key")
-)]
 #[derive(Clone)]
 enum Text {
     Short(ArrayString<USUAL>),
@@ -44,19 +33,10 @@ impl Key {
     }
 
     /// A key by its whole name, the namespace included.
-    #[cfg(feature = "inspect")]
     pub(crate) fn whole(name: &str) -> Self {
         Self::join(&[name])
     }
 
-    #[cfg(any(
-        feature = "cache",
-        feature = "inspect",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "refresh-token",
-        feature = "session"
-    ))]
     fn join<'a>(parts: impl IntoIterator<Item = &'a &'a str, IntoIter: Clone>) -> Self {
         let parts = parts.into_iter();
         let length = parts.clone().map(|part| part.len()).sum::<usize>();
@@ -132,13 +112,6 @@ impl Namespace {
         &self.0
     }
 
-    #[cfg(any(
-        feature = "cache",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "refresh-token",
-        feature = "session"
-    ))]
     /// `{namespace}:{name}:{parts}`, all parts one after another. `name` says what kind of data
     /// the key is of.
     pub(super) fn key(&self, name: &str, parts: &[&str]) -> Key {
@@ -157,12 +130,6 @@ impl Default for Namespace {
 mod tests {
     use super::*;
 
-    #[cfg(any(
-        feature = "cache",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "session"
-    ))]
     #[test]
     fn a_key_of_any_length_is_its_namespace_its_kind_and_its_parts() {
         let names = Namespace::new("shop").unwrap();

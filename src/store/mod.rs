@@ -60,6 +60,15 @@
 //! Every key that is written has one. The defaults: session 24 h, user data 1 h, lists 5 min,
 //! rate limit states until the limit has replenished.
 
+#![cfg_attr(
+    not(feature = "full"),
+    allow(
+        dead_code,
+        unused_imports,
+        reason = "each feature uses a part of the engines"
+    )
+)]
+
 mod batch;
 mod clock;
 mod config;
@@ -70,54 +79,15 @@ mod execute;
 #[cfg(feature = "inspect")]
 pub(crate) mod inspect;
 mod key;
-#[cfg_attr(
-    not(all(
-        feature = "cache",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "session"
-    )),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a kind of data uses a part of an engine"
-    )
-)]
 mod memory;
 pub(crate) mod operations;
-#[cfg(any(
-    feature = "cache",
-    feature = "key-value",
-    feature = "rate-limit",
-    feature = "refresh-token",
-    feature = "session"
-))]
 pub(crate) mod random;
 #[cfg_attr(not(feature = "redis"), path = "redis/absent.rs")]
-#[cfg_attr(
-    not(all(
-        feature = "cache",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "session"
-    )),
-    allow(
-        dead_code,
-        unused_imports,
-        reason = "a kind of data uses a part of an engine"
-    )
-)]
 mod redis;
 #[cfg(any(feature = "health", feature = "inspect"))]
 mod servers;
 mod state;
-#[cfg(all(
-    test,
-    feature = "cache",
-    feature = "key-value",
-    feature = "rate-limit",
-    feature = "session"
-))]
+#[cfg(all(test, feature = "full"))]
 mod tests;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -127,17 +97,9 @@ pub(crate) use clock::Timestamp;
 pub use config::{ConfigError, StoreConfig};
 pub use error::{RefusalKind, StoreError};
 pub(crate) use execute::Execute;
-#[cfg(any(
-    feature = "cache",
-    feature = "inspect",
-    feature = "key-value",
-    feature = "refresh-token",
-    feature = "session"
-))]
 pub(crate) use key::Key;
 pub(crate) use key::Namespace;
 pub use key::NamespaceError;
-#[cfg(feature = "cache")]
 pub(crate) use memory::{Holds, Table, Weigh, heap};
 pub use operations::MemoryLimits;
 #[cfg(any(feature = "health", feature = "inspect"))]
@@ -159,7 +121,6 @@ pub struct Store {
 #[derive(Clone)]
 enum Backend {
     Memory(Arc<Swept<Memory>>),
-    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "nothing connects"))]
     Redis(Topology),
 }
 
@@ -242,7 +203,6 @@ impl Store {
     /// acknowledged by then: it counts connections, and a server that was restarted or replaced
     /// is reached by a new one. It changes before the first call on that connection. Always 0
     /// for embedded memory. One atomic load.
-    #[cfg(any(test, feature = "cache"))]
     pub(crate) fn connections_epoch(&self) -> u64 {
         match &self.backend {
             Backend::Memory(_) => 0,
@@ -260,7 +220,6 @@ impl Store {
     }
 
     /// The heaviest value that a key of this kind of data can hold.
-    #[cfg(feature = "cache")]
     pub(crate) fn largest<E: Weigh>(&self) -> u64
     where
         Memory: Holds<E>,
@@ -273,7 +232,6 @@ impl Store {
 
     /// The table of a kind of data, if the store is embedded memory: that can be read without a
     /// batch, and so without waiting.
-    #[cfg(feature = "cache")]
     pub(crate) fn table<E>(&self) -> Option<&Table<E>>
     where
         Memory: Holds<E>,
@@ -285,18 +243,10 @@ impl Store {
     }
 
     /// Whether the store is embedded memory, which answers without a round trip.
-    #[cfg(feature = "rate-limit")]
     pub(crate) fn is_embedded(&self) -> bool {
         matches!(self.backend, Backend::Memory(_))
     }
 
-    #[cfg(any(
-        feature = "cache",
-        feature = "key-value",
-        feature = "rate-limit",
-        feature = "refresh-token",
-        feature = "session"
-    ))]
     pub(crate) fn names(&self) -> &Namespace {
         &self.namespace
     }

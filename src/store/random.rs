@@ -1,22 +1,18 @@
 //! Random numbers of the operating system.
 
-#[cfg(any(feature = "cache", feature = "key-value", feature = "rate-limit"))]
 use super::Timestamp;
 
 /// The operating system gave no random bytes.
-#[cfg(any(feature = "refresh-token", feature = "session"))]
 #[derive(Debug)]
 pub(crate) struct NoEntropy;
 
 /// Bytes that nobody can guess: for ids, tokens and nonces.
-#[cfg(any(feature = "refresh-token", feature = "session"))]
 pub(crate) fn secret<const BYTES: usize>() -> Result<[u8; BYTES], NoEntropy> {
     let mut bytes = [0; BYTES];
     getrandom::fill(&mut bytes).map_err(|_| NoEntropy)?;
     Ok(bytes)
 }
 
-#[cfg(any(feature = "cache", feature = "key-value", feature = "rate-limit"))]
 /// A number that is unlike the last one in any process, for what need not be unguessable. Without
 /// entropy the time will do.
 pub(crate) fn unique() -> u64 {
@@ -24,7 +20,6 @@ pub(crate) fn unique() -> u64 {
 }
 
 /// One of 0 < x ≤ 1, evenly, for what is to be spread in time.
-#[cfg(feature = "key-value")]
 pub(crate) fn fraction() -> f64 {
     // In the time, only the low bits are random.
     let bits = getrandom::u64().unwrap_or_else(|_| Timestamp::now().as_micros() << 44);
@@ -33,7 +28,6 @@ pub(crate) fn fraction() -> f64 {
 
 #[cfg(test)]
 mod tests {
-    #[cfg(feature = "key-value")]
     #[test]
     fn a_fraction_is_above_nothing_and_at_most_the_whole() {
         let fractions: Vec<_> = (0..1_000).map(|_| super::fraction()).collect();
@@ -42,14 +36,12 @@ mod tests {
         assert!((0.4..0.6).contains(&mean), "{mean}");
     }
 
-    #[cfg(any(feature = "cache", feature = "key-value", feature = "rate-limit"))]
     #[test]
     fn numbers_are_unlike_each_other() {
         let numbers: std::collections::HashSet<_> = (0..1_000).map(|_| super::unique()).collect();
         assert_eq!(numbers.len(), 1_000);
     }
 
-    #[cfg(any(feature = "refresh-token", feature = "session"))]
     #[test]
     fn a_secret_has_all_its_bytes_from_the_operating_system() {
         let secrets: Vec<[u8; 32]> = (0..100).map(|_| super::secret().unwrap()).collect();

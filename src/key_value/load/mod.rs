@@ -42,8 +42,8 @@ pub(super) enum Outcome {
     /// A value that was not stored, because it was set, deleted or invalidated since the load
     /// began. A call that joined after that change must not get it.
     Overtaken(Bytes),
-    /// A value of a load that had no lease, so that nobody knows whether it was changed since. A
-    /// call that has reached the store itself must not get it.
+    /// A value of a load that had no lease or has not heard of it in the end, so that nobody knows
+    /// whether it was changed since. A call that has reached the store itself must not get it.
     Unfenced(Bytes),
     /// A value that the codec cannot write: only the caller that loaded it has it.
     Unserializable,

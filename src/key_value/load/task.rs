@@ -246,8 +246,7 @@ impl<C: Codec> Load<C> {
             }
             Err(error) => {
                 self.values.report(&error, "a loaded value is not stored");
-                // Nobody else reaches the store either: to load again would not tell more.
-                return Outcome::Loaded(value);
+                return Outcome::Unfenced(value);
             }
         };
         let stands = |(stamp, (_, before)): (Result<Option<Stamp>, StoreError>, &(_, Stamp))| {

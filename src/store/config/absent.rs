@@ -2,7 +2,7 @@
 
 use std::{convert::Infallible, fmt};
 
-use super::{ConfigError, env::Pieces};
+use super::{ConfigError, pieces::Pieces};
 use crate::store::Store;
 
 /// There is none.

@@ -2,21 +2,8 @@
 
 use std::{ffi::OsString, ops::RangeInclusive, time::Duration};
 
-use super::{ConfigError, StoreConfig, Target, server::Server};
+use super::{ConfigError, StoreConfig, Target, pieces::Pieces, server::Server};
 use crate::store::Namespace;
-
-/// A server that variables name piece by piece.
-#[cfg_attr(
-    not(feature = "redis"),
-    allow(dead_code, reason = "no server is reached")
-)]
-pub(super) struct Pieces {
-    pub(super) host: String,
-    pub(super) port: Option<u16>,
-    pub(super) db: Option<u32>,
-    pub(super) username: Option<String>,
-    pub(super) password: Option<String>,
-}
 
 impl StoreConfig {
     pub(super) fn from_os_vars(

@@ -10,7 +10,7 @@ use deadpool_redis::redis::{
 };
 
 use self::hosts::Hosts;
-use super::{ConfigError, env::Pieces, without_secrets};
+use super::{ConfigError, pieces::Pieces, without_secrets};
 use crate::store::{
     Store,
     redis::{Access, Members, Sentinels, Source},

@@ -54,7 +54,6 @@ impl<V: Weigh> Shard<V> {
         (self.slots.len(), weight)
     }
 
-    #[cfg(feature = "inspect")]
     pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
         let slots = self
             .slots

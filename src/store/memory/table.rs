@@ -80,7 +80,6 @@ impl<V: Weigh> Table<V> {
     }
 
     /// Shows every key that has not expired to `f`, of one shard after another.
-    #[cfg(feature = "inspect")]
     pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
         for shard in &self.shards {
             lock(shard).each_key(now, f);
@@ -88,7 +87,6 @@ impl<V: Weigh> Table<V> {
     }
 
     /// The bytes that the entries take, and those that they may.
-    #[cfg(feature = "inspect")]
     pub(crate) fn bytes(&self) -> (usize, usize) {
         (self.budget.held.load(Ordering::Relaxed), self.budget.total)
     }
@@ -179,7 +177,6 @@ impl<V: Weigh> Table<V> {
     }
 
     /// As [`update`](Self::update), of any number of entries in one step. The keys must differ.
-    #[cfg(feature = "rate-limit")]
     pub(crate) fn update_each<R>(
         &self,
         keys: &[Key],

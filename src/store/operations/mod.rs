@@ -6,7 +6,6 @@
 //! - `NAMES`, what its keys begin with after the namespace,
 //! - `SCRIPTS`, its Lua scripts.
 
-#[cfg(any(feature = "cache", feature = "key-value"))]
 pub(crate) mod generation;
 #[cfg(feature = "key-value")]
 mod id;
@@ -72,7 +71,6 @@ macro_rules! kinds {
             }
         }
 
-        #[cfg(feature = "inspect")]
         impl Memory {
             /// Shows every key that has not expired to `f`, no two tables at once.
             pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
@@ -139,17 +137,12 @@ macro_rules! kinds {
 
         /// Every script: a connection is ready when the server has them, so that a fresh or
         /// restarted server costs no request a NOSCRIPT round trip.
-        #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "nothing connects"))]
         pub(crate) static SCRIPTS: &[&[&Script]] = &[
             $(#[cfg(feature = $feature)] $kind::SCRIPTS,)*
         ];
 
         /// What keys of some kind of data begin with after the namespace, whether or not this
         /// build has the kind: its data may be there all the same.
-        #[cfg_attr(
-            not(feature = "key-value"),
-            allow(dead_code, reason = "only there are keys named by the application")
-        )]
         pub(crate) const RESERVED_NAMES: &[&[&str]] = &[$({
             #[cfg(feature = $feature)]
             { &$kind::NAMES }

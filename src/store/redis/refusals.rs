@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{command::About, reply::Reply, source::Source};
+use super::{command::About, reply::Reply};
 use crate::store::error::{RefusalKind, StoreError};
 
 /// One line in the log per kind and this time.
@@ -79,9 +79,10 @@ fn concerns_the_server(kind: RefusalKind) -> bool {
 }
 
 impl Refusals {
-    pub(super) fn of(source: &Source) -> Self {
+    /// Of a server whose redirections are followed, or not.
+    pub(super) fn new(are_followed: bool) -> Self {
         Self {
-            are_followed: source.is_redirected(),
+            are_followed,
             lately: AtomicU16::new(0),
             kinds: Mutex::default(),
         }

@@ -38,7 +38,7 @@ pub(crate) struct Redis {
 
 impl Redis {
     pub(crate) fn new(source: Source, lanes: usize, scripts: Scripts) -> Arc<Self> {
-        let refusals = Arc::new(Refusals::of(&source));
+        let refusals = Arc::new(Refusals::new(source.is_redirected()));
         Arc::new(Self {
             source,
             scripts,

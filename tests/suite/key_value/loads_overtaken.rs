@@ -169,6 +169,30 @@ async fn a_load_in_another_process_is_waited_for(stand: Stand) {
     assert_eq!(other.calls(), 0);
 }
 
+#[tokio::test]
+async fn a_call_after_a_del_does_not_get_what_was_before_it_when_that_cannot_be_stored() {
+    let mut stand = Stand::redis().await;
+    let store = stand.server().connected(Duration::from_secs(1)).await;
+    let users = KeyValue::new(store, "user").unwrap();
+    let before = Database::closed("old name");
+    let load = before.spawn_through(&users, "1");
+    before.has_begun().await;
+    stand.elsewhere().del(1).await.unwrap();
+    // What only reads is answered, and what stores is not.
+    let server = stand.server();
+    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    let after = Database::open("new name");
+    let calls = [(); 10].map(|()| after.spawn_through(&users, "1"));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(after.calls(), 0, "they wait for the load");
+    before.let_go_on();
+    assert_eq!(load.await.unwrap().unwrap(), user("old name"));
+    for call in calls {
+        assert_eq!(call.await.unwrap().unwrap(), user("new name"));
+    }
+    assert_eq!(after.calls(), 1);
+}
+
 /// The value is in the store, and its load waits for the reply that says so.
 #[tokio::test]
 async fn a_call_after_a_del_does_not_join_a_load_whose_value_is_being_stored() {

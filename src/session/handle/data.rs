@@ -377,10 +377,16 @@ impl Session {
                 value: Some(new.clone()),
             };
             let _turn = self.0.turn.lock().await;
-            if let Ok(super::reach::Found::Here(_, Swap::Done)) =
-                self.reach(target, Follower::Request, swap).await
-            {
-                self.state().learn(key, Some(new));
+            if self.state().failed.is_some() {
+                return;
+            }
+            match self.reach(target, Follower::Request, swap).await {
+                Ok(super::reach::Found::Here(_, Swap::Done)) => {
+                    self.state().learn(key, Some(new));
+                }
+                Ok(_) => {}
+                // The request has not failed: the next one that reads the value tries again.
+                Err(_) => self.state().failed = None,
             }
         }
         #[cfg(not(feature = "session-encryption"))]

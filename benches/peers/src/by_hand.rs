@@ -134,7 +134,8 @@ pub(crate) async fn router(
 }
 
 fn routes<C: Connections>(work: &str, steps: Steps<C>) -> Result<Router, BoxError> {
-    let limit_of = |name| from_fn_with_state(steps.of_limit(name), limit::<C>);
+    let limits = steps.clone();
+    let limit_of = |name| from_fn_with_state(limits.of_limit(name), limit::<C>);
     let session = from_fn_with_state(steps.clone(), session::<C>);
     let login = Router::new()
         .route(LOGIN, get(login::<C>))

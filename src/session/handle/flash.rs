@@ -96,8 +96,11 @@ impl Session {
             }
             Ok(left)
         };
-        if let Err(error) = self.replace_stored(KEY, put).await {
-            tracing::warn!(target: "tower_keep::session", %error, "messages for the next page are lost");
+        match self.replace_stored(KEY, put).await {
+            Ok(_) | Err(SessionError::Ended) => {}
+            Err(error) => {
+                tracing::warn!(target: "tower_keep::session", %error, "messages for the next page are lost");
+            }
         }
         self.state().taken.clear();
     }

@@ -3,6 +3,8 @@
 //! | File | What it has |
 //! |---|---|
 //! | `data` | reading and changing values |
+//! | `exchange` | changing a stored value at once |
+//! | `encoding` | values as they are stored |
 //! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
 //! | `users` | the other sessions of its user |
@@ -17,6 +19,8 @@
 mod commit;
 mod csrf;
 mod data;
+mod encoding;
+mod exchange;
 mod flash;
 mod lifecycle;
 mod load;
@@ -49,7 +53,8 @@ use crate::{Store, store::operations::session::Rules};
 /// [`insert`](Self::insert), [`remove`](Self::remove), [`clear`](Self::clear),
 /// [`login`](Self::login) and [`renew`](Self::renew) are remembered and committed together, atomically, before the
 /// response begins, and dropped when it is a 5xx. [`increment`](Self::increment),
-/// [`update`](Self::update) and [`destroy`](Self::destroy) act on a stored session at once, so
+/// [`update`](Self::update) and [`destroy`](Self::destroy), and what is built on them
+/// ([`flash`](Self::flash), [`csrf_token`](Self::csrf_token)), act on a stored session at once, so
 /// that concurrent requests see them, and stay whatever the response is.
 ///
 /// A session holds 64 KiB and 128 keys unless the layer says otherwise, names and values as JSON

@@ -3,6 +3,8 @@
 //! | File | What it has |
 //! |---|---|
 //! | `data` | reading and changing values |
+//! | `exchange` | changing a stored value at once |
+//! | `encoding` | values as they are stored |
 //! | `flash`, `csrf` | messages for the next page, tokens for forms |
 //! | `lifecycle` | login, renewal, logout, and what a session is |
 //! | `users` | the other sessions of its user |
@@ -17,6 +19,8 @@
 mod commit;
 mod csrf;
 mod data;
+mod encoding;
+mod exchange;
 mod flash;
 mod lifecycle;
 mod load;

@@ -143,11 +143,19 @@ async fn a_full_server_answers_reads_and_keeps_the_sessions_that_are_used() {
     let client = stand.logged_in("ada").await;
     let old = client.copy();
     client.renew().await;
+    client
+        .visit(async |session| session.flash("info", "Saved.").await.unwrap())
+        .await;
     for _ in 0..3 {
         limit_memory(&stand, "0");
         stand.advance(Duration::from_secs(150)).await;
         limit_memory(&stand, "1");
         assert_eq!(client.get("user").await, Some(json!("ada")));
+    }
+    // Removing a message takes no memory.
+    for left in [1, 0] {
+        let messages = client.visit(async |session| session.take_flashes().await.unwrap());
+        assert_eq!(messages.await.len(), left);
     }
     // The first use of the new id was noted as well.
     assert_eq!(old.get("user").await, None);

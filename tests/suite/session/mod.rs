@@ -1,9 +1,9 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
-mod at_once;
 mod axum;
 mod bounds;
 mod commit;
+mod concurrency;
 mod contract;
 mod cookies;
 mod cost;
@@ -18,6 +18,7 @@ mod keys;
 mod laziness;
 mod lifetimes;
 mod login;
+mod login_races;
 mod logout;
 mod lost_replies;
 mod outliving;

@@ -1,10 +1,20 @@
-//! Concurrent requests of one client.
+//! Races, each a hundred times: two requests that have both read the session go on at once. What the
+//! same interleavings come to one by one is in `overtaken` and `interleavings`.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::{sync::Barrier, task::JoinSet};
-use tower_keep::session::{Session, SessionError, SessionLayer};
+use tower_keep::{
+    Store,
+    session::{Session, SessionLayer, UserSessions},
+};
 
 use super::{
     on_all_stores,
@@ -13,21 +23,135 @@ use super::{
 use crate::harness::connected::PATIENT;
 
 on_all_stores!(
+    logouts_and_writers_at_once_leave_no_session,
+    logouts_and_touches_at_once_leave_no_session,
     logouts_and_renewals_at_once_leave_no_session,
-    ten_first_uses_of_a_new_id_are_one,
-    two_processes_share_what_is_known_of_an_id,
-    concurrent_writers_of_different_keys_keep_both,
-    fifty_concurrent_increments_give_fifty,
-    fifty_concurrent_updates_lose_none,
-    immediate_changes_of_a_session_that_is_not_stored_yet_are_committed_with_it,
-    tasks_of_one_request_share_one_load,
-    an_increment_past_the_range_fails_and_changes_nothing,
+    renewals_and_writers_at_once_keep_what_was_written,
+    two_logins_at_once_are_both_logged_in,
+    nothing_is_read_in_any_process_once_a_revocation_has_returned,
 );
+
+pub(super) const RUNS: usize = 100;
+
+/// Another process over the same store.
+pub(super) async fn another(stand: &Stand) -> Store {
+    match stand.is_redis() {
+        true => stand.server().connected(PATIENT).await,
+        false => stand.store.clone(),
+    }
+}
+
+/// The same client at a server of another process.
+fn at(client: &Client, layer: &SessionLayer) -> Client {
+    let there = Client::of(layer.clone());
+    there.plant(&client.id().unwrap());
+    there
+}
+
+/// Sends two requests, which go on from their first read at once.
+async fn both<A, B>(
+    (first, one): (Client, impl FnOnce(Session) -> A + Send + 'static),
+    (second, other): (Client, impl FnOnce(Session) -> B + Send + 'static),
+) where
+    A: Future<Output = ()> + Send,
+    B: Future<Output = ()> + Send,
+{
+    let barrier = Arc::new(Barrier::new(2));
+    let mut requests = JoinSet::new();
+    let read = barrier.clone();
+    requests.spawn(async move {
+        let handler = async move |session: Session| {
+            session.exists().await.unwrap();
+            read.wait().await;
+            one(session).await;
+        };
+        first.visit(handler).await;
+    });
+    requests.spawn(async move {
+        let handler = async move |session: Session| {
+            session.exists().await.unwrap();
+            barrier.wait().await;
+            other(session).await;
+        };
+        second.visit(handler).await;
+    });
+    while let Some(request) = requests.join_next().await {
+        request.unwrap();
+    }
+}
+
+pub(super) async fn user(client: &Client) -> Option<String> {
+    let user = client.visit(async |session| session.user().await.unwrap());
+    user.await.map(|user| user.to_string())
+}
+
+async fn logouts_and_writers_at_once_leave_no_session(stand: Stand) {
+    let layer = SessionLayer::new(another(&stand).await);
+    for run in 0..RUNS {
+        let client = stand.logged_in("ada").await;
+        let writer = at(&client, &layer);
+        both(
+            (client.copy(), async |session: Session| {
+                session.destroy().await.unwrap();
+            }),
+            (writer.clone(), async move |session: Session| {
+                match run % 2 {
+                    0 => session.insert("late", 1).unwrap(),
+                    _ => drop(session.increment("late", 1).await),
+                }
+            }),
+        )
+        .await;
+        assert_eq!(writer.get("late").await, None, "run {run}");
+        assert_eq!(user(&client).await, None, "run {run}");
+        if stand.is_redis() {
+            assert_eq!(stand.session_keys(), [""; 0], "run {run}");
+        }
+    }
+}
+
+/// Every read is a touch. Readers ask all the time, so that the logout comes between the two.
+async fn logouts_and_touches_at_once_leave_no_session(stand: Stand) {
+    let touching = |layer: SessionLayer| layer.with_touch_fraction(0.0).unwrap();
+    let layer = touching(SessionLayer::new(another(&stand).await));
+    for run in 0..RUNS {
+        let client = stand.logged_in("ada").await;
+        let left = Arc::new(AtomicBool::new(false));
+        let mut requests = JoinSet::new();
+        for _ in 0..4 {
+            let (reader, left) = (at(&client, &layer), left.clone());
+            requests.spawn(async move {
+                loop {
+                    let had_left = left.load(Ordering::SeqCst);
+                    let seen = user(&reader).await;
+                    if had_left {
+                        assert_eq!(seen, None, "run {run}");
+                        return;
+                    }
+                    // On embedded memory nothing else lets the others go on.
+                    tokio::task::yield_now().await;
+                }
+            });
+        }
+        for _ in 0..run % 10 {
+            tokio::task::yield_now().await;
+        }
+        client.copy().logout().await;
+        left.store(true, Ordering::SeqCst);
+        while let Some(reader) = requests.join_next().await {
+            reader.unwrap();
+        }
+        assert_eq!(user(&client).await, None, "run {run}");
+        if stand.is_redis() {
+            assert_eq!(stand.session_keys(), [""; 0], "run {run}");
+        }
+    }
+}
 
 /// Whatever the order: the cookies that are left lead nowhere, since each logout came after the
 /// login that gave it its cookie.
 async fn logouts_and_renewals_at_once_leave_no_session(stand: Stand) {
-    for run in 0..100 {
+    for run in 0..RUNS {
         let grace = Duration::from_secs(if run % 2 == 0 { 0 } else { 10 });
         let client = Client::of(stand.layer.clone().with_renewal_grace(grace).unwrap());
         client.login("ada").await;
@@ -57,196 +181,102 @@ async fn logouts_and_renewals_at_once_leave_no_session(stand: Stand) {
     }
 }
 
-async fn ten_first_uses_of_a_new_id_are_one(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let old = client.copy();
-    client.renew().await;
-    let start = Arc::new(Barrier::new(10));
-    let mut requests = JoinSet::new();
-    for n in 0..10 {
-        let (client, start) = (client.copy(), start.clone());
-        requests.spawn(async move {
-            let handler = async move |session: Session| {
-                start.wait().await;
-                match n % 3 {
-                    0 => session.insert(&format!("k{n}"), n).unwrap(),
-                    1 => drop(session.increment("visits", 1).await.unwrap()),
-                    _ => assert!(session.exists().await.unwrap()),
-                }
-            };
-            client.visit(handler).await;
-        });
+/// A user's session is found by its place even without a grace, and nobody's by what the grace leaves
+/// under the old id.
+async fn renewals_and_writers_at_once_keep_what_was_written(stand: Stand) {
+    for run in 0..RUNS {
+        let is_users = run % 2 == 0;
+        let grace = Duration::from_secs(if is_users { 0 } else { 10 });
+        let here = stand.layer.clone().with_renewal_grace(grace).unwrap();
+        let client = Client::of(here);
+        match is_users {
+            true => client.login("ada").await,
+            false => client.visit(async |s| s.insert("k", 1).unwrap()).await,
+        }
+        let writer = client.copy();
+        both(
+            (client.clone(), async |session: Session| {
+                session.renew().unwrap();
+            }),
+            (writer, async move |session: Session| {
+                session.insert("late", run).unwrap();
+            }),
+        )
+        .await;
+        assert_eq!(client.get("late").await, Some(json!(run)), "run {run}");
+        assert_eq!(user(&client).await.is_some(), is_users, "run {run}");
     }
-    requests.join_all().await;
-    assert_eq!(client.get("visits").await, Some(json!(3)));
-    assert_eq!(client.get("k9").await, Some(json!(9)));
-    stand.advance(Duration::from_secs(11)).await;
-    assert_eq!(old.get("user").await, None);
-    assert_eq!(client.get("user").await, Some(json!("ada")));
 }
 
-/// Nothing of a renewal is known to one process alone.
-async fn two_processes_share_what_is_known_of_an_id(stand: Stand) {
-    let another = match stand.is_redis() {
-        true => stand.server().connected(PATIENT).await,
-        false => stand.store.clone(),
-    };
-    let there = |client: &Client| {
-        let copy = Client::of(SessionLayer::new(another.clone()));
-        copy.plant(&client.id().unwrap());
-        copy
-    };
-    let client = stand.logged_in("ada").await;
-    let old = there(&client);
-    client.renew().await;
-    stand.advance(Duration::from_secs(11)).await;
-    assert_eq!(old.get("user").await, Some(json!("ada")));
-    assert_eq!(there(&client).get("user").await, Some(json!("ada")));
-    assert_eq!(old.get("user").await, None);
-    let old = there(&client);
-    client.login("eve").await;
-    assert_eq!(old.get("user").await, None);
+/// Two logins over one id: whichever cookie the browser keeps, it is logged in.
+async fn two_logins_at_once_are_both_logged_in(stand: Stand) {
+    let layer = SessionLayer::new(another(&stand).await);
+    for run in 0..RUNS {
+        let client = stand.client();
+        client.visit(async |s| s.insert("k", 1).unwrap()).await;
+        let (one, other) = (client.copy(), at(&client, &layer));
+        both(
+            (one.clone(), async |session: Session| {
+                session.login("ada").unwrap();
+            }),
+            (other.clone(), async |session: Session| {
+                session.login("ada").unwrap();
+            }),
+        )
+        .await;
+        for browser in [&one, &other] {
+            assert_eq!(user(browser).await.as_deref(), Some("ada"), "run {run}");
+            assert_eq!(browser.get("k").await, Some(json!(1)), "run {run}");
+        }
+        assert_eq!(user(&client).await, None, "run {run}");
+        let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
+        assert_eq!(ada.revoke_all().await.unwrap(), 1, "run {run}");
+    }
 }
 
-async fn concurrent_writers_of_different_keys_keep_both(stand: Stand) {
-    for run in 0..100 {
+/// Readers in another process ask all the time, while the session is also renewed, with a grace and
+/// without.
+async fn nothing_is_read_in_any_process_once_a_revocation_has_returned(stand: Stand) {
+    let layer = SessionLayer::new(another(&stand).await);
+    for run in 0..RUNS {
+        let grace = Duration::from_secs(if run % 2 == 0 { 0 } else { 10 });
+        let layer = layer.clone().with_renewal_grace(grace).unwrap();
         let client = stand.logged_in("ada").await;
-        let loaded = Arc::new(Barrier::new(2));
-        let mut writers = JoinSet::new();
-        for key in ["k1", "k2"] {
-            let (client, loaded) = (client.copy(), loaded.clone());
-            writers.spawn(async move {
-                let handler = async move |session: Session| {
-                    session.get::<i32>(key).await.unwrap();
-                    loaded.wait().await;
-                    session.insert(key, run).unwrap();
-                };
-                client.visit(handler).await;
+        let revoked = Arc::new(AtomicBool::new(false));
+        let mut requests = JoinSet::new();
+        for n in 0..3 {
+            let reader = at(&client, &layer);
+            let revoked = revoked.clone();
+            requests.spawn(async move {
+                loop {
+                    let was_revoked = revoked.load(Ordering::SeqCst);
+                    let seen = match n {
+                        0 => {
+                            let renewed = reader.visit(async |session| {
+                                session.renew().unwrap();
+                                session.user().await.unwrap()
+                            });
+                            renewed.await.map(|user| user.to_string())
+                        }
+                        _ => user(&reader).await,
+                    };
+                    if was_revoked {
+                        assert_eq!(seen, None, "run {run}");
+                        return;
+                    }
+                    // On embedded memory nothing else lets the others go on.
+                    tokio::task::yield_now().await;
+                }
             });
         }
-        writers.join_all().await;
-        assert_eq!(client.get("k1").await, Some(json!(run)));
-        assert_eq!(client.get("k2").await, Some(json!(run)));
+        let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
+        for _ in 0..run % 10 {
+            tokio::task::yield_now().await;
+        }
+        ada.revoke_all().await.unwrap();
+        revoked.store(true, Ordering::SeqCst);
+        while let Some(reader) = requests.join_next().await {
+            reader.unwrap();
+        }
     }
-}
-
-async fn fifty_concurrent_increments_give_fifty(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let mut requests = JoinSet::new();
-    for n in 0..50 {
-        let client = client.copy();
-        requests.spawn(async move {
-            let handler = async move |session: Session| {
-                if n % 2 == 0 {
-                    session.get::<i64>("visits").await.unwrap();
-                }
-                let sum = session.increment("visits", 1).await.unwrap();
-                assert!(session.get::<i64>("visits").await.unwrap() >= Some(sum));
-                sum
-            };
-            client.visit(handler).await
-        });
-    }
-    let mut answers = requests.join_all().await;
-    answers.sort_unstable();
-    assert_eq!(answers, (1..=50).collect::<Vec<i64>>());
-    assert_eq!(client.get("visits").await, Some(json!(50)));
-}
-
-async fn fifty_concurrent_updates_lose_none(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    let loaded = Arc::new(Barrier::new(50));
-    let mut requests = JoinSet::new();
-    for n in 0..50 {
-        let (client, loaded) = (client.copy(), loaded.clone());
-        requests.spawn(async move {
-            let handler = async move |session: Session| {
-                session.get::<Vec<i32>>("list").await.unwrap();
-                loaded.wait().await;
-                let push = |list: Option<Vec<i32>>| {
-                    let mut list = list.unwrap_or_default();
-                    list.push(n);
-                    list
-                };
-                let list = session.update("list", push).await.unwrap();
-                assert_eq!(list.last(), Some(&n));
-            };
-            client.visit(handler).await;
-        });
-    }
-    requests.join_all().await;
-    let list = client.get("list").await.unwrap();
-    let mut list: Vec<i32> = serde_json::from_value(list).unwrap();
-    list.sort_unstable();
-    assert_eq!(list, (0..50).collect::<Vec<_>>());
-}
-
-async fn immediate_changes_of_a_session_that_is_not_stored_yet_are_committed_with_it(stand: Stand) {
-    let client = stand.client();
-    client
-        .visit(async |session| {
-            assert_eq!(session.increment("visits", 1).await.unwrap(), 1);
-            assert_eq!(session.increment("visits", 2).await.unwrap(), 3);
-            let updated = session.update("list", |list: Option<Vec<i32>>| {
-                list.into_iter().flatten().chain([1]).collect::<Vec<_>>()
-            });
-            assert_eq!(updated.await.unwrap(), [1]);
-        })
-        .await;
-    assert_eq!(client.get("visits").await, Some(json!(3)));
-    assert_eq!(client.get("list").await, Some(json!([1])));
-    // A change that is still to be committed keeps its place in the order.
-    client
-        .visit(async |session| {
-            session.insert("visits", 10).unwrap();
-            assert_eq!(session.increment("visits", 1).await.unwrap(), 11);
-            session.remove("list").unwrap();
-            let updated = session.update("list", |list: Option<Vec<i32>>| {
-                assert_eq!(list, None);
-                Vec::new()
-            });
-            updated.await.unwrap();
-        })
-        .await;
-    assert_eq!(client.get("visits").await, Some(json!(11)));
-    assert_eq!(client.get("list").await, Some(json!([])));
-}
-
-async fn tasks_of_one_request_share_one_load(stand: Stand) {
-    let client = stand.logged_in("ada").await;
-    if stand.is_redis() {
-        stand.server().reset_stats();
-    }
-    client
-        .visit(async |session| {
-            let mut tasks = JoinSet::new();
-            for _ in 0..20 {
-                let session = session.clone();
-                tasks.spawn(async move { session.get::<String>("user").await.unwrap() });
-            }
-            let seen = tasks.join_all().await;
-            assert!(seen.iter().all(|user| user.as_deref() == Some("ada")));
-        })
-        .await;
-    if stand.is_redis() {
-        assert_eq!(stand.server().command_calls()["hgetall"], 1);
-    }
-}
-
-async fn an_increment_past_the_range_fails_and_changes_nothing(stand: Stand) {
-    let client = stand.client();
-    client
-        .visit(async |session| session.insert("n", i64::MAX - 1).unwrap())
-        .await;
-    client
-        .visit(async |session| {
-            assert_eq!(session.increment("n", 1).await.unwrap(), i64::MAX);
-            let error = session.increment("n", 1).await.unwrap_err();
-            assert!(matches!(error, SessionError::Overflow(_)), "{error}");
-            session.insert("local", i64::MIN).unwrap();
-            session.increment("local", -1).await.unwrap_err();
-        })
-        .await;
-    assert_eq!(client.get("n").await, Some(json!(i64::MAX)));
-    assert_eq!(client.get("local").await, Some(json!(i64::MIN)));
 }

@@ -5,10 +5,8 @@ use std::{fmt, fmt::Display, time::Duration};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    Codec, Json, KeyValue, LoadError, SetError,
-    envelope::Head,
-    load::{Plan, Present},
-    policy::LoadPolicy,
+    Codec, Json, KeyValue, LoadError, SetError, envelope::Head, load::Present, policy::LoadPolicy,
+    read::Wanted,
 };
 use crate::{
     StoreError,
@@ -140,9 +138,8 @@ impl<'a, C: Codec> Entry<'a, C> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        let (values, plan) = self.plan();
         let loader = || async { loader().await.map(Present) };
-        let Present(value) = values.load(plan, loader).await?;
+        let Present(value) = self.values.load(self.wanted(), loader).await?;
         Ok(value)
     }
 
@@ -177,17 +174,15 @@ impl<'a, C: Codec> Entry<'a, C> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<Option<T>, E>> + Send + 'static,
     {
-        let (values, plan) = self.plan();
-        values.load(plan, loader).await
+        self.values.load(self.wanted(), loader).await
     }
 
-    fn plan(self) -> (&'a KeyValue<C>, Plan) {
-        let plan = Plan {
-            key: self.key,
-            tags: self.tags,
-            policy: self.policy,
-        };
-        (self.values, plan)
+    fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            key: &self.key,
+            tags: &self.tags,
+            policy: &self.policy,
+        }
     }
 
     /// The value, if there is one that reads as a `T` and is not stale, as [`KeyValue::get`]: with its
@@ -197,7 +192,11 @@ impl<'a, C: Codec> Entry<'a, C> {
     ///
     /// When the store fails.
     pub async fn get<T: DeserializeOwned>(self) -> Result<Option<T>, StoreError> {
-        self.values.get_by_key(&self.key, &self.tags).await
+        let wanted = Wanted {
+            policy: &self.values.policy,
+            ..self.wanted()
+        };
+        self.values.get_wanted(wanted).await
     }
 
     /// Sets the value for its [`ttl`](Self::ttl), as [`KeyValue::set`]. With tags, two round trips:

@@ -39,6 +39,13 @@ pub(super) struct Head {
     pub(super) tags: Vec<(TagName, Stamp)>,
 }
 
+impl Head {
+    /// Whether nothing but its expiry makes the value a miss.
+    pub(super) fn is_plain(&self) -> bool {
+        self.tags.is_empty() && self.stale.is_zero()
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 struct Line<'a> {
     v: u32,
@@ -85,7 +92,7 @@ pub(super) fn encode<C: Codec, T: Serialize + ?Sized>(
     value: Option<&T>,
 ) -> Result<Bytes, CodecError> {
     // A plain value is only ever replaced when it cannot be read, which its first bytes show.
-    let is_plain = head.tags.is_empty() && head.stale.is_zero() && head.cost.is_zero();
+    let is_plain = head.is_plain() && head.cost.is_zero();
     let tags = head.tags.iter();
     let line = Line {
         v: head.schema,

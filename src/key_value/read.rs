@@ -25,6 +25,15 @@ use crate::{
 /// How many keys one `MGET` names at most, so that it does not hold the server up.
 const KEYS_AT_ONCE: usize = 256;
 
+/// What a call wants to find.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) key: &'a Key,
+    /// The value's tags, as far as the call knows them.
+    pub(super) tags: &'a [TagName],
+    pub(super) policy: &'a LoadPolicy,
+}
+
 /// What is stored under a key.
 pub(super) enum Found {
     /// Nothing.
@@ -73,15 +82,19 @@ impl<C: Codec> KeyValue<C> {
         &self,
         id: impl Display,
     ) -> Result<Option<T>, StoreError> {
-        self.get_by_key(&self.key(id), &[]).await
+        let wanted = Wanted {
+            key: &self.key(id),
+            tags: &[],
+            policy: &self.policy,
+        };
+        self.get_wanted(wanted).await
     }
 
-    pub(super) async fn get_by_key<T: DeserializeOwned>(
+    pub(super) async fn get_wanted<T: DeserializeOwned>(
         &self,
-        key: &Key,
-        tags: &[TagName],
+        wanted: Wanted<'_>,
     ) -> Result<Option<T>, StoreError> {
-        let found = self.find(key, tags, &self.policy, Serve::Fresh).await?;
+        let found = self.find(wanted, Serve::Fresh).await?;
         Ok(self.fresh(found))
     }
 
@@ -191,18 +204,33 @@ impl<C: Codec> KeyValue<C> {
         self.store.execute(ReadExpiry(self.key(id))).await
     }
 
-    /// Reads a value with what it is judged by: one round trip, if `tags` are its tags, and the
-    /// expiry is read or not needed.
-    pub(super) async fn find(
-        &self,
-        key: &Key,
-        tags: &[TagName],
-        policy: &LoadPolicy,
-        serve: Serve,
-    ) -> Result<Found, StoreError> {
-        let reads_expiry = policy.reads_expiry(serve);
+    /// Reads a value and judges it. One round trip, but for a value that has tags or windows of
+    /// which the call did not know.
+    pub(super) async fn find(&self, wanted: Wanted<'_>, serve: Serve) -> Result<Found, StoreError> {
+        if !wanted.tags.is_empty() || wanted.policy.reads_expiry(serve) {
+            // On the heap, as below, so that most calls are small futures.
+            return Box::pin(self.find_with_more(wanted, serve)).await;
+        }
+        let Some(bytes) = self.store.execute(Get(wanted.key.clone())).await? else {
+            return Ok(Found::Missing);
+        };
+        match self.open(bytes) {
+            // It is there, and that is all there is to ask.
+            Ok(opened) if opened.head.is_plain() => Ok(Found::Value(opened, Freshness::Fresh)),
+            Ok(opened) => {
+                let nothing = (ReadSoFar::Nothing, Stamps::new());
+                Box::pin(self.find_out(wanted, serve, opened, nothing)).await
+            }
+            Err(identity) => Ok(Found::Unusable(identity)),
+        }
+    }
+
+    /// Reads the expiry and the stamps of the tags in the same round trip.
+    async fn find_with_more(&self, wanted: Wanted<'_>, serve: Serve) -> Result<Found, StoreError> {
+        let key = wanted.key;
+        let reads_expiry = wanted.policy.reads_expiry(serve);
         let expiry = reads_expiry.then(|| ReadExpiry(key.clone()));
-        let stamps = self.read_stamps(tags);
+        let stamps = self.read_stamps(wanted.tags);
         let read = (self.store).execute((Get(key.clone()), (expiry, stamps)));
         let (value, (expiry, stamps)) = read.await;
         let Some(bytes) = value? else {
@@ -213,20 +241,27 @@ impl<C: Codec> KeyValue<C> {
             Err(identity) => return Ok(Found::Unusable(identity)),
         };
         let mut read = Stamps::new();
-        for (tag, stamp) in tags.iter().zip(stamps) {
+        for (tag, stamp) in wanted.tags.iter().zip(stamps) {
             read.insert(tag.clone(), stamp?);
         }
-        let mut expiry = match expiry {
+        let expiry = match expiry {
             Some(expiry) => ReadSoFar::Expiry(expiry?),
             None => ReadSoFar::Nothing,
         };
-        let head = &opened.head;
-        if !head.tags.is_empty() || !head.stale.is_zero() {
-            let value = vec![(key, head, &mut expiry)];
-            // On the heap, so that most calls are small futures.
-            Box::pin(self.learn(&mut read, value)).await?;
-        }
-        Ok(judge(opened, expiry, &read, policy, serve))
+        self.find_out(wanted, serve, opened, (expiry, read)).await
+    }
+
+    /// Judges a value, when what is missing for that is read too.
+    async fn find_out(
+        &self,
+        wanted: Wanted<'_>,
+        serve: Serve,
+        opened: Opened,
+        (mut expiry, mut stamps): (ReadSoFar, Stamps),
+    ) -> Result<Found, StoreError> {
+        let value = vec![(wanted.key, &opened.head, &mut expiry)];
+        self.learn(&mut stamps, value).await?;
+        Ok(judge(opened, expiry, &stamps, wanted.policy, serve))
     }
 
     /// Reads the stamps and expiries that are missing to judge these values. One round trip, or

@@ -21,9 +21,10 @@ use task::{Load, WhenHeld};
 use super::{
     Codec, KeyValue, LoadError,
     policy::{Freshness, LoadPolicy, Serve},
-    read::Found,
+    read::{Found, Wanted},
 };
 use crate::{
+    StoreError,
     collapse::{Claim, Flights, Lead, Lost},
     store::{
         Key,
@@ -54,10 +55,10 @@ pub(super) enum Outcome {
 }
 
 /// What is to be loaded, and how.
-pub(super) struct Plan {
-    pub(super) key: Key,
-    pub(super) tags: Vec<TagName>,
-    pub(super) policy: LoadPolicy,
+struct Plan {
+    key: Key,
+    tags: Vec<TagName>,
+    policy: LoadPolicy,
 }
 
 /// What a call knows of the store when it begins to load.
@@ -66,6 +67,20 @@ struct Known {
     reachable: bool,
     /// The identity of a value that is to be replaced.
     replace: Option<Bytes>,
+}
+
+/// What a call has found instead of an answer that needs no load.
+struct Missed<A> {
+    known: Known,
+    meanwhile: Option<Meanwhile<A>>,
+}
+
+/// A value that is to be loaded anew, and may be served.
+enum Meanwhile<A> {
+    /// While that is done in the background.
+    AtOnce(A),
+    /// If that fails.
+    OnError(A),
 }
 
 impl<C: Codec> KeyValue<C> {
@@ -122,59 +137,109 @@ impl<C: Codec> KeyValue<C> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<T, E>> + Send + 'static,
     {
-        self.entry(id).ttl(ttl).or_load(loader).await
+        let policy = LoadPolicy { ttl, ..self.policy };
+        let wanted = Wanted {
+            key: &self.key(id),
+            tags: &[],
+            policy: &policy,
+        };
+        let loader = || async { loader().await.map(Present) };
+        let Present(value) = self.load(wanted, loader).await?;
+        Ok(value)
     }
 
     /// Reads the value, and loads it if that is needed.
-    pub(super) async fn load<A, E, F, Fut>(&self, plan: Plan, loader: F) -> Result<A, LoadError<E>>
+    pub(super) async fn load<A, E, F, Fut>(
+        &self,
+        wanted: Wanted<'_>,
+        loader: F,
+    ) -> Result<A, LoadError<E>>
     where
         A: Answer<Value: Serialize + DeserializeOwned>,
         E: Send + Sync + 'static,
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<A, E>> + Send + 'static,
     {
-        let began = Instant::now();
-        let mut known = Known {
-            reachable: true,
-            replace: None,
+        let budget = wanted.policy.budget.map(|budget| (budget, Instant::now()));
+        let found = self.find(wanted, Serve::Windows).await;
+        let missed = match self.answer(found) {
+            Ok(answer) => return Ok(answer),
+            Err(missed) => missed,
         };
-        let mut fallback = None;
-        let found = self.find(&plan.key, &plan.tags, &plan.policy, Serve::Windows);
-        match found.await {
-            Ok(Found::Missing) => {}
-            Ok(Found::Unusable(identity)) => known.replace = Some(identity),
+        let plan = Plan {
+            key: wanted.key.clone(),
+            tags: wanted.tags.to_vec(),
+            policy: *wanted.policy,
+        };
+        // On the heap, so that a call that finds a value is a small future.
+        Box::pin(self.load_missed(plan, missed, budget, loader)).await
+    }
+
+    /// The answer, if what was found is one that needs no load.
+    fn answer<A>(&self, found: Result<Found, StoreError>) -> Result<A, Missed<A>>
+    where
+        A: Answer<Value: DeserializeOwned>,
+    {
+        let mut missed = Missed {
+            known: Known {
+                reachable: true,
+                replace: None,
+            },
+            meanwhile: None,
+        };
+        match found {
             Ok(Found::Value(opened, freshness)) => {
                 let answer = self.decode(&opened).and_then(A::from_stored);
-                match (answer, freshness) {
+                missed.meanwhile = match (answer, freshness) {
                     (Some(answer), Freshness::Fresh) => return Ok(answer),
-                    (Some(answer), Freshness::Refresh) => {
-                        known.replace = Some(opened.identity());
-                        self.refresh(plan, known, loader);
-                        return Ok(answer);
-                    }
-                    (answer, freshness) => {
-                        known.replace = Some(opened.identity());
-                        fallback = answer.filter(|_| freshness == Freshness::UnlessLoaded);
-                    }
-                }
+                    (Some(answer), Freshness::Refresh) => Some(Meanwhile::AtOnce(answer)),
+                    (Some(answer), Freshness::UnlessLoaded) => Some(Meanwhile::OnError(answer)),
+                    (_, Freshness::Stale) | (None, _) => None,
+                };
+                missed.known.replace = Some(opened.identity());
             }
+            Ok(Found::Unusable(identity)) => missed.known.replace = Some(identity),
+            Ok(Found::Missing) => {}
             Err(error) => {
                 self.report(&error, "loading a value that cannot be read");
-                known.reachable = false;
+                missed.known.reachable = false;
             }
         }
-        let budget = plan.policy.budget;
-        // On the heap, so that a call that finds a value is a small future.
-        let load = Box::pin(self.load_once(plan, known, loader));
+        Err(missed)
+    }
+
+    /// Loads what was not found, within what is left of the call's budget, which began then.
+    async fn load_missed<A, E, F, Fut>(
+        &self,
+        plan: Plan,
+        Missed { known, meanwhile }: Missed<A>,
+        budget: Option<(Duration, Instant)>,
+        loader: F,
+    ) -> Result<A, LoadError<E>>
+    where
+        A: Answer<Value: Serialize + DeserializeOwned>,
+        E: Send + Sync + 'static,
+        F: FnOnce() -> Fut + Send + 'static,
+        Fut: Future<Output = Result<A, E>> + Send + 'static,
+    {
+        let stale = match meanwhile {
+            Some(Meanwhile::AtOnce(answer)) => {
+                self.refresh(plan, known, loader);
+                return Ok(answer);
+            }
+            Some(Meanwhile::OnError(answer)) => Some(answer),
+            None => None,
+        };
+        let load = self.load_once(plan, known, loader);
         let result = match budget {
-            Some(budget) => {
+            Some((budget, began)) => {
                 let left = budget.saturating_sub(began.elapsed());
                 let timed_out = |_| Err(LoadError::TimedOut(budget));
                 timeout(left, load).await.unwrap_or_else(timed_out)
             }
             None => load.await,
         };
-        match (result, fallback) {
+        match (result, stale) {
             (Err(_), Some(stale)) => {
                 let prefix = &*self.prefix;
                 tracing::warn!(target: "tower_keep::key_value", prefix, "a stale value is served because no other could be loaded");

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use deadpool_redis::redis::Value;
 use http::{Request, Response, StatusCode, header::COOKIE};
 use tower::{Layer, ServiceExt, service_fn};
 use tower_keep::{
@@ -246,13 +245,5 @@ impl Client {
         let copy = Self::of(self.layer.clone());
         copy.plant(&self.id().expect("there is a session cookie"));
         copy
-    }
-}
-
-/// What Redis stands for, as text.
-pub(crate) fn text(value: &Value) -> String {
-    match value {
-        Value::BulkString(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        other => format!("{other:?}"),
     }
 }

@@ -124,9 +124,9 @@ impl Session {
         }
         let renewal = |place: &Place| {
             let new = new_id.place();
-            // Through an old id only a login asks for a new one.
-            let asks = plan.login.is_some() || place.via == Via::Presented;
-            asks.then(|| Renewal {
+            // Also through an old id, where only a login gets the new one: what is noted of the session
+            // then holds for as long as it lives.
+            Renewal {
                 user: plan.login.as_ref().map(|login| login.user.clone()),
                 old_hash: place.id_hash().into(),
                 key: new.key(names),
@@ -137,7 +137,7 @@ impl Session {
                 old_place: (user_before.and(new_user))
                     .and(seen)
                     .map(|seen| place.noted(names, &seen.lineage)),
-            })
+            }
         };
         let commit = |access: Access, place: &Place| CommitSession {
             access: Access {
@@ -146,7 +146,7 @@ impl Session {
             },
             changes: plan.changes.clone(),
             lifetime,
-            renewal: renewal(place),
+            renewal: Some(renewal(place)),
         };
         let found = self.reach(target.clone(), follower(plan), commit).await;
         if let Some(login) = new_user {

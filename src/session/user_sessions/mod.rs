@@ -9,7 +9,7 @@ use std::{sync::Arc, time::SystemTime};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::binding::Binding;
+pub(super) use self::binding::{Binding, Noted};
 use super::{error::SessionError, id};
 use crate::{
     Store,

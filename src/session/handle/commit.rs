@@ -78,6 +78,12 @@ impl Session {
                 }
             }
         }
+        if plan.login.is_none() && self.state().overtaken {
+            let place = self.0.presented.as_ref().map(SessionId::place);
+            let id_hash = place.as_ref().map_or("", Place::id_hash);
+            report_dropped(id_hash);
+            return Ok(Written::Dropped(id_hash.into()));
+        }
         self.create(&plan).await
     }
 

@@ -32,6 +32,10 @@ pub(super) struct State {
     pub(super) lifetime: Option<Option<SessionLifetime>>,
     /// The id that the response is to hand out.
     issued: Option<Issue>,
+    /// The id of this request leads to a session that it may not use: another user has logged in
+    /// over it, or it was renewed without a grace. What is written is dropped unless somebody logs
+    /// in: the browser has the cookie of that session by now, and is to keep it.
+    pub(super) overtaken: bool,
     /// The session that the client named was destroyed: its cookie is to go.
     pub(super) destroyed: bool,
     /// A change was refused because it would have made the session too large.
@@ -68,6 +72,7 @@ impl State {
             login: None,
             lifetime: None,
             issued: None,
+            overtaken: false,
             destroyed: false,
             too_large: false,
             taken: Vec::new(),
@@ -246,6 +251,7 @@ impl State {
         self.login = None;
         self.lifetime = None;
         self.issued = None;
+        self.overtaken = false;
         self.taken.clear();
         self.destroyed = presented;
     }

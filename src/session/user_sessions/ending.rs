@@ -3,26 +3,34 @@
 use std::sync::Arc;
 
 use super::UserSessions;
-use crate::store::{
-    Key, StoreError,
-    operations::{
-        session::{self, RevokeSession},
-        session_index::{
-            self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+use crate::{
+    store::{
+        Key, StoreError,
+        operations::{
+            session::{self, RevokeSession},
+            session_index::{
+                self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+            },
         },
     },
+    to_the_end::to_the_end,
 };
 
 /// How often a session may move to another id while it is being ended: each time it was renewed.
 const MAX_MOVES: usize = 100;
 
 impl UserSessions {
-    /// Marks sessions, ends them, and forgets them, in this order.
+    /// Marks sessions, ends them, and forgets them, in this order, also if the caller leaves
+    /// meanwhile.
     pub(super) async fn condemn(&self, which: Condemned) -> Result<usize, StoreError> {
-        let key = self.key.clone();
-        let condemned = self.store.execute(Condemn { key, which }).await?;
-        self.end(&condemned).await?;
-        Ok(condemned.len())
+        let user = self.clone();
+        let ended = to_the_end(async move {
+            let key = user.key.clone();
+            let condemned = user.store.execute(Condemn { key, which }).await?;
+            user.end(&condemned).await?;
+            Ok(condemned.len())
+        });
+        ended.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
     /// Ends sessions that are marked in the index, and forgets them.

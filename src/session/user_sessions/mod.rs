@@ -24,6 +24,9 @@ pub(super) const MOST: usize = 1000;
 
 /// The sessions of one user, for instance to list or end them from an administrator's page.
 ///
+/// A revocation that has begun is done to its end, also if its future is dropped because the client
+/// of a request has left.
+///
 /// A handler ends those of its own user with
 /// [`revoke_session`](super::Session::revoke_session) and the like.
 ///

@@ -127,3 +127,38 @@ async fn a_revocation_works_on_a_server_at_its_memory_limit() {
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     assert!(!is_logged_in(&client).await);
 }
+
+/// A client that leaves does not leave a revocation half done, wherever it is by then.
+#[tokio::test]
+async fn a_revocation_whose_caller_leaves_is_done_to_its_end() {
+    for which in 0..3 {
+        for polls in 1..8 {
+            let stand = Stand::redis().await;
+            let client = stand.logged_in("ada").await;
+            let handle = client.visit(async |session| session.handle().await.unwrap());
+            let handle = handle.await.unwrap();
+            let ada = ada(&stand);
+            let mut revocation = Box::pin(async {
+                match which {
+                    0 => drop(ada.revoke(&handle).await.unwrap()),
+                    1 => drop(ada.revoke_others("another").await.unwrap()),
+                    _ => drop(ada.revoke_all().await.unwrap()),
+                }
+            });
+            let mut left = polls;
+            std::future::poll_fn(|context| {
+                left -= 1;
+                match revocation.as_mut().poll(context) {
+                    std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
+                    _ => std::task::Poll::Ready(()),
+                }
+            })
+            .await;
+            drop(revocation);
+            eventually("the session has ended", async || {
+                !is_logged_in(&client).await
+            })
+            .await;
+        }
+    }
+}

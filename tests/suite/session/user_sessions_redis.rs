@@ -162,3 +162,21 @@ async fn a_revocation_whose_caller_leaves_is_done_to_its_end() {
         }
     }
 }
+
+/// Whether a login under way is so old that it has ended is by the server's clock.
+#[tokio::test]
+async fn a_list_of_a_process_whose_clock_is_ahead_forgets_no_login() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    // As it is between the two steps of a login.
+    let place = stand.server().keys("*session_place:*").remove(0);
+    stand.server().command(&["DEL", &place]);
+    let ahead = Duration::from_secs(400);
+    tokio::time::pause();
+    tokio::time::advance(ahead).await;
+    tokio::time::resume();
+    assert_eq!(ada(&stand).list().await.unwrap(), []);
+    assert_eq!(stand.server().keys("*session_place:*"), [""; 0]);
+    assert_eq!(stand.server().keys("*session_index:*").len(), 1);
+    assert!(is_logged_in(&client).await);
+}

@@ -45,7 +45,7 @@ mod state;
 
 pub(crate) use condemn::{Condemn, Condemned, Forget};
 pub(crate) use enter::{EnterIndex, Entered};
-pub(crate) use list::ReadIndex;
+pub(crate) use list::{Index, ReadIndex};
 pub(crate) use place::{LeavePlace, LocateSession, Location, is_revoked, leave, note};
 pub(crate) use state::{IndexState, Listed, Member};
 
@@ -56,7 +56,7 @@ use crate::store::{
 
 pub(crate) use IndexState as Entry;
 pub(super) const NAMES: [&str; 2] = ["session_index", "session_place"];
-pub(super) static SCRIPTS: &[&Script] = &[&enter::ENTER, &condemn::CONDEMN];
+pub(super) static SCRIPTS: &[&Script] = &[&enter::ENTER, &condemn::CONDEMN, &list::LIST];
 
 /// `{namespace}:session_index:{{user}}`: the sessions of a user, whose digest `user` is.
 pub(crate) fn key(names: &Namespace, user: &str) -> Key {

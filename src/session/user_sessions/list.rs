@@ -6,7 +6,7 @@ use super::{SessionInfo, UserSessions};
 use crate::store::{
     StoreError,
     operations::{
-        session::{PeekSession, Peeked, Reached},
+        session::{PeekSession, Peeked, Reached, Revoked},
         session_index::{Index, Listed, Location, Member, ReadIndex},
     },
 };
@@ -114,7 +114,7 @@ impl UserSessions {
         let answers = self.store.execute(revocations.collect::<Vec<_>>()).await;
         let mut lineages = Vec::new();
         for ((member, _), answer) in ended.into_iter().zip(answers) {
-            if answer?.is_none() {
+            if !matches!(answer?, Revoked::Moved(_)) {
                 lineages.push(member.lineage);
             }
         }

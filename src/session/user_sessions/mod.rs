@@ -85,7 +85,8 @@ impl UserSessions {
     }
 
     /// Ends the session with this handle, at once and in every process, and answers whether the
-    /// user had it: `false` for a handle of somebody else's session. Four round trips.
+    /// user had it: `false` for a handle of somebody else's session, and of one that has ended. Four
+    /// round trips.
     ///
     /// # Errors
     ///

@@ -25,6 +25,7 @@ on_all_stores!(
     twenty_parallel_logins_leave_as_many_sessions_as_the_cap,
     a_login_at_the_cap_ends_the_oldest,
     what_has_ended_does_not_count_and_leaves_the_list,
+    what_has_ended_by_itself_is_not_revoked,
     a_session_that_was_renewed_is_revoked_under_every_id,
     a_login_as_another_user_leaves_the_list_of_the_first,
     two_logins_with_one_cookie_are_one_session_in_the_list,
@@ -239,6 +240,31 @@ async fn what_has_ended_does_not_count_and_leaves_the_list(stand: Stand) {
     let more = [stand.logged_in("ada").await, stand.logged_in("ada").await];
     assert!(is_logged_in(&first).await);
     assert_eq!((live(&others).await, live(&more).await), (0, 2));
+}
+
+async fn what_has_ended_by_itself_is_not_revoked(stand: Stand) {
+    let hundred = Duration::from_secs(100);
+    let stand = stand.with(|layer| layer.with_idle_timeout(hundred).unwrap());
+    let client = stand.logged_in("ada").await;
+    let ended = [stand.logged_in("ada").await, stand.logged_in("ada").await];
+    let handle = handle(&ended[0]).await;
+    for _ in 0..2 {
+        stand.advance(Duration::from_secs(60)).await;
+        assert!(is_logged_in(&client).await);
+    }
+    let revoked = client.visit(async |session| session.revoke_session(&handle).await.unwrap());
+    assert!(!revoked.await);
+    let other = stand.logged_in("ada").await;
+    client
+        .visit(async |session| assert_eq!(session.revoke_other_sessions().await.unwrap(), 1))
+        .await;
+    assert_eq!(live(&[other]).await, 0);
+    let ended = stand.logged_in("ada").await;
+    stand.advance(Duration::from_secs(60)).await;
+    assert!(is_logged_in(&client).await);
+    stand.advance(Duration::from_secs(60)).await;
+    assert_eq!(of(&stand.store, "ada").revoke_all().await.unwrap(), 1);
+    assert_eq!(live(&[client, ended]).await, 0);
 }
 
 async fn a_session_that_was_renewed_is_revoked_under_every_id(stand: Stand) {

@@ -89,7 +89,7 @@ pub(crate) use load::{LoadSession, LoadedSession};
 pub(crate) use meta::show as show_meta;
 pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
-pub(crate) use revoke::RevokeSession;
+pub(crate) use revoke::{RevokeSession, Revoked};
 pub(crate) use rules::{Age, Lifetime, Rules};
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};

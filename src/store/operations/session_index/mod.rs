@@ -22,7 +22,8 @@
 //!
 //! - *A login* [notes](EnterIndex) the session in the index, ends those that are over the cap, and
 //!   stores its own session last. After a crash the index may name a session that was never
-//!   stored, and there are never more live sessions than the cap.
+//!   stored, and there are never more live sessions than the cap. One that is
+//!   sent again after a lost reply is told again of all that is marked.
 //! - *A revocation* [marks](Condemn) the entry, [ends](super::session::RevokeSession) the session, and
 //!   [forgets](Forget) the entry last. After a crash the mark is still there, and the next login
 //!   at the cap, list or revocation finishes the work.

@@ -1,7 +1,7 @@
 -- Ends a user's session, and keeps one that is about to be stored from being so.
 -- KEYS  1 the session's place, 2 (where that is known) the session there
 -- ARGV  1 the session's lineage, 2 the hash under which KEYS[2] is, or '', 3 for how long it is
---       remembered (ms)
+--       remembered at most (ms)
 -- Answers 1 when the session is ended, 0 when it was not there; or the hash under which it is instead.
 local call = redis.call
 local at = call('GET', KEYS[1])
@@ -14,7 +14,9 @@ if KEYS[2] then
     ended = call('UNLINK', KEYS[2])
   end
 end
+local remembered = ARGV[3] + 0
+if at then remembered = math.max(1, math.min(remembered, call('PTTL', KEYS[1]))) end
 -- First what only removes: then a server at its memory limit takes the rest, too.
 call('UNLINK', KEYS[1])
-call('SET', KEYS[1], '!', 'PX', ARGV[3])
+call('SET', KEYS[1], '!', 'PX', remembered)
 return ended

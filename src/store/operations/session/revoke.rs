@@ -18,7 +18,8 @@ use crate::store::{
 };
 
 /// For how long it is remembered that a session was revoked: longer than a command that would
-/// store it can be under way.
+/// store it can be under way. One that is stored has its place as long as it may live, and what is
+/// remembered of it ends no later.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 pub(crate) static REVOKE: Script = Script::new(include_str!("revoke.lua"));
@@ -50,15 +51,18 @@ impl RevokeSession {
         place: &mut Option<Live<IndexState>>,
         now: Timestamp,
     ) -> Revoked {
-        match place.as_ref().map(|live| &live.value) {
-            Some(IndexState::Revoked | IndexState::Index(_)) => return Revoked::Ended,
-            Some(IndexState::At(hash)) => {
-                let known = self.session.as_ref().map(|(_, hash)| hash);
-                if known != Some(hash) {
-                    return Revoked::Moved(hash.clone());
+        let mut remembered = REMEMBERED;
+        if let Some(live) = place {
+            match &live.value {
+                IndexState::Revoked | IndexState::Index(_) => return Revoked::Ended,
+                IndexState::At(hash) => {
+                    let known = self.session.as_ref().map(|(_, hash)| hash);
+                    if known != Some(hash) {
+                        return Revoked::Moved(hash.clone());
+                    }
                 }
             }
-            None => {}
+            remembered = remembered.min(live.expires_at.saturating_since(now));
         }
         let mut revoked = Revoked::Absent;
         if let Some(session) = session {
@@ -68,7 +72,7 @@ impl RevokeSession {
                 revoked = Revoked::Ended;
             }
         }
-        replace(place, IndexState::Revoked, now, REMEMBERED);
+        replace(place, IndexState::Revoked, now, remembered);
         revoked
     }
 }

@@ -49,7 +49,7 @@ pub struct Flags {
     #[arg(long, value_name = "TOKEN", value_parser = token)]
     pub purge_token: Option<Token>,
 
-    /// A limit, as in the RateLimit-Policy field, with `alg=gcra|fixed`; repeatable.
+    /// A limit, as in the RateLimit-Policy field, with `alg=gcra|fixed|sliding|concurrency`; repeatable.
     #[arg(long = "limit", value_name = "POLICY")]
     limits: Vec<QuotaPolicy>,
 

@@ -13,8 +13,10 @@ use crate::store::{
     },
 };
 
-/// The most bytes of a value that are read.
-const MOST: usize = 1 << 20;
+/// The most bytes of a string that are read.
+const BYTES: usize = 1 << 20;
+/// About how many parts of anything else.
+const PARTS: usize = 1_000;
 /// The most characters of a slow command.
 const COMMAND: usize = 512;
 
@@ -122,9 +124,10 @@ impl Inspector {
     /// What stands under a key, as JSON: values of the key-value service as `head` and `value`,
     /// stored responses with status and fields, families of refresh tokens and sessions with their
     /// times (in milliseconds since 1970) and whom they are for, other text as it is, and what is none
-    /// in base64. Of a string the first MiB. Embedded memory shows values of the key-value service, and
-    /// of other kinds only that they are there. `TYPE`, then `GETRANGE`, `HGETALL`, `SMEMBERS` or
-    /// `ZRANGE`.
+    /// in base64. Of a string the first MiB, of anything else about the first thousand parts. Embedded
+    /// memory shows values of the key-value service, and of other kinds, which it does not keep in
+    /// a form of their own as Redis does, that they are there: the [services](super) show them on every
+    /// store. `TYPE`, then `GETRANGE`, `HSCAN`, `SSCAN` or `ZRANGE`: two round trips.
     ///
     /// # Errors
     ///
@@ -139,7 +142,8 @@ impl Inspector {
                 let read = ReadValue {
                     key,
                     kind,
-                    most: MOST,
+                    bytes: BYTES,
+                    parts: PARTS,
                 };
                 Ok(decode::found(name, self.store.execute(read).await?))
             }

@@ -58,7 +58,7 @@
 //! |---|---|---|---|---|
 //! | a policy is violated | 429 | `quota-exceeded` | until all would admit it, rounded up to seconds | 8 |
 //! | it costs more than a whole quota | 429 | `quota-exceeded` | none | 8 |
-//! | the client is banned ([`BanPolicy`]) | 429 | `abnormal-usage-detected` | until the ban's end | 8 |
+//! | the client is banned ([`BanPolicy`]) | 429 | `abnormal-usage-detected` | until the ban's end, or longer where a policy says so | 8 |
 //! | the store failed, with [`RateLimitOnStoreError::Deny`] | 503 | `temporary-reduced-capacity` | 1 | 14 |
 //! | no key, with [`MissingKey::Deny`] | 400 | `about:blank` | none | 3 |
 //!

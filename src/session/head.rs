@@ -9,6 +9,10 @@ use super::transport::{Carrier, Issue, Transports};
 
 /// In the extensions of a response whose handler has used the session: what such a response
 /// says is for one client, unless it says `public` itself.
+///
+/// A cache that knows a targeted field (`CDN-Cache-Control` and all that end like it, RFC 9213 §2.1;
+/// `Surrogate-Control`) does not look at `Cache-Control`. So one is taken away where neither it nor
+/// `Cache-Control` says `public`, and from every response with the session's cookie.
 #[derive(Debug, Clone, Copy)]
 pub struct SessionAccessed;
 
@@ -35,6 +39,7 @@ pub(super) fn finish<B>(
         CookieChange::Issue(issue) => transports.issue(carrier, headers, &issue),
         CookieChange::Remove => transports.remove(carrier, headers),
     }
+    remove_targeted(headers, |_| true);
     if says(headers, &CACHE_CONTROL, ["no-store"]) == [false] {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
@@ -48,10 +53,27 @@ fn keep_private(headers: &mut HeaderMap, field: &HeaderName) {
     if public {
         return;
     }
+    remove_targeted(headers, |line| !says_in(line, "public"));
     if !private && !no_store {
         headers.append(CACHE_CONTROL, HeaderValue::from_static("private"));
     }
     vary_by(headers, field);
+}
+
+/// Takes away what speaks to one kind of cache, if one of its lines is `unwanted`.
+fn remove_targeted(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderValue) -> bool) {
+    let targeted = |name: &HeaderName| {
+        let name = name.as_str();
+        name.ends_with("-cache-control") || name == "surrogate-control"
+    };
+    let next = |headers: &HeaderMap| {
+        let mut lines = headers.iter();
+        let found = lines.find(|(name, line)| targeted(name) && unwanted(line));
+        found.map(|(name, _)| name.clone())
+    };
+    while let Some(name) = next(headers) {
+        headers.remove(name);
+    }
 }
 
 fn vary_by(headers: &mut HeaderMap, field: &HeaderName) {
@@ -64,19 +86,24 @@ fn vary_by(headers: &mut HeaderMap, field: &HeaderName) {
     }
 }
 
-/// Whether a list field has elements of these names, with or without an argument.
+/// Whether a list field has elements of these names. One with an argument is another: `private` of a
+/// field's name keeps that field private, and no more.
 fn says<const N: usize>(headers: &HeaderMap, field: &HeaderName, names: [&str; N]) -> [bool; N] {
     let mut found = [false; N];
     for line in headers.get_all(field) {
-        for element in line.as_bytes().split(|&byte| byte == b',') {
-            let name = element.split(|&byte| byte == b'=').next();
-            let name = name.unwrap_or_default().trim_ascii();
-            for (found, wanted) in found.iter_mut().zip(names) {
-                *found |= name.eq_ignore_ascii_case(wanted.as_bytes());
-            }
+        for (found, wanted) in found.iter_mut().zip(names) {
+            *found |= says_in(line, wanted);
         }
     }
     found
+}
+
+fn says_in(line: &HeaderValue, wanted: &str) -> bool {
+    let mut elements = line.as_bytes().split(|&byte| byte == b',');
+    elements.any(|element| {
+        let element = element.trim_ascii();
+        element.eq_ignore_ascii_case(wanted.as_bytes())
+    })
 }
 
 #[cfg(test)]
@@ -111,7 +138,7 @@ mod tests {
             (Some("max-age=60"), "max-age=60 | private", "Cookie"),
             (
                 Some("private=\"x\", max-age=60"),
-                "private=\"x\", max-age=60",
+                "private=\"x\", max-age=60 | private",
                 "Cookie",
             ),
             (Some("no-store"), "no-store", "Cookie"),
@@ -135,6 +162,28 @@ mod tests {
             let headers = finished(&[(CACHE_CONTROL, said)], CookieChange::Remove);
             assert_eq!(all(&headers, &CACHE_CONTROL), sent);
             assert_eq!(all(&headers, &VARY), "Cookie");
+        }
+    }
+
+    #[test]
+    fn what_speaks_to_one_kind_of_cache_is_public_by_its_own_word_or_goes() {
+        const CDN: HeaderName = HeaderName::from_static("cdn-cache-control");
+        const OWN: HeaderName = HeaderName::from_static("tower-keep-cache-control");
+        const SURROGATE: HeaderName = HeaderName::from_static("surrogate-control");
+        for name in [CDN, OWN, SURROGATE] {
+            for (general, targeted, kept) in [
+                ("max-age=5", "max-age=60", ""),
+                ("private", "max-age=60", ""),
+                ("max-age=5", "public, max-age=60", "public, max-age=60"),
+                ("public, max-age=5", "max-age=60", "max-age=60"),
+            ] {
+                let said = [(CACHE_CONTROL, general), (name.clone(), targeted)];
+                let headers = finished(&said, CookieChange::Keep);
+                assert_eq!(all(&headers, &name), kept);
+                let headers = finished(&said, CookieChange::Remove);
+                assert_eq!(all(&headers, &name), "");
+                assert_eq!(all(&headers, &CACHE_CONTROL), "no-store");
+            }
         }
     }
 

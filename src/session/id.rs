@@ -100,6 +100,11 @@ impl Place {
         &self.id_hash
     }
 
+    /// Whether both may be ids of one session, which all have its slot tag.
+    pub(super) fn shares_slot(&self, other: &Self) -> bool {
+        self.slot == other.slot
+    }
+
     /// What names the session of this `lineage` in the index of its user.
     pub(super) fn member(&self, lineage: Arc<str>) -> Member {
         let slot = self.slot;

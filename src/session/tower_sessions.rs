@@ -18,8 +18,8 @@ use crate::{
     store::{
         Key, StoreError,
         operations::session::{
-            self, Access, Changes, CommitSession, CreateSession, DestroySession, LoadSession,
-            Reached, Rules, Size, Via,
+            self, Access, Changes, CommitSession, CreateSession, DestroySession, Lifetime,
+            LoadSession, Reached, Rules, Size, Via,
         },
     },
 };
@@ -67,11 +67,11 @@ impl TowerSessionsStore {
         }
     }
 
-    /// A record ends when it says, which is written as the idle timeout.
-    fn rules(idle: Duration) -> Rules {
+    /// No record ends by these: each has a lifetime of its own.
+    fn rules() -> Rules {
         let bounds = Config::default();
         Rules {
-            idle,
+            idle: ALWAYS,
             absolute: ALWAYS,
             touch_fraction: 0.0,
             max_bytes: bounds.max_bytes,
@@ -79,11 +79,11 @@ impl TowerSessionsStore {
         }
     }
 
-    fn access(&self, id: Id, idle: Duration) -> Access {
+    fn access(&self, id: Id) -> Access {
         Access {
             key: self.place(id).key,
             via: Via::Presented,
-            rules: Self::rules(idle),
+            rules: Self::rules(),
             lineage: None,
             touch: true,
         }
@@ -107,8 +107,8 @@ impl SessionStore for TowerSessionsStore {
         let place = self.place(record.id);
         let create = CreateSession {
             key: place.key,
-            rules: Self::rules(life(record)),
-            lifetime: None,
+            rules: Self::rules(),
+            lifetime: Some(lifetime(record)),
             lineage: place.lineage,
             user: None,
             fields,
@@ -125,9 +125,9 @@ impl SessionStore for TowerSessionsStore {
                 .collect(),
         };
         let save = CommitSession {
-            access: self.access(record.id, life(record)),
+            access: self.access(record.id),
             changes: Arc::new(changes),
-            lifetime: None,
+            lifetime: Some(lifetime(record)),
             renewal: None,
         };
         match self.store.execute(save).await.map_err(backend)? {
@@ -141,7 +141,7 @@ impl SessionStore for TowerSessionsStore {
     }
 
     async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let load = LoadSession(self.access(*id, ALWAYS));
+        let load = LoadSession(self.access(*id));
         let Reached::Here(session) = self.store.execute(load).await.map_err(backend)? else {
             return Ok(None);
         };
@@ -159,19 +159,23 @@ impl SessionStore for TowerSessionsStore {
 
     async fn delete(&self, id: &Id) -> Result<()> {
         let destroy = DestroySession {
-            access: self.access(*id, Duration::MAX / 2),
+            access: self.access(*id),
             presented: None,
         };
         self.store.execute(destroy).await.map_err(backend).map(drop)
     }
 }
 
-/// Until the record's expiry, at least a millisecond: what has ended is then gone at once.
-fn life(record: &Record) -> Duration {
+/// A record ends when it says: so long after it was saved, at least a millisecond. What has ended
+/// is then gone at once.
+fn lifetime(record: &Record) -> Lifetime {
     let left = record.expiry_date - OffsetDateTime::now_utc();
-    Duration::try_from(left)
-        .unwrap_or_default()
-        .max(Duration::from_millis(1))
+    let left = Duration::try_from(left).unwrap_or_default();
+    Lifetime::Own {
+        idle: left.clamp(Duration::from_millis(1), ALWAYS),
+        absolute: ALWAYS,
+        persistent: false,
+    }
 }
 
 fn fields(record: &Record) -> Result<Arc<BTreeMap<Box<str>, bytes::Bytes>>> {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer, de::Error};
 
 use super::{
     fields::HeaderDialect,
-    key::{Key, MissingKey},
+    key::{Key, KeyError, MissingKey},
     layer::RateLimitLayer,
     limiter::{BanPolicy, RateLimitOnStoreError, RateLimiter},
     policy::{QuotaPolicy, QuotaPolicyError},
@@ -27,6 +27,7 @@ use crate::store::Store;
 /// let config: RateLimitConfig = serde_json::from_str(r#"{
 ///     "policies": ["\"burst\";q=5;w=10", {"name": "hourly", "q": 1000, "w": 3600, "alg": "sliding"}],
 ///     "key": "client_ip:1 + method",
+///     "ipv6_prefix": 56,
 ///     "missing_key": "deny",
 ///     "on_store_error": "local:0.5",
 ///     "headers": "ietf",
@@ -45,15 +46,17 @@ use crate::store::Store;
 /// # example().unwrap();
 /// ```
 ///
-/// Times are seconds. What the fields mean say the setters of [`RateLimitLayer`]; what a key reads
-/// from, [`Key`]. What is under `and` are [limiters](RateLimitLayer::and_limiter) that count by a key
-/// of their own.
+/// Times are seconds. The setters of [`RateLimitLayer`] say what the fields mean, and [`Key`] what a key
+/// reads from. `ipv6_prefix` is that of the [key](Key::with_ipv6_prefix), and `blocks`, which does not go
+/// with `and`, the [share](RateLimitLayer::with_blocks) of the quotas. What is under `and` are
+/// [limiters](RateLimitLayer::and_limiter) that count by a key of their own.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RateLimitConfig {
     policies: Vec<QuotaPolicy>,
     #[serde(default)]
     key: Key,
+    ipv6_prefix: Option<u8>,
     #[serde(default)]
     missing_key: MissingKey,
     #[serde(default)]
@@ -67,6 +70,7 @@ pub struct RateLimitConfig {
     denial_recheck: Option<Seconds>,
     ban: Option<BanPolicy>,
     max_wait: Option<MaxWait>,
+    blocks: Option<f64>,
     #[serde(default)]
     and: Vec<LimiterConfig>,
 }
@@ -77,6 +81,7 @@ pub struct RateLimitConfig {
 struct LimiterConfig {
     policies: Vec<QuotaPolicy>,
     key: Key,
+    ipv6_prefix: Option<u8>,
     #[serde(default)]
     on_store_error: RateLimitOnStoreError,
     ban: Option<BanPolicy>,
@@ -130,7 +135,8 @@ impl RateLimitLayer {
     ///
     /// # Errors
     ///
-    /// When there is no policy, or two have the same name.
+    /// When there is no policy, two have the same name, or a prefix, a share of blocks or limiters
+    /// asked together are none that the layer's setters would take.
     #[allow(
         clippy::needless_pass_by_value,
         reason = "as every other constructor has it"
@@ -138,7 +144,7 @@ impl RateLimitLayer {
     pub fn from_config(store: Store, config: RateLimitConfig) -> Result<Self, QuotaPolicyError> {
         let limiter = limiter_of(&store, config.policies)?;
         let mut layer = Self::from_limiter(limiter)
-            .with_key(config.key)
+            .with_key(grouped(config.key, config.ipv6_prefix)?)
             .on_missing_key(config.missing_key)
             .on_store_error(config.on_store_error)
             .with_headers(config.headers)
@@ -155,15 +161,25 @@ impl RateLimitLayer {
         if let Some(MaxWait { seconds, queue }) = config.max_wait {
             layer = layer.with_max_wait(seconds.0, queue);
         }
+        if let Some(share) = config.blocks {
+            layer = layer.with_blocks(share)?;
+        }
         for other in config.and {
             let mut limiter = limiter_of(&store, other.policies)?;
             limiter = limiter.on_store_error(other.on_store_error);
             if let Some(ban) = other.ban {
                 limiter = limiter.with_ban(ban);
             }
-            layer = layer.and_limiter(limiter, other.key)?;
+            layer = layer.and_limiter(limiter, grouped(other.key, other.ipv6_prefix)?)?;
         }
         Ok(layer)
+    }
+}
+
+fn grouped(key: Key, ipv6_prefix: Option<u8>) -> Result<Key, KeyError> {
+    match ipv6_prefix {
+        Some(bits) => key.with_ipv6_prefix(bits),
+        None => Ok(key),
     }
 }
 
@@ -226,6 +242,15 @@ mod tests {
                 r#"["\"a\";q=1;w=1"], "and": [{"policies": [], "key": "global"}]"#,
                 "no policy",
             ),
+            (
+                r#"["\"a\";q=1;w=1"], "ipv6_prefix": 32"#,
+                "expected 48 to 128",
+            ),
+            (
+                r#"["\"a\";q=1;w=1"], "and": [{"policies": ["\"b\";q=1;w=1"], "key": "peer_ip", "ipv6_prefix": 0}]"#,
+                "expected 48 to 128",
+            ),
+            (r#"["\"a\";q=1;w=1"], "blocks": 0.5"#, "at most 0.1"),
         ] {
             let config = config(&format!(r#"{{"policies": {policies}}}"#)).unwrap();
             let error = RateLimitLayer::from_config(Store::memory(), config).unwrap_err();

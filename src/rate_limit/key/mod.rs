@@ -116,16 +116,16 @@ impl Key {
         Self::of(Part::Header(name))
     }
 
-    /// The value of a cookie, the first of that name. A cookie is what its client likes it to be:
-    /// who leaves it out or makes one up gets another budget, so let this not be the only limit.
+    /// The value of a cookie, the first of that name. A client chooses its cookies: one that leaves
+    /// this cookie out or makes one up gets another budget, so do not let this be the only limit.
     #[must_use]
     pub fn cookie(name: impl Into<String>) -> Self {
         Self::of(Part::Cookie(name.into().into()))
     }
 
     /// Who is logged in, by the [`SessionLayer`](crate::session::SessionLayer) that stands outside
-    /// of this one; nobody is a missing key, and so is a session that cannot be read. The session
-    /// has to be read first, so that a request makes two round trips to the store.
+    /// of this one. Without a login the key is missing, and so it is where the session cannot be
+    /// read. Reading it comes first, so that a request makes two round trips to the store.
     #[cfg(feature = "session")]
     #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
     #[must_use]

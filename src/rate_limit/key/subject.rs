@@ -22,7 +22,7 @@ impl SubjectKey {
     }
 }
 
-/// The key itself is nobody's business.
+/// Without the key, which may be a secret.
 impl std::fmt::Debug for SubjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("SubjectKey")

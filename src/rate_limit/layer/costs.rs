@@ -57,12 +57,15 @@ impl RateLimitLayer {
 
     /// Corrects what a request costs whose response never comes, since its client has left or its
     /// handler has panicked or failed: `cost` gets what was charged. Without this it stays charged,
-    /// so that nobody gets work for nothing by leaving early.
+    /// so that no client gets work for nothing by leaving early.
     ///
     /// Each request is settled once, by whichever comes first: this, its response
     /// ([`with_settled_cost`](Self::with_settled_cost)) or its handler
     /// ([`settle`](crate::rate_limit::RateLimitDecision::settle)). What a process that crashes has reserved comes
-    /// back by time.
+    /// back by time, and so does what was charged to a client who has left before the limits have
+    /// answered.
+    ///
+    /// One `EVALSHA` for each such request whose cost changes.
     ///
     /// ```
     /// # use tower_keep::{Store, rate_limit::RateLimitLayer};

@@ -1,4 +1,4 @@
-//! Bans: who is denied too often is denied everything for a while.
+//! Bans: a subject that is denied too often is denied everything for a while.
 
 use std::time::Duration;
 
@@ -10,9 +10,10 @@ use crate::{
 /// Denies everything to a subject that has been denied too often.
 ///
 /// Denials are counted in the store, by the script that checks the limits, so that all processes
-/// count and ban together. A ban is told as `abnormal-usage-detected`, its end as `Retry-After`.
+/// count and ban together. A ban is told as `abnormal-usage-detected`, its end as `Retry-After`,
+/// unless a policy denies for longer.
 /// Each further one lasts twice as long as the one before, up to the [longest](Self::with_longest);
-/// who behaves for that long after a ban starts anew.
+/// a subject that is not denied for that long after a ban starts anew.
 ///
 /// Until a subject is banned each of its denials asks the store, to be counted; from then on a
 /// process answers by itself.

@@ -16,8 +16,8 @@ use crate::store::{
 pub(super) struct Inquiry {
     part: Part,
     pub(super) cost: u64,
-    /// Who takes a place of each concurrency limit; `None` where there are none, and for who only
-    /// looks.
+    /// The id of the places that it takes of concurrency limits; `None` where there are no such
+    /// limits, and where the cost is 0.
     place: Option<PlaceId>,
     /// The answer decides about a denial that this process knows.
     recheck: bool,
@@ -49,7 +49,7 @@ impl Inquiry {
         &self.part
     }
 
-    /// Whom to ask.
+    /// The store to ask.
     pub(super) fn store(&self) -> &Store {
         match (&self.part.limits.fallback, &self.local) {
             (Some(fallback), Some(_)) => &fallback.store,

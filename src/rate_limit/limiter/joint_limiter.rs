@@ -6,8 +6,8 @@ use crate::{rate_limit::policy::QuotaPolicyError, store::StoreError};
 /// Limiters that are asked as one, each about a key of its own: a cost is taken of all of them, or
 /// of none.
 ///
-/// For a login that counts by address and by user name: who is denied for the name has not used up
-/// attempts of the address. Each limiter stays what it is. It can be asked and
+/// For a login that counts by address and by user name: one that is denied for the name has used up
+/// no attempt of the address. Each limiter stays what it is. It can be asked and
 /// [reset](RateLimiter::reset) by itself, and keeps its bans, its denials in this process and what
 /// it does when the store fails.
 ///

@@ -110,7 +110,7 @@ impl RateLimiter {
             .checked()
     }
 
-    /// Bans who is denied too often.
+    /// Bans keys that are denied too often.
     #[must_use]
     pub fn with_ban(self, ban: BanPolicy) -> Self {
         self.change(|limits| limits.ban = Some(ban))

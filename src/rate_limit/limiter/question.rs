@@ -204,7 +204,7 @@ impl Future for Question {
     }
 }
 
-/// Whoever leaves before the answer may have been given a place, which nobody would give back.
+/// A caller that leaves before the answer may have been given places: a task gives them back.
 impl Drop for Question {
     fn drop(&mut self) {
         // Only there are places.

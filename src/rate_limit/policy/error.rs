@@ -3,6 +3,7 @@
 use sfv::StringRef;
 
 use super::quota::QuotaError;
+use crate::rate_limit::key::KeyError;
 
 /// A policy that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +39,9 @@ pub enum QuotaPolicyError {
         #[source]
         error: QuotaError,
     },
+    /// A key of a configuration that cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
     /// A limit without a policy.
     #[error("no policy: expected at least one, such as \"burst\";q=5;w=10")]
     Missing,

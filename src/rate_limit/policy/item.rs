@@ -8,7 +8,7 @@ use super::{QuotaPolicy, error::QuotaPolicyError, quota::Quota, unit::QuotaUnit}
 use crate::store::operations::limit::Algorithm;
 
 impl QuotaPolicy {
-    /// The item as clients are told: without `alg`, which is nobody else's business.
+    /// The item as clients are told: without `alg`, which the draft does not have.
     pub(crate) fn advertised(&self) -> String {
         let name = StringRef::from_str(self.name()).expect("checked when the policy was made");
         let item = ItemSerializer::new()

@@ -144,9 +144,15 @@ impl Session {
                 value: Some(new.clone()),
             };
             let _turn = self.0.turn.lock().await;
+            if self.state().failed.is_some() {
+                return;
+            }
             let found = self.reach(target, Follower::Request, swap).await;
-            if let Ok(Some(Swap::Done)) = found.map(|found| found.answer()) {
-                self.state().learn(key, Some(new));
+            match found.map(|found| found.answer()) {
+                Ok(Some(Swap::Done)) => self.state().learn(key, Some(new)),
+                Ok(_) => {}
+                // The request has not failed: the next one that reads the value tries again.
+                Err(_) => self.state().failed = None,
             }
         }
         #[cfg(not(feature = "session-encryption"))]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{
     super::{
         error::SessionError,
-        id::{self, Place},
+        id::{self, Place, SessionId},
         lifetime::SessionLifetime,
     },
     Session, csrf,
@@ -230,8 +230,9 @@ impl Session {
             let destroy = |access, place: &Place| DestroySession {
                 access,
                 presented: (self.0.presented.as_ref())
-                    .filter(|_| place.via != Via::Presented)
-                    .map(|id| id.place().key(self.0.store.names())),
+                    .map(SessionId::place)
+                    .filter(|presented| place.via != Via::Presented && presented.shares_slot(place))
+                    .map(|presented| presented.key(self.0.store.names())),
             };
             let found = self.reach(target, Follower::Logout, destroy).await?;
             if let Found::Here(place, destroyed) = found

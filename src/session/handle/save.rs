@@ -1,11 +1,16 @@
 //! Committing while the handler runs, and after the head of the response.
 
+use std::sync::Arc;
+
 use super::{
     super::{error::SessionError, lifetime::SessionLifetime},
     Session, Shared,
     stored::{Stored, Written},
 };
-use crate::store::operations::session::{Lifetime, Prospect};
+use crate::store::{
+    StoreError,
+    operations::session::{Changes, Lifetime, Prospect},
+};
 
 impl Session {
     /// Commits what was written so far at once, within the store's deadline, and keeps the session
@@ -58,7 +63,8 @@ impl Session {
     ///
     /// [`SessionError::Ended`] and [`SessionError::TooLarge`]: what was written is dropped.
     /// [`SessionError::Unavailable`]: the changes may have been stored, or not; before the head the
-    /// response becomes a 503, after it they are kept and the next `save` tries again.
+    /// response becomes a 503, after it they are kept and the next `save` tries again. The same goes
+    /// for a `save` that is dropped before it is done, as by a timeout around it.
     /// [`SessionError::Committed`] after the head without a `save` before it.
     pub async fn save(&self) -> Result<(), SessionError> {
         drop(self.used());
@@ -80,7 +86,12 @@ impl Session {
             return Err(SessionError::TooLateForCookie);
         }
         let (changes, chosen) = (plan.changes.clone(), plan.lifetime);
+        let mut unanswered = Unanswered {
+            session: self,
+            changes: Some(changes.clone()),
+        };
         let written = self.write(plan).await;
+        unanswered.changes = None;
         let mut state = self.state();
         match written {
             Ok(Written::Dropped(lineage)) => {
@@ -119,6 +130,27 @@ impl Session {
         Prospect {
             remaining: self.rules().of(own).absolute,
             persistent: own.and_then(Lifetime::persistent),
+        }
+    }
+}
+
+/// A save of which nobody knows what it has stored, if it is dropped with its changes: the handler
+/// has stopped waiting for it.
+struct Unanswered<'a> {
+    session: &'a Session,
+    changes: Option<Arc<Changes>>,
+}
+
+impl Drop for Unanswered<'_> {
+    fn drop(&mut self) {
+        if let Some(changes) = self.changes.take() {
+            let mut state = self.session.state();
+            state.put_back((*changes).clone());
+            if !state.closed {
+                // An id may have been stored that the client would never learn of.
+                state.renew = true;
+                state.failed.get_or_insert(StoreError::Unavailable);
+            }
         }
     }
 }

@@ -12,7 +12,8 @@ use super::{
 
 impl Session {
     /// The sessions of the user who is logged in, this one among them, the oldest first; none
-    /// when nobody is. Three round trips, one more if nothing was loaded yet.
+    /// when nobody is. After a [`login`](Self::login) of this request they are those of the user who
+    /// logs in, and this one joins them when it is stored. Three round trips, one more if nothing was loaded yet.
     ///
     /// ```
     /// use tower_keep::session::{Session, SessionError};
@@ -28,7 +29,7 @@ impl Session {
     ///
     /// As of [`get`](Self::get).
     pub async fn list_sessions(&self) -> Result<Vec<SessionInfo>, SessionError> {
-        let Some((handle, user)) = self.stored_user().await? else {
+        let Some((handle, user)) = self.own_sessions().await? else {
             return Ok(Vec::new());
         };
         let mut sessions = user.list().await?;
@@ -58,7 +59,7 @@ impl Session {
     ///
     /// [`SessionError::Unavailable`]: the session may live on; [`SessionError::Committed`].
     pub async fn revoke_session(&self, handle: &str) -> Result<bool, SessionError> {
-        let Some((own, user)) = self.stored_user().await? else {
+        let Some((own, user)) = self.own_sessions().await? else {
             return Ok(false);
         };
         if *own == *handle {
@@ -68,8 +69,9 @@ impl Session {
         Ok(user.revoke(handle).await?)
     }
 
-    /// Ends all other sessions of this user, at once and in every process. Answers how many. Four
-    /// round trips, one more if nothing was loaded yet.
+    /// Ends all other sessions of this user, at once and in every process. Answers how many. After a
+    /// [`login`](Self::login) of this request this user is the one who logs in. Four round trips, one
+    /// more if nothing was loaded yet.
     ///
     /// ```
     /// # use tower_keep::session::{Session, SessionError};
@@ -84,7 +86,7 @@ impl Session {
     ///
     /// As of [`revoke_session`](Self::revoke_session).
     pub async fn revoke_other_sessions(&self) -> Result<usize, SessionError> {
-        match self.stored_user().await? {
+        match self.own_sessions().await? {
             Some((own, user)) => Ok(user.revoke_others(&own).await?),
             None => Ok(0),
         }
@@ -102,14 +104,21 @@ impl Session {
         Ok(others + 1)
     }
 
-    /// The handle of the stored session, and the sessions of its user.
-    async fn stored_user(&self) -> Result<Option<(Arc<str>, UserSessions)>, SessionError> {
+    /// The sessions of the user who is logged in, and the handle of this one among them; an empty
+    /// one as long as the login was not stored.
+    async fn own_sessions(&self) -> Result<Option<(Arc<str>, UserSessions)>, SessionError> {
         drop(self.used());
         self.load().await?;
         let state = self.state();
-        Ok(state.live().and_then(|live| {
-            let user = UserSessions::of(self.0.store.clone(), live.seen.user.as_ref()?);
-            Some((live.seen.lineage.clone(), user))
-        }))
+        let live = state.live();
+        let stored = live.and_then(|live| live.seen.user.as_ref());
+        let login = state.login.as_ref().map(|login| &login.user);
+        let Some(user) = login.or(stored) else {
+            return Ok(None);
+        };
+        let own = live.filter(|_| stored == Some(user));
+        let own = own.map(|live| live.seen.lineage.clone());
+        let user = UserSessions::of(self.0.store.clone(), user);
+        Ok(Some((own.unwrap_or_default(), user)))
     }
 }

@@ -11,7 +11,7 @@ use crate::store::{
     error::StoreError,
     key::Key,
     operations::Memory,
-    redis::{Command, Commands, NextReply},
+    redis::{Command, Commands, NextReply, Reply},
 };
 
 /// How a key's data is kept.
@@ -72,13 +72,16 @@ pub(crate) enum Found {
     Members(Vec<Bytes>),
 }
 
-/// The data of a key of this type. `GETRANGE`, `HGETALL`, `SMEMBERS` or `ZRANGE`.
+/// The beginning of the data of a key of this type, so that a large one holds neither the server up
+/// nor memory. `GETRANGE`, `HSCAN`, `SSCAN` or `ZRANGE`.
 #[derive(Debug)]
 pub(crate) struct ReadValue {
     pub(crate) key: Key,
     pub(crate) kind: Type,
     /// The most bytes of a string.
-    pub(crate) most: usize,
+    pub(crate) bytes: usize,
+    /// About how many parts of anything else.
+    pub(crate) parts: usize,
 }
 
 impl Batch<Memory> for ReadValue {
@@ -87,18 +90,21 @@ impl Batch<Memory> for ReadValue {
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
         let value = memory.value(&self.key, now);
         Ok(value.map_or(Found::Nothing, |value| {
-            Found::Text(value.slice(..value.len().min(self.most)))
+            Found::Text(value.slice(..value.len().min(self.bytes)))
         }))
     }
 
     fn commands(&self, out: &mut Commands) {
-        let key = &self.key;
+        let Self {
+            key, bytes, parts, ..
+        } = self;
+        let page = |scan: Command| scan.key(key).arg(0).arg("COUNT").arg(*parts);
         out.push(match &self.kind {
-            Type::String => Command::new("GETRANGE").key(key).arg(0).arg(self.most - 1),
-            Type::Hash => Command::new("HGETALL").key(key),
-            Type::Set => Command::new("SMEMBERS").key(key),
+            Type::String => Command::new("GETRANGE").key(key).arg(0).arg(bytes - 1),
+            Type::Hash => page(Command::new("HSCAN")),
+            Type::Set => page(Command::new("SSCAN")),
             Type::SortedSet => {
-                let range = Command::new("ZRANGE").key(key).arg(0).arg(-1);
+                let range = Command::new("ZRANGE").key(key).arg(0).arg(parts - 1);
                 range.arg("WITHSCORES")
             }
             Type::None | Type::Other(_) => return,
@@ -109,7 +115,11 @@ impl Batch<Memory> for ReadValue {
         match &self.kind {
             Type::String => Ok(Found::Text(next(replies)?.bytes()?)),
             Type::Hash | Type::SortedSet => {
-                let mut parts = next(replies)?.hash()?;
+                let reply = next(replies)?;
+                let mut parts = match self.kind {
+                    Type::Hash => first_page(reply)?.array()?,
+                    _ => reply.hash()?,
+                };
                 let mut fields = Vec::new();
                 while let Some(field) = parts.next() {
                     fields.push((field.bytes()?, parts.next_reply()?.bytes()?));
@@ -117,13 +127,20 @@ impl Batch<Memory> for ReadValue {
                 Ok(Found::Fields(fields))
             }
             Type::Set => {
-                let members = next(replies)?.array()?;
+                let members = first_page(next(replies)?)?.array()?;
                 let members = members.map(|member| member.bytes());
                 Ok(Found::Members(members.collect::<Result<_, _>>()?))
             }
             Type::None | Type::Other(_) => Ok(Found::Nothing),
         }
     }
+}
+
+/// What a scan has found; what comes before it is where to go on.
+fn first_page(reply: Reply) -> Result<Reply, StoreError> {
+    let mut page = reply.array()?;
+    page.next_reply()?;
+    page.next_reply()
 }
 
 /// How long a key lives.

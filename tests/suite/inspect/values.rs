@@ -14,6 +14,7 @@ on_each_topology!(
     a_value_is_shown_decoded_with_its_time_to_live,
     what_is_not_there_is_nothing,
     other_kinds_of_data_are_shown_too,
+    of_what_has_many_parts_the_first_thousand_are_shown,
 );
 
 async fn a_value_is_shown_decoded_with_its_time_to_live(stand: Stand) {
@@ -40,6 +41,32 @@ async fn what_is_not_there_is_nothing(stand: Stand) {
         assert_eq!(stand.inspector.value(name).await.unwrap(), None);
         assert_eq!(stand.inspector.ttl(name).await.unwrap(), Ttl::NoKey);
         assert_eq!(stand.inspector.size(name).await.unwrap(), None);
+    }
+}
+
+async fn of_what_has_many_parts_the_first_thousand_are_shown(stand: Stand) {
+    let Some(backend) = &stand.backend else {
+        // Its own kinds of data are bounded.
+        return;
+    };
+    for (name, fill) in [
+        ("hash", "redis.call('HSET', KEYS[1], i, i)"),
+        ("set", "redis.call('SADD', KEYS[1], 'm' .. i)"),
+        ("sorted", "redis.call('ZADD', KEYS[1], i, i)"),
+    ] {
+        for (count, least, most) in [(900, 900, 900), (20_000, 1_000, 1_100)] {
+            let key = format!("keep:{name}");
+            let script = format!(
+                "for i = 1, {count} do {fill} end redis.call('EXPIRE', KEYS[1], 60) return 1"
+            );
+            backend.command(&["EVAL", &script, "1", &key]);
+            let shown = stand.inspector.value(name).await.unwrap().unwrap();
+            let parts = match &shown {
+                serde_json::Value::Array(members) => members.len(),
+                fields => fields.as_object().unwrap().len(),
+            };
+            assert!((least..=most).contains(&parts), "{name}: {parts}");
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use axum::routing::get;
 use http::request::Builder;
 use http::{HeaderName, Method, Request};
 use tower::ServiceExt;
+use tower_keep::Store;
 use tower_keep::rate_limit::{ForwardingField, Key, MissingKey, RateLimitLayer, TrustedProxies};
 
 use super::stand::{Stand, on_memory_and_redis};
@@ -323,7 +324,6 @@ async fn a_cookie_is_a_key_whatever_stands_beside_it(stand: Stand) {
 #[tokio::test]
 async fn who_is_logged_in_is_a_key_whatever_session_they_come_with() {
     use axum::extract::Request;
-    use tower_keep::Store;
     use tower_keep::session::{Session, SessionLayer};
 
     let redis = RedisServer::start();
@@ -373,5 +373,21 @@ async fn who_is_logged_in_is_a_key_whatever_session_they_come_with() {
         // Nobody is logged in.
         assert_eq!(send("/", None).await.0, 200);
         assert_eq!(send("/", None).await.0, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_configuration_says_how_ipv6_is_grouped() {
+    for (bits, status) in [(48, 429), (64, 200)] {
+        let config = serde_json::json!({
+            "policies": [r#""one";q=1;w=3600"#],
+            "key": "peer_ip",
+            "ipv6_prefix": bits,
+        });
+        let config = serde_json::from_value(config).unwrap();
+        let service = limited(&RateLimitLayer::from_config(Store::memory(), config).unwrap());
+        assert_eq!(send(&service, from("2001:db8:1:2::1")).await.status, 200);
+        let other = send(&service, from("2001:db8:1:3::1")).await;
+        assert_eq!(other.status, status, "{bits}");
     }
 }

@@ -12,6 +12,7 @@ mod differential;
 mod events;
 mod failure;
 mod guides;
+mod half_done;
 mod ids;
 mod interleavings;
 mod keys;

@@ -20,6 +20,7 @@ on_all_stores!(
     activity_keeps_a_session_whose_timeouts_became_shorter,
     no_activity_is_noted_that_changes_nothing,
     activity_through_an_old_id_keeps_a_session,
+    a_write_alone_finds_no_session_that_is_over_by_shorter_timeouts,
 );
 
 const fn ms(ms: u64) -> Duration {
@@ -173,4 +174,23 @@ async fn activity_through_an_old_id_keeps_a_session(stand: Stand) {
         assert_eq!(old.get("user").await, Some(json!("ada")));
     }
     assert_eq!(client.get("user").await, Some(json!("ada")));
+}
+
+/// It has not read the session, so that the commit checks its timeouts.
+async fn a_write_alone_finds_no_session_that_is_over_by_shorter_timeouts(stand: Stand) {
+    const SHORTER: Duration = Duration::from_secs(5);
+    let client = stand.logged_in("ada").await;
+    stand.advance(2 * SHORTER).await;
+    for layer in [
+        stand.layer.clone().with_absolute_timeout(SHORTER),
+        stand.layer.clone().with_idle_timeout(SHORTER),
+    ] {
+        let late = Client::of(layer.unwrap());
+        late.plant(&client.id().unwrap());
+        late.visit(async |session| session.insert("k", 1).unwrap())
+            .await;
+        assert_ne!(late.id(), client.id());
+        assert_eq!(late.get("user").await, None);
+    }
+    assert_eq!(client.get("k").await, None);
 }

@@ -25,6 +25,7 @@ on_all_stores!(
     axum_login_runs_on_the_store,
     a_record_that_was_deleted_is_not_brought_back_by_a_late_save,
     a_record_reads_back_until_it_expires,
+    a_record_is_saved_as_long_as_it_lives_and_ends_when_the_save_says,
 );
 
 #[derive(Debug, Clone)]
@@ -173,4 +174,40 @@ async fn a_record_reads_back_until_it_expires(stand: Stand) {
     if stand.is_redis() {
         stand.server().assert_every_key_has_a_ttl();
     }
+}
+
+async fn a_record_is_saved_as_long_as_it_lives_and_ends_when_the_save_says(stand: Stand) {
+    let store = TowerSessionsStore::new(stand.store.clone());
+    let mut saved = record("v");
+    saved.expiry_date = time_from_now(1_000);
+    store.create(&mut saved).await.unwrap();
+    let load = async || store.load(&saved.id).await.unwrap();
+    // The store's clock moves, the record's does not: both have 1,000 seconds each time.
+    for round in 0..3 {
+        stand.advance(std::time::Duration::from_secs(600)).await;
+        let mut again = load().await.unwrap();
+        again.data.insert("round".to_owned(), round.into());
+        again.expiry_date = time_from_now(1_000);
+        store.save(&again).await.unwrap();
+        assert_eq!(load().await.unwrap().data["round"], round);
+    }
+    // Less is left than has passed since the last save.
+    stand.advance(std::time::Duration::from_secs(600)).await;
+    let mut again = load().await.unwrap();
+    again.data.insert("round".to_owned(), 3.into());
+    again.expiry_date = time_from_now(100);
+    store.save(&again).await.unwrap();
+    assert_eq!(load().await.unwrap().data["round"], 3);
+    stand.advance(std::time::Duration::from_secs(99)).await;
+    assert!(load().await.is_some());
+    stand.advance(std::time::Duration::from_secs(2)).await;
+    assert_eq!(load().await, None);
+
+    // One that has ended by its own word is gone at once.
+    let mut ended = record("v");
+    store.create(&mut ended).await.unwrap();
+    ended.expiry_date = time_from_now(-10);
+    store.save(&ended).await.unwrap();
+    stand.advance(std::time::Duration::from_millis(2)).await;
+    assert_eq!(store.load(&ended.id).await.unwrap(), None);
 }

@@ -18,7 +18,8 @@ use crate::store::{
 };
 
 /// For how long it is remembered that a session was revoked: longer than a command that would
-/// store it can be under way.
+/// store it can be under way. One that is stored has its place as long as it may live, and what is
+/// remembered of it ends no later.
 const REMEMBERED: Duration = Duration::from_secs(600);
 
 pub(crate) static REVOKE: Script = Script::new(include_str!("revoke.lua"));
@@ -39,15 +40,18 @@ impl RevokeSession {
         place: &mut Option<Live<IndexState>>,
         now: Timestamp,
     ) -> Option<Box<str>> {
-        match place.as_ref().map(|live| &live.value) {
-            Some(IndexState::Revoked | IndexState::Index(_)) => return None,
-            Some(IndexState::At(hash)) => {
-                let known = self.session.as_ref().map(|(_, hash)| hash);
-                if known != Some(hash) {
-                    return Some(hash.clone());
+        let mut remembered = REMEMBERED;
+        if let Some(live) = place {
+            match &live.value {
+                IndexState::Revoked | IndexState::Index(_) => return None,
+                IndexState::At(hash) => {
+                    let known = self.session.as_ref().map(|(_, hash)| hash);
+                    if known != Some(hash) {
+                        return Some(hash.clone());
+                    }
                 }
             }
-            None => {}
+            remembered = remembered.min(live.expires_at.saturating_since(now));
         }
         if let Some(session) = session {
             let is_it = |live: &Live<SessionState>| matches!(&live.value, SessionState::Live(record) if record.lineage == self.lineage);
@@ -55,7 +59,7 @@ impl RevokeSession {
                 *session = None;
             }
         }
-        replace(place, IndexState::Revoked, now, REMEMBERED);
+        replace(place, IndexState::Revoked, now, remembered);
         None
     }
 }

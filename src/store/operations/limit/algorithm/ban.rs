@@ -1,4 +1,4 @@
-//! Bans: who is denied too often is denied everything for a while.
+//! Bans: a subject that is denied too often is denied everything for a while.
 
 /// When and for how long somebody is banned; times in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -86,7 +86,7 @@ impl Ban {
 }
 
 impl BanState {
-    /// Somebody who has behaved for the longest ban's length after a ban starts anew.
+    /// A subject that is not denied for the length of the longest ban starts anew.
     pub(crate) fn forgotten_at(&self, ban: &Ban) -> u64 {
         match self.bans {
             0 => self.ends,

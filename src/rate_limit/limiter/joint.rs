@@ -12,9 +12,9 @@ use tokio::time::Instant;
 
 use super::{
     decision::RateLimitDecision, exchange::Exchange, local_denials::Known, part::Part,
-    permit::Permit, question::Answer, to_the_end::to_the_end, waiting::Waiting,
+    permit::Permit, question::Answer, waiting::Waiting,
 };
-use crate::store::StoreError;
+use crate::{store::StoreError, to_the_end::to_the_end};
 
 /// A question to several limiters of one store.
 #[derive(Debug, Clone)]

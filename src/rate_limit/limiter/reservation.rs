@@ -11,11 +11,13 @@ use super::{
     limits::Limits,
     part::{Asked, Part},
     policy_set::PolicySet,
-    to_the_end::to_the_end,
 };
-use crate::store::{
-    Store, StoreError,
-    operations::limit::{Marks, Settle, Subject},
+use crate::{
+    store::{
+        Store, StoreError,
+        operations::limit::{Marks, Settle, Subject},
+    },
+    to_the_end::to_the_end,
 };
 
 /// What a request has reserved. It can be settled once; if it never is, it stays charged.

@@ -30,7 +30,7 @@ impl<M> Batch<M> for Ping {
 
     fn replies(&self, replies: &mut Replies) -> Self::Output {
         match replies.next() {
-            Some(reply) => drop(reply?),
+            Some(reply) => reply.map(drop)?,
             None => return Err(StoreError::UnexpectedReply("no reply")),
         }
         match replies.next() {

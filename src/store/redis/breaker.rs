@@ -47,15 +47,19 @@ struct Openings {
     /// How many came in a row before it.
     repetitions: usize,
     closed: Option<Instant>,
-    /// What the answer had taken that closed it.
+    /// What the quickest answer had taken of those that closed it.
     pace: Duration,
 }
 
 #[derive(Debug)]
 struct Opening {
     hold_until: Instant,
+    /// The shortest deadline within which there was no answer.
+    deadline: Duration,
     /// Answers so far that were quick enough, in a row.
     answers: usize,
+    /// What the quickest of them took.
+    quickest: Duration,
 }
 
 const STATES: [StoreState; 3] = [
@@ -106,12 +110,13 @@ impl Breaker {
     /// Opens it because no answer came within `deadline`. Returns whether it was closed and is
     /// not now.
     ///
-    /// The breaker is the server's and a deadline is a caller's. One that is shorter than the
-    /// server is known to take for its answers says nothing, and closes it to nobody.
+    /// The breaker is the server's and a deadline is a caller's: a miss of one that is shorter than
+    /// the server is known to take for its answers says nothing new, and does not open it.
     pub(super) fn trip(&self, deadline: Duration) -> bool {
         let now = Instant::now();
         let mut openings = self.openings();
-        if openings.current.is_some() {
+        if let Some(opening) = &mut openings.current {
+            opening.deadline = opening.deadline.min(deadline);
             return self.set(StoreState::Unavailable);
         }
         let again = openings.closed.is_some_and(|at| now - at < QUIET);
@@ -122,7 +127,9 @@ impl Breaker {
         let hold = HOLDS[openings.repetitions.min(HOLDS.len() - 1)];
         openings.current = Some(Opening {
             hold_until: now + hold,
+            deadline,
             answers: 0,
+            quickest: Duration::MAX,
         });
         self.set(StoreState::Unavailable)
     }
@@ -149,20 +156,23 @@ impl Breaker {
     /// was not closed before and is now.
     pub(super) fn answered(&self, took: Duration, longest: Duration) -> bool {
         let mut openings = self.openings();
-        let needed = openings.repetitions.min(HOLDS.len() - 1) + 1;
+        let mut needed = openings.repetitions.min(HOLDS.len() - 1) + 1;
         if let Some(opening) = &mut openings.current {
             opening.answers = if took <= longest {
                 opening.answers + 1
             } else {
                 0
             };
+            opening.quickest = opening.quickest.min(took);
+            // One that came late may be the first after a standstill. Two tell how quick the server is.
+            needed += usize::from(opening.quickest > opening.deadline);
             if opening.answers < needed || Instant::now() < opening.hold_until {
                 self.set(StoreState::Unavailable);
                 return false;
             }
+            openings.pace = opening.quickest;
             openings.current = None;
             openings.closed = Some(Instant::now());
-            openings.pace = took;
         }
         self.set(StoreState::Ready)
     }
@@ -252,6 +262,7 @@ mod tests {
         let breaker = Breaker::default();
         const HASTY: Duration = Duration::from_millis(5);
         assert!(breaker.trip(HASTY));
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
         assert!(breaker.answered(IN_TIME, DEADLINE));
         assert!(!breaker.trip(HASTY));
         assert_eq!(breaker.state(), StoreState::Ready);
@@ -261,6 +272,17 @@ mod tests {
         assert!(breaker.answered(IN_TIME, DEADLINE));
         advance(QUIET).await;
         assert!(breaker.trip(HASTY), "it may have become quicker meanwhile");
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_after_a_standstill_does_not_tell_how_quick_a_server_is() {
+        pause();
+        let breaker = Breaker::default();
+        const HASTY: Duration = Duration::from_millis(5);
+        assert!(breaker.trip(HASTY));
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
+        assert!(breaker.answered(HASTY / 5, DEADLINE));
+        assert!(breaker.trip(HASTY), "it stands still again");
     }
 
     #[tokio::test]

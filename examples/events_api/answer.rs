@@ -50,7 +50,7 @@ pub enum Error {
     /// The session cannot be read or changed; the crate knows how to say so.
     Session(SessionError),
     /// Too many attempts; the decision says of what, and when more are allowed.
-    TooMany(RateLimitDecision),
+    TooMany(Box<RateLimitDecision>),
     /// Anything else: a status, and what the client should know.
     Problem(StatusCode, String),
 }

@@ -146,6 +146,8 @@ mod peer;
 mod problem;
 #[cfg(feature = "session")]
 mod throttle;
+#[cfg(any(feature = "rate-limit", feature = "session"))]
+mod to_the_end;
 
 #[cfg(any(feature = "rate-limit", feature = "session"))]
 pub use body::ResponseBody;

@@ -9,7 +9,7 @@
 //! | `tower_keep_session_loads_total` | counter | `outcome`: `found`, `absent`, `failed` |
 //! | `tower_keep_session_commits_total` | counter | `outcome`: `committed`, `too-large`, `failed` |
 //! | `tower_keep_session_unreadable_total` | counter | `what`: `session`, which then counts as absent, or `value` of one: broken, of another type, or encrypted by a key that is not in the ring |
-//! | `tower_keep_store_call_seconds` | histogram | `outcome`: `answered`, `failed`. Calls to Redis, from waiting for a connection to the last byte of the reply; embedded memory answers at once |
+//! | `tower_keep_store_call_seconds` | histogram | `outcome`: `answered`; `failed`, when a server has not answered in time or its connection was lost; `unavailable`, when nothing was sent as the breaker was open. Calls to Redis, from waiting for a connection to the last byte of the reply; embedded memory answers at once |
 //! | `tower_keep_store_breakers_open` | gauge | how many circuit breakers are open: one a server, on a cluster one a shard |
 //! | `tower_keep_store_refusals_total` | counter | `kind`, as of [`RefusalKind::as_str`](crate::store::RefusalKind::as_str) |
 //!

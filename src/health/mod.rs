@@ -53,10 +53,12 @@
 //! |---|---|---|
 //! | `ready` | every server has answered | 200 |
 //! | `degraded` | some servers of a cluster do not answer, or one refuses commands (`refused`): what can be done is done | 200 |
-//! | `unavailable` | a store has not answered at all | 503 |
+//! | `unavailable` | a store has not answered at all, or is a cluster that serves no key | 503 |
 //!
 //! A probe is one `DBSIZE` a server, all side by side, and takes no longer than the store's
-//! deadline; while the breaker is open nothing is sent. `latency_ms` is what it took, also when
+//! deadline; while the breaker is open nothing is sent. The servers of a cluster by a URL are asked by
+//! an `EXISTS` in the same round trip whether they serve keys: one that has lost a shard refuses them
+//! all by default (`cluster-require-full-coverage`), with `CLUSTERDOWN`. `latency_ms` is what it took, also when
 //! there was no answer; `error` says why. No address and no error has a password in it. Neither is
 //! for everybody's eyes: leave the routes to those who need them.
 

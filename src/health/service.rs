@@ -55,7 +55,8 @@ impl Health {
         Ready(self.clone())
     }
 
-    /// Asks every store for a sign of life, within its deadline. One `DBSIZE` a server.
+    /// Asks every store for a sign of life, within its deadline. One `DBSIZE` a server, and one
+    /// `EXISTS` a server of a cluster by a URL.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

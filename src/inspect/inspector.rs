@@ -90,9 +90,18 @@ impl Inspector {
         Key::whole(&format!("{}:{name}", self.store.namespace()))
     }
 
-    /// Asks each server for a sign of life. One `DBSIZE` a server.
+    /// Asks each server for a sign of life. One `DBSIZE` a server. Of a cluster that has never told
+    /// which servers it has, one answer without an address says why.
     pub async fn ping(&self) -> Vec<ServerAnswer> {
-        let servers = self.store.servers().await;
+        let servers = match self.store.servers().await {
+            Ok(servers) => servers,
+            Err(error) => {
+                return vec![ServerAnswer {
+                    address: None,
+                    latency: Err(error),
+                }];
+            }
+        };
         let answers = servers
             .into_iter()
             .map(|Server { address, store }| async move {
@@ -170,7 +179,7 @@ impl Inspector {
     ///
     /// Any [`StoreError`], of the first server that fails.
     pub async fn memory(&self) -> Result<Vec<ServerMemory>, StoreError> {
-        let servers = self.store.servers().await;
+        let servers = self.store.servers().await?;
         let facts = join_all(
             servers
                 .iter()
@@ -199,20 +208,25 @@ impl Inspector {
     }
 
     /// The slowest commands that each server remembers, at most `count` a server, the slowest
-    /// first. `SLOWLOG GET`, a server. Embedded memory has none.
+    /// first. Of a log that is longer than 1,000 entries (Redis' `slowlog-max-len`, 128 by
+    /// default) the newest 1,000 are looked at. `SLOWLOG GET`, a server. Embedded memory has none.
     ///
     /// # Errors
     ///
     /// Any [`StoreError`], of the first server that fails.
     pub async fn slow_commands(&self, count: u32) -> Result<Vec<SlowCommand>, StoreError> {
-        let servers = self.store.servers().await;
+        let servers = self.store.servers().await?;
+        let most = usize::try_from(count).unwrap_or(usize::MAX);
         let logs = servers
             .iter()
-            .map(|server| server.store.execute(ReadSlowLog(count)));
+            .map(|server| server.store.execute(ReadSlowLog));
         let logs = join_all(logs).await;
         let mut slow = Vec::new();
         for (server, log) in servers.into_iter().zip(logs) {
-            slow.extend(log?.into_iter().map(|entry| SlowCommand {
+            // The server answers them by age.
+            let mut log = log?;
+            log.sort_by_key(|entry| std::cmp::Reverse(entry.took));
+            slow.extend(log.into_iter().take(most).map(|entry| SlowCommand {
                 address: server.address.clone(),
                 at: UNIX_EPOCH + Duration::from_secs(entry.at),
                 took: entry.took,

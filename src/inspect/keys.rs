@@ -93,10 +93,16 @@ impl Pages {
 
     /// The next page, which may be empty. `None` after the last, and after an error.
     pub(super) async fn next(&mut self) -> Option<Result<Page, StoreError>> {
-        if self.servers.is_none() {
-            self.servers = Some(self.store.servers().await.into());
-        }
-        let servers = self.servers.as_mut()?;
+        let servers = match &mut self.servers {
+            Some(servers) => servers,
+            unknown => match self.store.servers().await {
+                Ok(servers) => unknown.insert(servers.into()),
+                Err(error) => {
+                    *unknown = Some(VecDeque::new());
+                    return Some(Err(error));
+                }
+            },
+        };
         let store = servers.front()?.store.clone();
         let scan = Scan {
             cursor: self.cursor,

@@ -102,13 +102,19 @@ impl RefreshTokens {
         let list = List(token::key(self.store.names(), user));
         let listed = self.store.execute(list).await?;
         let mut families = Vec::with_capacity(listed.families.len());
+        let absolute = u64::try_from(self.config.absolute.as_millis()).unwrap_or(u64::MAX);
         for (name, stored) in listed.families {
+            let ends = stored.ends.min(stored.created.saturating_add(absolute));
+            // The absolute lifetime may have been longer when it was issued.
+            if ends <= listed.now {
+                continue;
+            }
             families.push(Family {
                 id: FamilyId(name),
                 grant: Grant::read(&stored.scope, &stored.about)?,
                 created_at: moment(stored.created),
                 rotated_at: moment(stored.rotated),
-                expires_in: Duration::from_millis(stored.ends - listed.now),
+                expires_in: Duration::from_millis(ends - listed.now),
             });
         }
         families.sort_by_key(|family| std::cmp::Reverse(family.rotated_at));

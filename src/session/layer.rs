@@ -292,7 +292,7 @@ impl SessionLayer {
     /// of them (by their last login), at once and in every process; parallel logins leave exactly
     /// so many. Without a cap the oldest end beyond 1000.
     ///
-    /// A login at the cap takes four to seven round trips more than one below it.
+    /// A login at the cap takes four to eight round trips more than one below it.
     ///
     /// # Errors
     ///

@@ -66,10 +66,13 @@
 //!    [`update`](Session::update) and [`increment`](Session::increment) are for the same key.
 //! 4. **No resurrection.** A commit changes only a session that still exists. Changes that a
 //!    logout has overtaken are dropped, with an event at level `info`; those that a renewal has
-//!    overtaken land in the session under its new id.
+//!    overtaken land in the session under its new id. A request that has not read its session before
+//!    the logout is one with an unknown id: what it writes goes to a new session.
 //! 5. **Login.** [`login`](Session::login) gives the session a new id. When nobody was logged in,
 //!    or somebody else, the old id is anonymous at once, and another user's data are gone: an id
-//!    that was planted or stolen before leads nobody to the session. Of two logins at once with
+//!    that was planted or stolen before leads nobody to the session. What a request writes over it is
+//!    dropped for the length of the [grace](SessionLayer::with_renewal_grace), unless it logs in, so
+//!    that a late response does not replace the cookie of the login. Of two logins at once with
 //!    one cookie, as the same user, either new cookie is logged in.
 //! 6. **Renewal.** When the user stays, the old id leads to the session until the new one was used,
 //!    and for the [grace](SessionLayer::with_renewal_grace): a client that never gets the response

@@ -66,10 +66,10 @@ where
     }
 
     fn call(&mut self, mut request: Request<A>) -> Self::Future {
-        let (presented, carrier) = self.config.transports.read(request.headers());
+        let (sent, carrier) = self.config.transports.read(request.headers());
         let grpc = grpc_content_type(request.headers());
         let outer = request.extensions_mut().remove::<Session>();
-        let session = Session::new(&self.store, &self.config, presented, carrier, outer);
+        let session = Session::new(&self.store, &self.config, sent, carrier, outer);
         request.extensions_mut().insert(session.clone());
         // Nothing is awaited before the call, so the service that is ready is the one called.
         ResponseFuture::new(self.inner.call(request), session, grpc)

@@ -33,6 +33,9 @@ const DEFAULT_POOL_SIZE: usize = 8;
 /// and the servers both are reached by TLS. A certificate has to name the hosts as the cluster or
 /// the sentinels name them, which are addresses unless these are told to announce names.
 ///
+/// Redis takes a user's name with a password only. Of a single server `?protocol=resp3` chooses the
+/// protocol. Any part of a URL that would do nothing is an error.
+///
 /// Names, passwords and paths in a URL are percent-encoded; in `REDIS_PASSWORD` and
 /// `REDIS_USERNAME` they stand as they are. The password is in no log, error or `Debug`.
 #[derive(Clone)]
@@ -145,7 +148,7 @@ impl StoreConfig {
         self
     }
 
-    /// Sets the deadline of a store call. Default 50 ms.
+    /// Sets the deadline of a store call, at least one millisecond. Default 50 ms.
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
         Self { deadline, ..self }
@@ -197,10 +200,10 @@ impl StoreConfig {
     ///
     /// When the namespace, the deadline or the pool's size cannot be used.
     pub fn build(self) -> Result<Store, ConfigError> {
-        if self.deadline.is_zero() {
+        if self.deadline < Store::SHORTEST_DEADLINE {
             return Err(ConfigError::Invalid {
                 name: "deadline",
-                value: "0".to_owned(),
+                value: format!("{:?}", self.deadline),
                 expected: "expected at least one millisecond",
             });
         }

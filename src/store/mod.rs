@@ -27,10 +27,19 @@
 //! A call takes at most the store's deadline (default 50 ms), waiting for a connection included.
 //! When Redis stops answering, the calls under way pay it once; then a circuit breaker lets calls
 //! fail at once, and a background task looks for the server, with pauses of 200 ms at most. The
-//! breaker closes on an answer within the deadline that was missed, and at once. When it opens
+//! breaker closes on an answer within the deadline, and at once. When it opens
 //! again within ten seconds it stays open for at least 1 s, then 2 s, then 4 s, and needs several
 //! answers in a row; a server that refused connections or lost them in between is taken
 //! back at once. A server that is loading its data does not count as answering.
+//!
+//! The breaker is the server's, and so shared by all handles on it. Of several deadlines the longest
+//! so far says what is quick enough to close it. A handle with a shorter one, within which the server
+//! is known not to answer, pays its own deadline at each call then, and opens the breaker for nobody
+//! for ten seconds.
+//!
+//! A call that is given up before its deadline, because the client has left or a timeout of the
+//! application's own is shorter, counts too: whether the server answers is found out in the
+//! background.
 //!
 //! Before a call's deadline has passed, the other connections are asked for a sign of life, and
 //! then a new one: a large reply that is still arriving, or a connection that has gone silent,
@@ -50,10 +59,10 @@
 //!
 //! # Servers
 //!
-//! Redis 5 and later, and what is compatible with it and runs Lua scripts that call `TIME`. A server
-//! that does not, or a user who may not, is one error in the log at the first connection, and
-//! operations that need scripts are [refused](StoreError::Refused); those that do not go on.
-//! [`Store::server`] says what server it is.
+//! Redis 7 and later, Valkey, and what is compatible with them and runs Lua scripts that call `TIME`.
+//! A server that does not, an older Redis, or a user who may not run scripts is one error in the log
+//! at the first connection, and operations that need what is missing are
+//! [refused](StoreError::Refused); those that do not go on. [`Store::server`] says what server it is.
 //!
 //! # Time to live
 //!
@@ -128,6 +137,9 @@ impl Store {
     /// How long a store call may take unless [`with_deadline`](Self::with_deadline) says otherwise.
     pub const DEFAULT_DEADLINE: Duration = Duration::from_millis(50);
 
+    /// The shortest deadline: no network answers within less, as a rule.
+    pub const SHORTEST_DEADLINE: Duration = Duration::from_millis(1);
+
     /// Embedded memory within the default [`MemoryLimits`].
     pub fn memory() -> Self {
         Self::memory_within(&MemoryLimits::default())
@@ -161,10 +173,21 @@ impl Store {
     }
 
     /// Lets each call of this handle take at most `deadline`, from waiting for a connection to
-    /// the last byte of the reply. Embedded memory answers at once and has no use for it.
+    /// the last byte of the reply, and at least [`SHORTEST_DEADLINE`](Self::SHORTEST_DEADLINE).
+    /// Embedded memory answers at once and has no use for it.
+    ///
+    /// Handles on one server share its circuit breaker, see the [module](self).
     #[must_use]
     pub fn with_deadline(self, deadline: Duration) -> Self {
-        Self { deadline, ..self }
+        Self {
+            deadline: deadline.max(Self::SHORTEST_DEADLINE),
+            ..self
+        }
+    }
+
+    #[cfg(feature = "health")]
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
     }
 
     /// The prefix of this handle's keys, without the colon.
@@ -216,7 +239,7 @@ impl Store {
     ///
     /// Any [`StoreError`]; never for embedded memory.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.execute(operations::ping::Ping).await
+        self.execute(operations::ping::Ping::default()).await
     }
 
     /// The heaviest value that a key of this kind of data can hold.

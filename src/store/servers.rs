@@ -1,6 +1,8 @@
 //! The servers behind a store, one by one: for what concerns a server and not a key.
 
-use super::{Backend, Store};
+use super::{Backend, Store, StoreError};
+#[cfg(feature = "health")]
+use super::{Key, operations::ping::Ping};
 
 /// The only server, the master of a shard, or embedded memory.
 #[derive(Debug)]
@@ -9,6 +11,22 @@ pub(crate) struct Server {
     pub(crate) address: Option<Box<str>>,
     /// A store that is this server alone.
     pub(crate) store: Store,
+}
+
+#[cfg(feature = "health")]
+impl Server {
+    /// Whether it answers, and serves keys if it is one of a cluster. One round trip. A cluster by
+    /// the application's own pool is asked for no key: its connections would ask another server.
+    pub(crate) async fn serves(&self) -> Result<(), StoreError> {
+        let key = match &self.store.backend {
+            Backend::Redis(redis) if redis.is_redirected() => {
+                let name = format!("{}:health", self.store.namespace());
+                Some(Key::whole(&name))
+            }
+            _ => None,
+        };
+        self.store.execute(Ping { key }).await
+    }
 }
 
 impl Store {
@@ -21,16 +39,16 @@ impl Store {
         }
     }
 
-    /// The servers that hold the data, each by itself. Where a cluster has never told which those
-    /// are, it is asked first, for as long as the deadline.
-    pub(crate) async fn servers(&self) -> Vec<Server> {
+    /// The servers that hold the data, each by itself; one at least. Where a cluster has never told
+    /// which those are, it is asked first, for as long as the deadline, and an error if it does not.
+    pub(crate) async fn servers(&self) -> Result<Vec<Server>, StoreError> {
         let Backend::Redis(redis) = &self.backend else {
-            return vec![Server {
+            return Ok(vec![Server {
                 address: None,
                 store: self.clone(),
-            }];
+            }]);
         };
-        let servers = redis.servers(self.deadline).await.into_iter();
+        let servers = redis.servers(self.deadline).await?.into_iter();
         let server = |(address, redis)| Server {
             address,
             store: Self {
@@ -38,6 +56,6 @@ impl Store {
                 ..self.clone()
             },
         };
-        servers.map(server).collect()
+        Ok(servers.map(server).collect())
     }
 }

@@ -161,7 +161,15 @@ impl<C: Codec> KeyValue<C> {
         Fut: Future<Output = Result<A, E>> + Send + 'static,
     {
         let budget = wanted.policy.budget.map(|budget| (budget, Instant::now()));
-        let found = self.find(wanted, Serve::Windows).await;
+        let found = self.find(wanted, Serve::Windows);
+        let found = match budget {
+            None => found.await,
+            // On the heap, so that a call without a budget is a small future.
+            Some((budget, _)) => match Box::pin(timeout(budget, found)).await {
+                Ok(found) => found,
+                Err(_) => return Err(LoadError::TimedOut(budget)),
+            },
+        };
         let missed = match self.answer(found) {
             Ok(answer) => return Ok(answer),
             Err(missed) => missed,

@@ -17,10 +17,12 @@ use super::{
     part::Part,
     permit::Permit,
     question::Answer,
-    to_the_end::to_the_end,
     waiting::{Waiting, WaitingRoom},
 };
-use crate::store::{StoreError, operations::limit::Subject};
+use crate::{
+    store::{StoreError, operations::limit::Subject},
+    to_the_end::to_the_end,
+};
 
 /// A question to several limiters of one store.
 #[derive(Debug, Clone)]

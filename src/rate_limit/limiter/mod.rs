@@ -18,7 +18,6 @@ mod policy_set;
 mod question;
 mod requests;
 mod reservation;
-mod to_the_end;
 mod waiting;
 
 pub use ban::{BanError, BanPolicy};

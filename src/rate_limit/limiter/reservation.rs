@@ -5,10 +5,13 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use super::{limits::Limits, policy_set::PolicySet, to_the_end::to_the_end};
-use crate::store::{
-    Store, StoreError,
-    operations::limit::{Acquire, Marks, PlaceId, Settle, Subject},
+use super::{limits::Limits, policy_set::PolicySet};
+use crate::{
+    store::{
+        Store, StoreError,
+        operations::limit::{Acquire, Marks, PlaceId, Settle, Subject},
+    },
+    to_the_end::to_the_end,
 };
 
 /// What a request has reserved. It can be settled once; if it never is, it stays charged.

@@ -8,7 +8,7 @@ use super::{
         head::CookieChange,
         id::{self, Place, SessionId},
         transport::Issue,
-        user_sessions::{Binding, UserSessions},
+        user_sessions::{Binding, Noted, UserSessions},
     },
     Session,
     plan::{Plan, report_dropped},
@@ -63,11 +63,7 @@ impl Session {
                 let login = plan.login.as_ref().map(|login| &login.user);
                 found.place.via != Via::Closed || found.session.user.as_ref() == login
             });
-            plan.target = found.map(|found| Target {
-                seen: Some(Seen::of(&found.session)),
-                place: found.place,
-                touch: false,
-            });
+            plan.target = found.map(|found| found.target());
         }
         if let Some(target) = &plan.target {
             match self.commit_to(target, &plan).await? {
@@ -82,6 +78,12 @@ impl Session {
                 }
             }
         }
+        if plan.login.is_none() && self.state().overtaken {
+            let place = self.0.presented.as_ref().map(SessionId::place);
+            let id_hash = place.as_ref().map_or("", Place::id_hash);
+            report_dropped(id_hash);
+            return Ok(Written::Dropped(id_hash.into()));
+        }
         self.create(&plan).await
     }
 
@@ -91,8 +93,6 @@ impl Session {
         target: &Target,
         plan: &Plan,
     ) -> Result<Found<Written>, SessionError> {
-        let seen = target.seen.as_ref();
-        let lifetime = plan.lifetime(seen, self.0.config.absolute);
         if !plan.renews {
             let commit = |access, _: &Place| CommitSession {
                 access,
@@ -103,30 +103,25 @@ impl Session {
             let found = self
                 .reach(target.clone(), Follower::Request, commit)
                 .await?;
-            return Ok(found.map_with(|place, _| Written::Here(place.clone(), seen.cloned())));
+            return Ok(found.map_with(|place, _| Written::Here(place.clone(), target.seen.clone())));
         }
+        let mut target = target.clone();
+        let Some(lineage) = self.note(&mut target, plan).await? else {
+            return Ok(Found::Nowhere);
+        };
+        let seen = target.seen.as_ref();
+        let lifetime = plan.lifetime(seen, self.0.config.absolute);
         let new_id = SessionId::renewed(&target.place)?;
         let names = self.0.store.names();
         let new_user = plan.new_user(seen);
-        let lineage = match (new_user, seen) {
-            (None, Some(seen)) => seen.lineage.clone(),
-            _ => id::lineage()?,
-        };
         let user_before = seen.and_then(|seen| seen.user.as_ref());
-        let user = (plan.login.as_ref()).map_or(user_before, |login| Some(&login.user));
+        let user = plan.user(seen);
         let member = target.place.member(lineage.clone());
-        // Also for another lifetime alone: the index must not forget the session before it ends.
-        if let Some(user) = user.filter(|_| plan.login.is_some() || plan.lifetime.is_some()) {
-            let stored = lifetime.or(seen.and_then(|seen| seen.lifetime));
-            if !self.enter(user, plan, member.clone(), stored).await? {
-                return Ok(Found::Nowhere);
-            }
-        }
         let renewal = |place: &Place| {
             let new = new_id.place();
-            // Through an old id only a login asks for a new one.
-            let asks = plan.login.is_some() || place.via == Via::Presented;
-            asks.then(|| Renewal {
+            // Also through an old id, where only a login gets the new one: what is noted of the session
+            // then holds for as long as it lives.
+            Renewal {
                 user: plan.login.as_ref().map(|login| login.user.clone()),
                 old_hash: place.id_hash().into(),
                 key: new.key(names),
@@ -137,7 +132,7 @@ impl Session {
                 old_place: (user_before.and(new_user))
                     .and(seen)
                     .map(|seen| place.noted(names, &seen.lineage)),
-            })
+            }
         };
         let commit = |access: Access, place: &Place| CommitSession {
             access: Access {
@@ -146,7 +141,7 @@ impl Session {
             },
             changes: plan.changes.clone(),
             lifetime,
-            renewal: renewal(place),
+            renewal: Some(renewal(place)),
         };
         let found = self.reach(target.clone(), follower(plan), commit).await;
         if let Some(login) = new_user {
@@ -196,7 +191,13 @@ impl Session {
         let lifetime = plan.lifetime(None, rules.absolute);
         if let Some(login) = &plan.login {
             let member = place.member(lineage.clone());
-            if !self.enter(&login.user, plan, member, lifetime).await? {
+            let binding = self.binding(plan, member, lifetime);
+            let user = UserSessions::of(self.0.store.clone(), &login.user);
+            let noted = match user.enter(&binding).await? {
+                Noted::AtCap(members) => user.enter_at_cap(&binding, members).await?,
+                noted => matches!(noted, Noted::Yes),
+            };
+            if !noted {
                 report_dropped(&lineage);
                 return Ok(Written::Dropped(lineage));
             }
@@ -238,23 +239,66 @@ impl Session {
         }
     }
 
-    /// Notes a session in the index of its user, before it is stored for longer than that knows of
-    /// it. `lifetime` is what it has from then on.
-    async fn enter(
+    /// Notes the session in the index of its user, before it is stored for longer than that knows of
+    /// it. Answers its lineage, which is a new one where another user logs in; `None` when it is
+    /// being revoked. Where another login has brought its session to the same user meanwhile, that
+    /// becomes the target.
+    async fn note(
         &self,
-        user: &str,
+        target: &mut Target,
         plan: &Plan,
-        member: Member,
-        lifetime: Option<Lifetime>,
-    ) -> Result<bool, SessionError> {
-        let binding = Binding {
+    ) -> Result<Option<Arc<str>>, SessionError> {
+        loop {
+            let seen = target.seen.as_ref();
+            let new_user = plan.new_user(seen);
+            let lineage = match (new_user, seen) {
+                (None, Some(seen)) => seen.lineage.clone(),
+                _ => id::lineage()?,
+            };
+            // Also for another lifetime alone: the index must not forget the session before it ends.
+            let notes = plan.login.is_some() || plan.lifetime.is_some();
+            let Some(user) = plan.user(seen).filter(|_| notes) else {
+                return Ok(Some(lineage));
+            };
+            let lifetime = plan.lifetime(seen, self.0.config.absolute);
+            let lifetime = lifetime.or(seen.and_then(|seen| seen.lifetime));
+            let member = target.place.member(lineage.clone());
+            let binding = self.binding(plan, member, lifetime);
+            let sessions = UserSessions::of(self.0.store.clone(), user);
+            let noted = match sessions.enter(&binding).await? {
+                Noted::AtCap(members) => {
+                    // A session that is there already ends no other.
+                    if new_user.is_some()
+                        && let Some(joined) = self.joined(target, user).await?
+                    {
+                        *target = joined;
+                        continue;
+                    }
+                    sessions.enter_at_cap(&binding, members).await?
+                }
+                noted => matches!(noted, Noted::Yes),
+            };
+            return Ok(noted.then_some(lineage));
+        }
+    }
+
+    /// The session of the other login that has used up this id, if it was one as `user`.
+    async fn joined(&self, target: &Target, user: &str) -> Result<Option<Target>, SessionError> {
+        let found = self.find(target.clone(), Follower::Login).await?;
+        Ok(found
+            .filter(|found| found.place.via == Via::Closed)
+            .filter(|found| found.session.user.as_deref() == Some(user))
+            .map(|found| found.target()))
+    }
+
+    /// What is noted of a session. `lifetime` is what it has from then on.
+    fn binding(&self, plan: &Plan, member: Member, lifetime: Option<Lifetime>) -> Binding {
+        Binding {
             member,
             absolute: self.rules().of(lifetime).absolute,
             device: plan.login.as_ref().map(|login| login.device.clone()),
             cap: self.0.config.max_sessions_per_user,
-        };
-        let user = UserSessions::of(self.0.store.clone(), user);
-        Ok(user.enter(&binding).await?)
+        }
     }
 
     /// Takes a session that is not there out of an index. When that fails it is done at the next

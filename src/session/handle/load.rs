@@ -6,6 +6,7 @@ use super::{
     super::{error::SessionError, id::Place, report},
     Session,
     reach::{Found, Target},
+    stored::Seen,
 };
 use crate::store::operations::session::{
     Access, Follower, LoadSession, LoadedSession, TouchSession, Via,
@@ -17,6 +18,17 @@ pub(super) struct Loaded {
     pub(super) session: LoadedSession,
     /// Whether its activity was noted meanwhile.
     pub(super) touched: bool,
+}
+
+impl Loaded {
+    /// The way to it for the operations that follow.
+    pub(super) fn target(self) -> Target {
+        Target {
+            seen: Some(Seen::of(&self.session)),
+            place: self.place,
+            touch: false,
+        }
+    }
 }
 
 impl Session {

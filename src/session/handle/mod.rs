@@ -80,14 +80,16 @@ impl Session {
     pub(super) fn new(
         store: &Store,
         config: &Arc<Config>,
-        presented: Option<SessionId>,
+        sent: Option<Option<SessionId>>,
         carrier: Carrier,
         outer: Option<Self>,
     ) -> Self {
+        let is_sent = sent.is_some();
+        let presented = sent.flatten();
         Self(Arc::new(Shared {
             store: store.clone(),
             config: config.clone(),
-            state: Mutex::new(State::new(presented.is_some())),
+            state: Mutex::new(State::new(presented.is_some(), is_sent)),
             presented,
             carrier,
             outer,

@@ -107,6 +107,14 @@ impl Plan {
         (self.login.as_ref()).filter(|login| user != Some(&login.user))
     }
 
+    /// Whose session it is then that was `seen`.
+    pub(super) fn user<'a>(&'a self, seen: Option<&'a Seen>) -> Option<&'a Arc<str>> {
+        match &self.login {
+            Some(login) => Some(&login.user),
+            None => seen.and_then(|seen| seen.user.as_ref()),
+        }
+    }
+
     /// What is to be stored of the lifetime of a session that was `seen`, or is new; `None` where it
     /// stays as it is. `absolute` is the layer's timeout.
     pub(super) fn lifetime(

@@ -132,7 +132,10 @@ impl Session {
                 Ok(Reached::Moved(pointer)) if pointer.leads(follower) => place.follow(pointer),
                 Ok(Reached::TooLarge) => return Err(self.state().too_large()),
                 Ok(Reached::Another) => return Ok(Found::Another),
-                Ok(Reached::Moved(_) | Reached::Unconfirmed(_) | Reached::Gone) => {
+                Ok(answer @ (Reached::Moved(_) | Reached::Unconfirmed(_) | Reached::Gone)) => {
+                    if target.seen.is_none() && matches!(answer, Reached::Moved(_)) {
+                        self.state().overtaken = true;
+                    }
                     let seen = target.seen.as_ref().filter(|_| !located);
                     match self.locate(&place, seen).await {
                         Ok(Some(there)) => place = there,

@@ -32,6 +32,12 @@ pub(super) struct State {
     pub(super) lifetime: Option<Option<SessionLifetime>>,
     /// The id that the response is to hand out.
     issued: Option<Issue>,
+    /// The id of this request leads to a session that it may not use: another user has logged in
+    /// over it, or it was renewed without a grace. What is written is dropped unless somebody logs
+    /// in: the browser has the cookie of that session by now, and is to keep it.
+    pub(super) overtaken: bool,
+    /// The client has sent something for an id, be it one or not.
+    is_sent: bool,
     /// The session that the client named was destroyed: its cookie is to go.
     pub(super) destroyed: bool,
     /// A change was refused because it would have made the session too large.
@@ -56,8 +62,9 @@ pub(super) struct Login {
 }
 
 impl State {
-    pub(super) fn new(presented: bool) -> Self {
+    pub(super) fn new(presented: bool, is_sent: bool) -> Self {
         Self {
+            is_sent,
             stored: if presented {
                 Stored::Unknown
             } else {
@@ -68,6 +75,7 @@ impl State {
             login: None,
             lifetime: None,
             issued: None,
+            overtaken: false,
             destroyed: false,
             too_large: false,
             taken: Vec::new(),
@@ -250,8 +258,9 @@ impl State {
         self.login = None;
         self.lifetime = None;
         self.issued = None;
+        self.overtaken = false;
         self.taken.clear();
-        self.destroyed = presented;
+        self.destroyed = presented || self.is_sent;
     }
 
     /// Whether the commit has anything to do for the handler.

@@ -47,11 +47,12 @@ impl Transports {
 
     /// The id that a request presents, and what carries it. A request that has one of the header
     /// fields is not looked at for a cookie: what a program sends on purpose counts, not what a
-    /// browser adds by itself.
-    pub(super) fn read(&self, headers: &HeaderMap) -> (Option<SessionId>, Carrier) {
+    /// browser adds by itself. `None` when there is neither; in it `None` for what is no id, and when
+    /// there are two.
+    pub(super) fn read(&self, headers: &HeaderMap) -> (Option<Option<SessionId>>, Carrier) {
         for (number, transport) in self.headers.iter().enumerate() {
-            if let Some(presented) = transport.read(headers) {
-                return (presented, Carrier::Header(number));
+            if let Some(sent) = transport.read(headers) {
+                return (Some(sent), Carrier::Header(number));
             }
         }
         match self.without_cookie && !self.headers.is_empty() {

@@ -3,32 +3,41 @@
 use std::sync::Arc;
 
 use super::UserSessions;
-use crate::store::{
-    Key, StoreError,
-    operations::{
-        session::{self, RevokeSession},
-        session_index::{
-            self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+use crate::{
+    store::{
+        Key, StoreError,
+        operations::{
+            session::{self, RevokeSession, Revoked},
+            session_index::{
+                self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+            },
         },
     },
+    to_the_end::to_the_end,
 };
 
 /// How often a session may move to another id while it is being ended: each time it was renewed.
 const MAX_MOVES: usize = 100;
 
 impl UserSessions {
-    /// Marks sessions, ends them, and forgets them, in this order.
+    /// Marks sessions, ends them, and forgets them, in this order, also if the caller leaves
+    /// meanwhile. Answers how many there were.
     pub(super) async fn condemn(&self, which: Condemned) -> Result<usize, StoreError> {
-        let key = self.key.clone();
-        let condemned = self.store.execute(Condemn { key, which }).await?;
-        self.end(&condemned).await?;
-        Ok(condemned.len())
+        let user = self.clone();
+        let ended = to_the_end(async move {
+            let key = user.key.clone();
+            let condemned = user.store.execute(Condemn { key, which }).await?;
+            user.end(&condemned).await
+        });
+        ended.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
-    /// Ends sessions that are marked in the index, and forgets them.
-    pub(super) async fn end(&self, condemned: &[Member]) -> Result<(), StoreError> {
+    /// Ends sessions that are marked in the index, and forgets them. Answers how many had not ended
+    /// by themselves.
+    pub(super) async fn end(&self, condemned: &[Member]) -> Result<usize, StoreError> {
+        let mut ended = 0;
         if condemned.is_empty() {
-            return Ok(());
+            return Ok(ended);
         }
         let mut left: Vec<_> = condemned.iter().collect();
         let mut locations = self.locate(condemned).await?;
@@ -37,16 +46,20 @@ impl UserSessions {
                 .map(|(member, location)| self.revocation(member, location))
                 .collect::<Vec<_>>();
             let answers = self.store.execute(revocations).await;
-            let answers = answers.into_iter().collect::<Result<Vec<_>, _>>()?;
-            let moved = left.into_iter().zip(answers);
-            (left, locations) = moved
-                .filter_map(|(member, hash)| Some((member, Location::At(hash?))))
-                .unzip();
-            if left.is_empty() {
-                return self
-                    .forget(condemned.iter().map(|m| m.lineage.clone()))
-                    .await;
+            let mut moved = Vec::new();
+            for (member, answer) in left.into_iter().zip(answers) {
+                match answer? {
+                    Revoked::Ended => ended += 1,
+                    Revoked::Absent => {}
+                    Revoked::Moved(hash) => moved.push((member, Location::At(hash))),
+                }
             }
+            if moved.is_empty() {
+                self.forget(condemned.iter().map(|m| m.lineage.clone()))
+                    .await?;
+                return Ok(ended);
+            }
+            (left, locations) = moved.into_iter().unzip();
         }
         Err(StoreError::UnexpectedReply(
             "a session that moves without end",

@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use super::{SessionInfo, UserSessions};
 use crate::store::{
-    StoreError, Timestamp,
+    StoreError,
     operations::{
-        session::{PeekSession, Peeked, Reached},
-        session_index::{Listed, Location, Member, ReadIndex},
+        session::{PeekSession, Peeked, Reached, Revoked},
+        session_index::{Index, Listed, Location, Member, ReadIndex},
     },
 };
 
@@ -31,7 +31,8 @@ impl UserSessions {
     ///
     /// Any [`StoreError`].
     pub async fn list(&self) -> Result<Vec<SessionInfo>, StoreError> {
-        let entries = self.store.execute(ReadIndex(self.key.clone())).await?;
+        let read = ReadIndex(self.key.clone());
+        let Index { now, entries } = self.store.execute(read).await?;
         let (condemned, entries) = entries
             .into_iter()
             .partition::<Vec<_>, _>(|(_, entry)| entry.condemned);
@@ -40,7 +41,7 @@ impl UserSessions {
 
         let members: Vec<_> = entries.iter().map(member).collect();
         let fates = self
-            .fates(&members, |index| is_old(&entries[index].1))
+            .fates(&members, |index| is_old(&entries[index].1, now))
             .await?;
         let mut ended = Vec::new();
         let mut sessions = Vec::new();
@@ -113,7 +114,7 @@ impl UserSessions {
         let answers = self.store.execute(revocations.collect::<Vec<_>>()).await;
         let mut lineages = Vec::new();
         for ((member, _), answer) in ended.into_iter().zip(answers) {
-            if answer?.is_none() {
+            if !matches!(answer?, Revoked::Moved(_)) {
                 lineages.push(member.lineage);
             }
         }
@@ -128,7 +129,7 @@ fn member((lineage, entry): &(Arc<str>, Listed)) -> Member {
     }
 }
 
-fn is_old(entry: &Listed) -> bool {
-    let now = Duration::from_millis(Timestamp::now().as_millis());
+/// By the store's clock, as of `now`.
+fn is_old(entry: &Listed, now: Duration) -> bool {
     now.saturating_sub(entry.bound) > STORED_WITHIN
 }

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::SystemTime};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
-pub(super) use self::binding::Binding;
+pub(super) use self::binding::{Binding, Noted};
 use super::{error::SessionError, id};
 use crate::{
     Store,
@@ -23,6 +23,9 @@ use crate::{
 pub(super) const MOST: usize = 1000;
 
 /// The sessions of one user, for instance to list or end them from an administrator's page.
+///
+/// A revocation that has begun is done to its end, also if its future is dropped because the client
+/// of a request has left.
 ///
 /// A handler ends those of its own user with
 /// [`revoke_session`](super::Session::revoke_session) and the like.
@@ -82,7 +85,8 @@ impl UserSessions {
     }
 
     /// Ends the session with this handle, at once and in every process, and answers whether the
-    /// user had it: `false` for a handle of somebody else's session. Four round trips.
+    /// user had it: `false` for a handle of somebody else's session, and of one that has ended. Four
+    /// round trips.
     ///
     /// # Errors
     ///

@@ -10,9 +10,12 @@ impl StoreConfig {
         var: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Self, ConfigError> {
         let var = Vars(var);
-        let mut config = match var.text("REDIS_URL")? {
+        let url = var.text("REDIS_URL")?;
+        // Read first, so that one which cannot be used is an error beside a URL, too.
+        let pieces = Self::from_pieces(&var, url.is_some())?;
+        let mut config = match url {
             Some(url) => Self::parse_url("REDIS_URL", &url)?,
-            None => Self::from_pieces(&var)?,
+            None => pieces,
         };
         if let Some(file) = var.text("REDIS_TLS_CA")? {
             config = config.with_root_certificates_of(&file)?;
@@ -72,8 +75,13 @@ impl StoreConfig {
         })
     }
 
-    fn from_pieces(var: &Vars<impl Fn(&str) -> Option<OsString>>) -> Result<Self, ConfigError> {
-        let Some(host) = var.text("REDIS_HOST")? else {
+    /// What the pieces say, which count for nothing `beside_url`.
+    fn from_pieces(
+        var: &Vars<impl Fn(&str) -> Option<OsString>>,
+        beside_url: bool,
+    ) -> Result<Self, ConfigError> {
+        let host = var.text("REDIS_HOST")?;
+        if host.is_none() && !beside_url {
             // Whoever sets one of these means a server.
             for name in [
                 "REDIS_PORT",
@@ -89,8 +97,7 @@ impl StoreConfig {
                     });
                 }
             }
-            return Ok(Self::memory());
-        };
+        }
         let port = var.number(
             "REDIS_PORT",
             1..=u64::from(u16::MAX),
@@ -101,12 +108,16 @@ impl StoreConfig {
             0..=u64::from(u32::MAX),
             "expected a database number",
         )?;
+        let (username, password) = (var.text("REDIS_USERNAME")?, var.text("REDIS_PASSWORD")?);
+        let Some(host) = host.filter(|_| !beside_url) else {
+            return Ok(Self::memory());
+        };
         let server = Server::from_pieces(Pieces {
             host,
             port: port.and_then(|port| u16::try_from(port).ok()),
             db: db.and_then(|db| u32::try_from(db).ok()),
-            username: var.text("REDIS_USERNAME")?,
-            password: var.text("REDIS_PASSWORD")?,
+            username,
+            password,
         })?;
         Ok(Self::new(Target::Server(Box::new(server))))
     }

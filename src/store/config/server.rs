@@ -2,6 +2,7 @@
 
 mod hosts;
 mod pool;
+mod single;
 
 use std::fmt;
 
@@ -16,6 +17,8 @@ use crate::store::{
     redis::{Access, Members, Sentinels, Source},
 };
 
+/// Redis takes a user's name with a password only: alone it would be left out.
+const LONELY_USER: &str = "expected a password beside the user's name: user:password@host";
 const SENTINEL_PORT: u16 = 26_379;
 const PORT: u16 = 6379;
 
@@ -38,22 +41,23 @@ impl Server {
         match scheme {
             "redis+sentinel" | "rediss+sentinel" => {
                 let hosts = Hosts::parse(rest, SENTINEL_PORT, is_tls);
-                let hosts = hosts.filter(|hosts| !hosts.name.is_empty());
-                hosts.map(Self::Sentinel).ok_or(
+                let hosts = hosts.filter(|hosts| !hosts.name.is_empty()).ok_or(
                     "expected redis+sentinel://[user:password@]host[:port],…/master\
                      [?db=0&sentinel_username=name&sentinel_password=password], or \
-                     rediss+sentinel://…, percent-encoded",
-                )
+                     rediss+sentinel://…, percent-encoded; the database is ?db=",
+                )?;
+                with_whole_user(hosts).map(Self::Sentinel)
             }
             "redis+cluster" | "rediss+cluster" => {
                 let hosts = Hosts::parse(rest, PORT, is_tls);
                 let is_one_database = |hosts: &Hosts| {
                     hosts.name.is_empty() && hosts.db == 0 && !hosts.has_credentials_of_sentinels()
                 };
-                hosts.filter(is_one_database).map(Self::Cluster).ok_or(
+                let hosts = hosts.filter(is_one_database).ok_or(
                     "expected redis+cluster://[user:password@]host[:port],… or \
                      rediss+cluster://…, percent-encoded; a cluster has one database",
-                )
+                )?;
+                with_whole_user(hosts).map(Self::Cluster)
             }
             "redis" | "rediss" | "unix" | "redis+unix" => {
                 let info = url.into_connection_info().map_err(|_| {
@@ -61,12 +65,11 @@ impl Server {
                      unix:///path[?db=0&user=name&pass=password], percent-encoded; several hosts \
                      are a redis+cluster:// or redis+sentinel://"
                 })?;
-                match info.addr() {
-                    ConnectionAddr::TcpTls { insecure: true, .. } => {
-                        Err("expected no #insecure: a server's certificate is always checked")
-                    }
-                    _ => Ok(Self::Single(info)),
+                if matches!(info.addr(), ConnectionAddr::TcpTls { insecure: true, .. }) {
+                    return Err("expected no #insecure: a server's certificate is always checked");
                 }
+                single::checked(&info, url)?;
+                Ok(Self::Single(info))
             }
             _ => Err(
                 "expected memory, redis://[user:password@]host[:port][/db], rediss://…, \
@@ -101,6 +104,12 @@ impl Server {
         let info = ConnectionAddr::Tcp(host.clone(), pieces.port.unwrap_or(PORT))
             .into_connection_info()
             .map_err(|_| invalid(&host, no_host))?;
+        if pieces.username.is_some() && pieces.password.is_none() {
+            return Err(ConfigError::Incomplete {
+                name: "REDIS_USERNAME",
+                expected: "expected REDIS_PASSWORD beside it, which Redis takes a user's name with",
+            });
+        }
         let user = credentials(pieces.username, pieces.password);
         let user = user.set_db(i64::from(pieces.db.unwrap_or(0)));
         Ok(Self::Single(info.set_redis_settings(user)))
@@ -165,6 +174,13 @@ impl fmt::Display for Server {
             Self::Sentinel(hosts) => write!(f, "{} by sentinels", hosts.name),
             Self::Cluster(_) => f.write_str("a cluster"),
         }
+    }
+}
+
+fn with_whole_user(hosts: Hosts) -> Result<Hosts, &'static str> {
+    match (&hosts.username, &hosts.password) {
+        (Some(_), None) => Err(LONELY_USER),
+        _ => Ok(hosts),
     }
 }
 

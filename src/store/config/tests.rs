@@ -42,12 +42,14 @@ fn an_unusable_value_is_named_with_what_would_be_right() {
         "REDIS_TIMEOUT_MS is \"soon\": expected milliseconds, at least 1"
     );
     assert!(StoreConfig::memory().with_namespace("a b").build().is_err());
-    assert!(
-        StoreConfig::memory()
-            .with_deadline(Duration::ZERO)
-            .build()
-            .is_err()
-    );
+    for too_short in [Duration::ZERO, Duration::from_micros(999)] {
+        let config = StoreConfig::memory().with_deadline(too_short);
+        let error = config.build().unwrap_err().to_string();
+        assert!(error.contains("at least one millisecond"), "{error}");
+        // A handle takes the shortest that there is.
+        let store = Store::memory().with_deadline(too_short);
+        assert!(format!("{store:?}").contains("deadline: 1ms"), "{store:?}");
+    }
 }
 
 #[test]

@@ -66,9 +66,12 @@ impl Batch<Memory> for ReadMemory {
     }
 }
 
-/// The newest entries of the slow log. `SLOWLOG GET`.
+/// The most entries of a slow log that are read.
+const ENTRIES: u32 = 1_000;
+
+/// The slow log, the newest entries first. `SLOWLOG GET`.
 #[derive(Debug)]
-pub(crate) struct ReadSlowLog(pub(crate) u32);
+pub(crate) struct ReadSlowLog;
 
 /// A command that was slow.
 #[derive(Debug)]
@@ -87,7 +90,7 @@ impl Batch<Memory> for ReadSlowLog {
     }
 
     fn commands(&self, out: &mut Commands) {
-        out.push(Command::new("SLOWLOG").arg("GET").arg(self.0));
+        out.push(Command::new("SLOWLOG").arg("GET").arg(ENTRIES));
     }
 
     fn replies(&self, replies: &mut Replies) -> Self::Output {

@@ -50,7 +50,15 @@ impl Topology {
     }
 
     #[cfg(any(feature = "health", feature = "inspect"))]
-    pub(crate) async fn servers(&self, _: Duration) -> Vec<(Option<Box<str>>, Self)> {
+    pub(crate) async fn servers(
+        &self,
+        _: Duration,
+    ) -> Result<Vec<(Option<Box<str>>, Self)>, StoreError> {
+        match *self {}
+    }
+
+    #[cfg(feature = "health")]
+    pub(crate) fn is_redirected(&self) -> bool {
         match *self {}
     }
 

@@ -47,15 +47,19 @@ struct Openings {
     /// How many came in a row before it.
     repetitions: usize,
     closed: Option<Instant>,
+    /// What the quickest answer had taken of those that closed it.
+    pace: Duration,
 }
 
 #[derive(Debug)]
 struct Opening {
     hold_until: Instant,
-    /// The shortest deadline within which there was no answer: one is needed within it.
+    /// The shortest deadline within which there was no answer.
     deadline: Duration,
-    /// Answers within it so far, in a row.
+    /// Answers so far that were quick enough, in a row.
     answers: usize,
+    /// What the quickest of them took.
+    quickest: Duration,
 }
 
 const STATES: [StoreState; 3] = [
@@ -103,7 +107,11 @@ impl Breaker {
             .compare_exchange(ready, connecting, Ordering::AcqRel, Ordering::Relaxed);
     }
 
-    /// Opens it because no answer came within `deadline`. Returns whether it was closed.
+    /// Opens it because no answer came within `deadline`. Returns whether it was closed and is
+    /// not now.
+    ///
+    /// The breaker is the server's and a deadline is a caller's: a miss of one that is shorter than
+    /// the server is known to take for its answers says nothing new, and does not open it.
     pub(super) fn trip(&self, deadline: Duration) -> bool {
         let now = Instant::now();
         let mut openings = self.openings();
@@ -112,12 +120,16 @@ impl Breaker {
             return self.set(StoreState::Unavailable);
         }
         let again = openings.closed.is_some_and(|at| now - at < QUIET);
+        if again && deadline < openings.pace {
+            return false;
+        }
         openings.repetitions = if again { openings.repetitions + 1 } else { 0 };
         let hold = HOLDS[openings.repetitions.min(HOLDS.len() - 1)];
         openings.current = Some(Opening {
             hold_until: now + hold,
             deadline,
             answers: 0,
+            quickest: Duration::MAX,
         });
         self.set(StoreState::Unavailable)
     }
@@ -139,21 +151,26 @@ impl Breaker {
         }
     }
 
-    /// A probe was answered within `took`. Closes the breaker if that is quick enough, often
-    /// enough in a row and late enough. Returns whether it was not closed before and is now.
-    pub(super) fn answered(&self, took: Duration) -> bool {
+    /// A probe was answered within `took`. Closes the breaker if that is quick enough for the
+    /// longest deadline of the callers, often enough in a row and late enough. Returns whether it
+    /// was not closed before and is now.
+    pub(super) fn answered(&self, took: Duration, longest: Duration) -> bool {
         let mut openings = self.openings();
-        let needed = openings.repetitions.min(HOLDS.len() - 1) + 1;
+        let mut needed = openings.repetitions.min(HOLDS.len() - 1) + 1;
         if let Some(opening) = &mut openings.current {
-            opening.answers = if took <= opening.deadline {
+            opening.answers = if took <= longest {
                 opening.answers + 1
             } else {
                 0
             };
+            opening.quickest = opening.quickest.min(took);
+            // One that came late may be the first after a standstill. Two tell how quick the server is.
+            needed += usize::from(opening.quickest > opening.deadline);
             if opening.answers < needed || Instant::now() < opening.hold_until {
                 self.set(StoreState::Unavailable);
                 return false;
             }
+            openings.pace = opening.quickest;
             openings.current = None;
             openings.closed = Some(Instant::now());
         }
@@ -199,7 +216,7 @@ mod tests {
     /// How long the breaker stays open while probes are answered in time every 20 ms.
     async fn time_open(breaker: &Breaker) -> Duration {
         let start = Instant::now();
-        while !breaker.answered(IN_TIME) {
+        while !breaker.answered(IN_TIME, DEADLINE) {
             assert_eq!(breaker.state(), StoreState::Unavailable);
             advance(Duration::from_millis(20)).await;
         }
@@ -211,13 +228,16 @@ mod tests {
     async fn an_answer_that_comes_late_does_not_close_it() {
         pause();
         let breaker = Breaker::default();
-        assert!(breaker.answered(LATE), "nothing has failed so far");
+        assert!(
+            breaker.answered(LATE, DEADLINE),
+            "nothing has failed so far"
+        );
         assert!(breaker.trip(DEADLINE));
         for _ in 0..100 {
-            assert!(!breaker.answered(LATE));
+            assert!(!breaker.answered(LATE, DEADLINE));
             advance(Duration::from_millis(100)).await;
         }
-        assert!(breaker.answered(IN_TIME));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
     }
 
     #[tokio::test]
@@ -237,6 +257,35 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_deadline_below_what_answers_are_known_to_take_opens_it_once() {
+        pause();
+        let breaker = Breaker::default();
+        const HASTY: Duration = Duration::from_millis(5);
+        assert!(breaker.trip(HASTY));
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
+        assert!(!breaker.trip(HASTY));
+        assert_eq!(breaker.state(), StoreState::Ready);
+        assert!(breaker.trip(DEADLINE), "that is silence");
+        advance(Duration::from_secs(1)).await;
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
+        advance(QUIET).await;
+        assert!(breaker.trip(HASTY), "it may have become quicker meanwhile");
+    }
+
+    #[tokio::test]
+    async fn the_first_answer_after_a_standstill_does_not_tell_how_quick_a_server_is() {
+        pause();
+        let breaker = Breaker::default();
+        const HASTY: Duration = Duration::from_millis(5);
+        assert!(breaker.trip(HASTY));
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
+        assert!(breaker.answered(HASTY / 5, DEADLINE));
+        assert!(breaker.trip(HASTY), "it stands still again");
+    }
+
+    #[tokio::test]
     async fn a_server_that_was_away_is_taken_back_at_once() {
         pause();
         let breaker = Breaker::default();
@@ -247,7 +296,7 @@ mod tests {
         breaker.trip(DEADLINE);
         breaker.forgive();
         breaker.unreachable();
-        assert!(breaker.answered(IN_TIME));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
     }
 
     #[tokio::test]
@@ -255,14 +304,14 @@ mod tests {
         pause();
         let breaker = Breaker::default();
         breaker.trip(DEADLINE);
-        assert!(breaker.answered(IN_TIME));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
         breaker.trip(DEADLINE);
         advance(Duration::from_secs(2)).await;
         for _ in 0..100 {
-            assert!(!breaker.answered(IN_TIME));
-            assert!(!breaker.answered(LATE));
+            assert!(!breaker.answered(IN_TIME, DEADLINE));
+            assert!(!breaker.answered(LATE, DEADLINE));
         }
-        assert!(!breaker.answered(IN_TIME));
-        assert!(breaker.answered(IN_TIME));
+        assert!(!breaker.answered(IN_TIME, DEADLINE));
+        assert!(breaker.answered(IN_TIME, DEADLINE));
     }
 }

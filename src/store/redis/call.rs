@@ -45,6 +45,22 @@ impl From<Answered> for Results {
     }
 }
 
+/// A call that waits for its answer. Who gives it up finds nothing out by that, and neither does
+/// whoever calls after them: so it leaves somebody behind who looks whether the server answers.
+struct Waiting<'a> {
+    redis: &'a Arc<Redis>,
+    deadline: Duration,
+    is_answered: bool,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.redis.look(self.deadline / 2, self.deadline);
+        }
+    }
+}
+
 /// How far a call has come.
 enum Progress {
     /// There was no connection to send it on.
@@ -82,11 +98,19 @@ impl Redis {
         let progress = match progress {
             Progress::Sent(link, mut answer) => {
                 let mut half = pin!(sleep(deadline / 2));
+                let mut waiting = Waiting {
+                    redis: &self,
+                    deadline,
+                    is_answered: false,
+                };
                 let answered = poll_fn(|cx| match Pin::new(&mut answer).poll(cx) {
                     Poll::Ready(answered) => Poll::Ready(Some(answered)),
                     Poll::Pending => half.as_mut().poll(cx).map(|()| None),
                 });
-                match answered.await {
+                let answered = answered.await;
+                // From here on looks are the business of who goes on waiting.
+                waiting.is_answered = true;
+                match answered {
                     // Nearly all calls end here.
                     Some(Answer::Done(results)) => {
                         self.lanes.replied(&link);
@@ -133,7 +157,7 @@ impl Redis {
                     return result;
                 }
                 left = rest;
-                self.look(left);
+                self.look(left, deadline);
             }
             if let Ok(result) = timeout(left, attempt).await {
                 return result;

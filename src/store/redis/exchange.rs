@@ -73,7 +73,9 @@ pub(super) fn outcome(
     }
     let message = match kind {
         // Read by who follows it.
-        RefusalKind::Moved => Arc::from(format!("{} {details}", error.code())),
+        RefusalKind::Moved | RefusalKind::ClusterDown => {
+            Arc::from(format!("{} {details}", error.code()))
+        }
         _ => message,
     };
     refusals.refused(kind, command, &message);

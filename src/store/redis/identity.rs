@@ -20,9 +20,10 @@ pub(super) struct LastSeen(Mutex<Option<Identity>>);
 impl Identity {
     /// From the replies to `HELLO` and to a script that asks for the time.
     pub(super) fn of(hello: Value, probed: &Value) -> Self {
+        let name = name(hello);
         Self {
-            name: name(hello).map(Into::into),
-            missing: missing(probed),
+            missing: missing(probed).or_else(|| too_old(name.as_deref()?)),
+            name: name.map(Into::into),
         }
     }
 }
@@ -39,8 +40,9 @@ impl LastSeen {
             Some(missing) => tracing::error!(
                 target: "tower_keep::store",
                 server = name, missing,
-                "the store needs Lua scripts with TIME in them: limits, sessions, stored \
-                 responses and the writing of values fail"
+                "the store needs Lua scripts with TIME in them, and Redis 7 or later or Valkey to run \
+                 them: limits, sessions, tokens, stored responses and the writing of values fail, \
+                 all or some of them"
             ),
             None => tracing::debug!(target: "tower_keep::store", server = name, "met a server"),
         }
@@ -84,6 +86,13 @@ fn text(value: &Value) -> Option<&[u8]> {
     }
 }
 
+/// What is wrong with a server of that name and version, if its scripts lack commands of Redis 7.
+fn too_old(name: &str) -> Option<String> {
+    let version = name.strip_prefix("redis ")?;
+    let major: u32 = version.split('.').next()?.parse().ok()?;
+    (major < 7).then(|| format!("Redis {version} is older than 7"))
+}
+
 /// What is wrong, if the probing script was refused for good.
 fn missing(probed: &Value) -> Option<String> {
     let Value::ServerError(error) = probed else {
@@ -101,4 +110,29 @@ fn missing(probed: &Value) -> Option<String> {
         .iter()
         .any(|words| message.contains(words));
     lasts.then_some(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(server: &str, version: &str) -> Identity {
+        let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
+        let hello = [text("server"), text(server), text("version"), text(version)];
+        Identity::of(Value::Array(hello.to_vec()), &Value::Nil)
+    }
+
+    #[test]
+    fn a_redis_older_than_the_scripts_need_is_named() {
+        for old in ["6.2.14", "5.0.0"] {
+            let missing = of("redis", old).missing.unwrap();
+            assert!(missing.contains(old) && missing.contains('7'), "{missing}");
+        }
+        for (server, version) in [("redis", "7.0.0"), ("redis", "8.2.1"), ("valkey", "7.2.5")] {
+            assert_eq!(of(server, version).missing, None, "{server} {version}");
+        }
+        // One that counts otherwise, or does not tell.
+        assert_eq!(of("dragonfly", "1.2.3").missing, None);
+        assert_eq!(of("redis", "unknown").missing, None);
+    }
 }

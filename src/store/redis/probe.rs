@@ -4,10 +4,14 @@
 //! Neither says anything of the server. So when half of a call's deadline has passed, every lane
 //! is asked for a sign of life, and if none gives one, a connection of the pool that carries
 //! nothing else. What answers there takes the place of a lane that does not.
+//!
+//! A look is also a question of its own: if nothing answers it within the deadline, the server is
+//! silent, whether or not the call that caused it is still waited for.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, pin::pin, sync::Arc, time::Duration};
 
-use tokio::time::timeout;
+use futures_util::future::select;
+use tokio::time::{sleep, timeout};
 
 use super::{
     claim::{Claim, Ticket},
@@ -18,12 +22,14 @@ use crate::store::state::StoreState;
 
 /// The pause after a connection that was made in vain, because a lane answered after all.
 const PAUSE: Duration = Duration::from_secs(1);
+/// In how many steps an answer is waited for: a clock that leaps costs one of them.
+const STEPS: u32 = 4;
 
 impl Redis {
-    /// Looks for a sign of life, for as long as `patience`. One look at a time.
-    pub(super) fn look(self: &Arc<Self>, patience: Duration) {
-        if self.state_of_connections() != StoreState::Ready
-            || self.lanes.all_replied_within(patience)
+    /// Looks for a sign of life, for as long as `deadline`, unless every lane has given one
+    /// within `lately`. One look at a time.
+    pub(super) fn look(self: &Arc<Self>, lately: Duration, deadline: Duration) {
+        if self.state_of_connections() != StoreState::Ready || self.lanes.all_replied_within(lately)
         {
             return;
         }
@@ -34,10 +40,7 @@ impl Redis {
                 redis: self.clone(),
                 ticket,
             };
-            runtime.spawn(async move {
-                // Whatever still waits is dropped with it.
-                let _ = timeout(patience, look.run(patience)).await;
-            });
+            runtime.spawn(look.run(deadline));
         }
     }
 }
@@ -55,25 +58,46 @@ impl Drop for Look {
 }
 
 impl Look {
-    async fn run(self, patience: Duration) {
+    async fn run(self, deadline: Duration) {
         let began = self.redis.lanes.age();
+        let is_answered = || self.redis.lanes.any_replied_since(began);
         for lane in self.redis.lanes.iter() {
             if let Some(link) = lane.get() {
                 link.suspect();
                 let redis = self.redis.clone();
                 // On its own: a look ends before the lanes' last chance to answer.
                 tokio::spawn(async move {
-                    if let Ok(Ok(_)) = timeout(patience, check(&mut link.connection())).await {
+                    if let Ok(Ok(_)) = timeout(deadline, check(&mut link.connection())).await {
                         redis.lanes.replied(&link);
                     }
                 });
             }
         }
         // Whether the lanes answer is known soon, as a rule.
-        tokio::time::sleep(patience / 4).await;
-        if !self.redis.lanes.any_replied_since(began) && self.redis.may_connect_to_look() {
-            self.connect(began).await;
+        sleep(deadline / 8).await;
+        // Without a connection of its own it could not tell a silent server from lanes that are.
+        if is_answered() || !self.redis.may_connect_to_look() {
+            return;
         }
+        let silence = async {
+            for _ in 0..STEPS {
+                sleep(deadline / STEPS).await;
+                if is_answered() {
+                    return;
+                }
+            }
+            // Unless the connections were lost meanwhile, which the reviver is told of.
+            if self.redis.state_of_connections() == StoreState::Ready {
+                self.redis.trip(deadline);
+            }
+        };
+        let connected = async {
+            self.connect(began).await;
+            // Whether that has helped is seen by the other.
+            pending::<()>().await;
+        };
+        // A connection that still waits at the end is dropped.
+        select(pin!(silence), pin!(connected)).await;
     }
 
     async fn connect(&self, began: u64) {

@@ -56,6 +56,8 @@ impl Reply {
         match self.0 {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) => Ok(Some(bytes.into())),
+            // By RESP3 a score is one.
+            Value::Double(number) => Ok(Some(number.to_string().into())),
             _ => Err(StoreError::UnexpectedReply("not a string")),
         }
     }
@@ -69,7 +71,8 @@ impl Reply {
         match self.0 {
             Value::Nil => Err(StoreError::UnexpectedReply("nil")),
             // The conversion reuses the allocation.
-            Value::Array(values) => {
+            // By RESP3 the members of a set are one.
+            Value::Array(values) | Value::Set(values) => {
                 let replies = values.into_iter().map(Reply).collect::<Vec<_>>();
                 Ok(replies.into_iter())
             }
@@ -77,7 +80,8 @@ impl Reply {
         }
     }
 
-    /// The fields and values of a hash by turns: RESP2 answers an array, RESP3 a map.
+    /// The fields and values of a hash by turns, or members and scores: RESP2 answers an array,
+    /// RESP3 a map or an array of pairs.
     pub(crate) fn hash(self) -> Result<Elements, StoreError> {
         match self.0 {
             Value::Map(pairs) => {
@@ -85,7 +89,16 @@ impl Reply {
                 let flat = pairs.flat_map(|(field, value)| [Self(field), Self(value)]);
                 Ok(flat.collect::<Vec<_>>().into_iter())
             }
+            Value::Array(pairs) if pairs.iter().all(is_pair) => {
+                let pairs = pairs.into_iter().map(|pair| Self(pair).array());
+                let pairs: Vec<_> = pairs.collect::<Result<_, _>>()?;
+                Ok(pairs.into_iter().flatten().collect::<Vec<_>>().into_iter())
+            }
             other => Self(other).array(),
         }
     }
+}
+
+fn is_pair(value: &Value) -> bool {
+    matches!(value, Value::Array(pair) if pair.len() == 2)
 }

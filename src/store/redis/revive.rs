@@ -88,7 +88,7 @@ impl Redis {
             self.breaker.forgive();
         }
         match round.answered {
-            Some(took) if self.breaker.answered(took) => {
+            Some(took) if self.breaker.answered(took, self.patience()) => {
                 tracing::info!(target: "tower_keep::store", "connected to Redis");
             }
             Some(_) => {}

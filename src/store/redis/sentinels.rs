@@ -74,23 +74,29 @@ impl Sentinels {
         let mut replica = None;
         let mut failed = None;
         for Named { address, .. } in named {
-            let connection = match self.master.to(&address).connect().await {
-                Ok(connection) => connection,
-                Err(error) => {
-                    failed.get_or_insert(error.to_string());
-                    continue;
-                }
-            };
-            match check(&mut Connection::Direct(connection.clone())).await {
-                Ok(Role::Replica) => replica = replica.or(Some(connection)),
-                Ok(Role::Master | Role::Untold) => return Ok(connection),
-                Err(error) => {
+            // One that is frozen must not use up the time of the others.
+            match timeout(ATTEMPT, self.role(&address)).await {
+                Ok(Ok((Role::Replica, connection))) => replica = replica.or(Some(connection)),
+                Ok(Ok((Role::Master | Role::Untold, connection))) => return Ok(connection),
+                Ok(Err(error)) => {
                     failed.get_or_insert(error);
+                }
+                Err(_) => {
+                    let (host, port) = address;
+                    failed.get_or_insert(format!("{host}:{port} gave no answer in {ATTEMPT:?}"));
                 }
             }
         }
         // It answers what only reads.
         replica.ok_or_else(|| failed.unwrap_or_else(|| "no sentinel knows a master".to_owned()))
+    }
+
+    /// A connection to the server at `address`, and what that is.
+    async fn role(&self, address: &Address) -> Result<(Role, MultiplexedConnection), String> {
+        let connection = self.master.to(address).connect().await;
+        let connection = connection.map_err(|error| error.to_string())?;
+        let role = check(&mut Connection::Direct(connection.clone())).await?;
+        Ok((role, connection))
     }
 
     /// Whom the sentinels name that answer.

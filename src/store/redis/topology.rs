@@ -96,25 +96,38 @@ impl Topology {
         }
     }
 
-    /// Each server by itself, and where it listens if it is one of a cluster. That is asked for
-    /// its map first, for as long as `patience`, if it was never known.
+    /// Each server by itself, and where it listens if it is one of a cluster; one at least. A cluster
+    /// is asked for its map first, for as long as `patience`, if it was never known.
     #[cfg(any(feature = "health", feature = "inspect"))]
-    pub(crate) async fn servers(&self, patience: Duration) -> Vec<(Option<Box<str>>, Self)> {
+    pub(crate) async fn servers(
+        &self,
+        patience: Duration,
+    ) -> Result<Vec<(Option<Box<str>>, Self)>, StoreError> {
         match self {
-            Self::Server(_) => vec![(None, self.clone())],
+            Self::Server(_) => Ok(vec![(None, self.clone())]),
             Self::Cluster(cluster) => {
-                let shards = cluster.shards(patience).await.into_iter();
+                let shards = cluster.shards(patience).await?.into_iter();
                 let server = |shard: Arc<Redis>| (shard.address(), Self::Server(shard));
-                shards.map(server).collect()
+                Ok(shards.map(server).collect())
             }
         }
+    }
+
+    /// Whether it is one server of a cluster, which says of a key of another that it is that one's.
+    #[cfg(feature = "health")]
+    pub(crate) fn is_redirected(&self) -> bool {
+        matches!(self, Self::Server(server) if server.source.is_redirected())
     }
 
     /// Executes `commands`, those of one server in one round trip, within `deadline`. An error
     /// that is known at once costs no future.
     pub(crate) fn call(&self, commands: Commands, deadline: Duration) -> Result<Call, StoreError> {
         match self {
-            Self::Server(server) if server.is_unavailable() => Err(StoreError::Unavailable),
+            Self::Server(server) if server.is_unavailable() => {
+                #[cfg(feature = "metrics")]
+                crate::metrics::store_call(Duration::ZERO, "unavailable");
+                Err(StoreError::Unavailable)
+            }
             Self::Server(server) => Ok(Box::pin(timed(server.call::<Results>(commands, deadline)))),
             Self::Cluster(cluster) => Ok(Box::pin(timed(cluster.clone().call(commands, deadline)))),
         }
@@ -128,13 +141,28 @@ async fn timed(
 ) -> Result<Results, StoreError> {
     let began = std::time::Instant::now();
     let results = call.await;
-    let outcome = if results.is_ok() {
-        "answered"
-    } else {
-        "failed"
-    };
-    crate::metrics::store_call(began.elapsed(), outcome);
+    crate::metrics::store_call(began.elapsed(), outcome(&results));
     results
+}
+
+/// What has come of a call, of which a cluster may have executed a part. A command that was
+/// refused was answered.
+#[cfg(feature = "metrics")]
+fn outcome(results: &Result<Results, StoreError>) -> &'static str {
+    let unanswered = |error: &StoreError| match error {
+        StoreError::Unavailable => Some("unavailable"),
+        StoreError::DeadlineExceeded(_) | StoreError::Connection(_) => Some("failed"),
+        _ => None,
+    };
+    let unanswered = match results {
+        Ok(results) => results
+            .iter()
+            .filter_map(|result| unanswered(result.as_ref().err()?))
+            // That something was sent and lost tells more than that something was not sent.
+            .min(),
+        Err(error) => unanswered(error),
+    };
+    unanswered.unwrap_or("answered")
 }
 
 #[cfg(not(feature = "metrics"))]

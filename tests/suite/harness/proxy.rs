@@ -298,7 +298,12 @@ async fn pump(
     let settings = link.clone();
     let read = async move {
         let mut buffer = BytesMut::new();
-        while from.read_buf(&mut buffer).await? > 0 {
+        loop {
+            // So much that no reply is read, and then held back, in parts.
+            buffer.reserve(16 * 1024);
+            if from.read_buf(&mut buffer).await? == 0 {
+                break;
+            }
             seen();
             let due = Instant::now() + delay(&settings.borrow());
             if queue.send((due, buffer.split().freeze())).await.is_err() {

@@ -10,6 +10,7 @@ use super::{ready, store};
 use crate::harness::{
     connected::PATIENT,
     eventually,
+    proxy::Proxy,
     redis::{Backend, RedisCluster},
 };
 
@@ -101,6 +102,37 @@ async fn a_cluster_that_lost_a_shard_is_degraded_and_shows_which() {
     .await;
     for node in cluster.nodes() {
         node.resume();
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_was_never_reached_is_not_ready() {
+    let health = Health::new(store("redis+cluster://127.0.0.1:1", PATIENT));
+    for _ in 0..3 {
+        let (status, report) = ready(&health).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{report}");
+        assert_eq!(report["status"], "unavailable");
+        assert!(report["stores"][0]["error"].is_string(), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn a_silent_cluster_is_waited_for_no_longer_than_the_deadline() {
+    const DEADLINE: Duration = Duration::from_secs(2);
+    let cluster = RedisCluster::start();
+    let proxy = Proxy::start(cluster.nodes()[0].addr());
+    proxy.hold_replies();
+    let pool =
+        deadpool_redis::cluster::Config::from_urls(vec![format!("redis://{}", proxy.addr())]);
+    let pool = pool.create_pool(Some(deadpool_redis::Runtime::Tokio1));
+    let by_pool = Store::cluster(pool.unwrap()).with_deadline(DEADLINE);
+    let by_url = store(&format!("redis+cluster://{}", proxy.addr()), DEADLINE);
+    for store in [by_pool, by_url] {
+        let start = Instant::now();
+        let (status, report) = ready(&Health::new(store)).await;
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{report}");
+        let took = start.elapsed();
+        assert!(took < DEADLINE * 7 / 4, "{took:?}");
     }
 }
 

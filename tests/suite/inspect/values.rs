@@ -2,11 +2,13 @@
 
 use serde_json::json;
 use tower_keep::{
-    inspect::Ttl,
+    StoreConfig,
+    inspect::{Inspector, Ttl},
     refresh_token::{Grant, RefreshTokens},
 };
 
 use super::{HOUR, Stand, on_each_topology};
+use crate::harness::{eventually, redis::RedisServer};
 
 on_each_topology!(
     a_value_is_shown_decoded_with_its_time_to_live,
@@ -101,4 +103,35 @@ async fn other_kinds_of_data_are_shown_too(stand: Stand) {
         stand.inspector.value("list").await.unwrap(),
         Some(json!({"type": "list"}))
     );
+}
+
+#[tokio::test]
+async fn what_a_server_answers_by_resp3_reads_as_by_resp2() {
+    let redis = RedisServer::start();
+    redis.command(&["SADD", "keep:set", "ada"]);
+    redis.command(&["ZADD", "keep:sorted", "1.5", "ada", "1795614858000", "eve"]);
+    redis.command(&["HSET", "keep:hash", "name", "ada", "age", "36"]);
+    redis.command(&["SET", "keep:text", "ada"]);
+    let inspector = |protocol| {
+        let url = format!("{}?protocol={protocol}", redis.url());
+        Inspector::new(StoreConfig::from_url(&url).unwrap().build().unwrap())
+    };
+    let (resp2, resp3) = (inspector(2), inspector(3));
+    for inspector in [&resp2, &resp3] {
+        eventually("it answers", async || inspector.memory().await.is_ok()).await;
+        assert!(inspector.slow_commands(10).await.is_ok());
+        assert_eq!(inspector.size("none").await.unwrap(), None);
+        let mut keys = inspector.keys("*");
+        let mut count = 0;
+        while let Some(key) = keys.next().await {
+            key.unwrap();
+            count += 1;
+        }
+        assert_eq!(count, 4);
+    }
+    for name in ["set", "sorted", "hash", "text", "none"] {
+        let expected = resp2.value(name).await.unwrap();
+        assert_eq!(resp3.value(name).await.unwrap(), expected, "{name}");
+        assert_eq!(expected.is_some(), name != "none");
+    }
 }

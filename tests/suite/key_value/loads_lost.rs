@@ -10,7 +10,7 @@ use tower_keep::{
 };
 
 use super::stand::{Database, Loaded, NoSuchUser, Stand, User, user};
-use crate::harness::eventually;
+use crate::harness::{connected::PATIENT, eventually};
 
 super::on_all_stores!(
     a_loaders_panic_is_an_error_for_all_who_wait,
@@ -239,4 +239,21 @@ async fn a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer() {
 /// Lets what was spawned get as far as it can without the test.
 async fn settle() {
     tokio::time::sleep(Duration::from_millis(300)).await;
+}
+
+#[tokio::test]
+async fn a_budget_bounds_a_call_whose_store_does_not_answer() {
+    let mut stand = Stand::redis().await;
+    let budget = Duration::from_millis(50);
+    let users = stand.users.clone().with_budget(budget);
+    assert_eq!(stand.get("1").await, None);
+    stand.server().pause();
+    let database = Database::open("Ada");
+    let begin = Instant::now();
+    let error = database.through(&users, "1").await.unwrap_err();
+    let took = begin.elapsed();
+    stand.server().resume();
+    assert!(matches!(error, LoadError::TimedOut(of) if of == budget));
+    // The store's deadline is longer.
+    assert!(took < PATIENT / 2, "{took:?}");
 }

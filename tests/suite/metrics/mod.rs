@@ -2,12 +2,12 @@
 
 mod recorder;
 
-use std::{collections::BTreeSet, net::SocketAddr};
+use std::{collections::BTreeSet, net::SocketAddr, time::Duration};
 
 use http::{Request, Response};
 use tower::{Layer as _, ServiceExt as _, service_fn};
 use tower_keep::{
-    PeerAddr, Store,
+    PeerAddr, Store, StoreConfig,
     cache::CacheLayer,
     rate_limit::{JointRateLimiter, RateLimitLayer, RateLimitOnStoreError, RateLimiter},
     session::{SessionKeys, SessionLayer, TypedSession},
@@ -16,7 +16,11 @@ use tower_keep::{
 use self::recorder::Recorder;
 use crate::{
     cache::stand::{Origin, Site, ok},
-    harness::{connected::PATIENT, eventually, redis::Backend},
+    harness::{
+        connected::PATIENT,
+        eventually,
+        redis::{Backend, RedisCluster, RedisServer},
+    },
     session::stand::{Client, Stand},
 };
 
@@ -197,6 +201,56 @@ async fn calls_to_redis_are_timed_and_refusals_counted() {
     let _ = limiter(store).acquire("ada", 1).await.unwrap();
     let refused = [("kind", "OOM")];
     assert!(recorder.counter("tower_keep_store_refusals_total", &refused) >= 1);
+}
+
+/// Calls `store` until nothing is sent any more, as its server is frozen.
+async fn assert_unanswered_calls_are_counted(recorder: &Recorder, store: Store) {
+    let values = tower_keep::key_value::KeyValue::new(store, "user").unwrap();
+    let calls = |outcome| {
+        let labels = [("outcome", outcome)];
+        recorder
+            .histogram("tower_keep_store_call_seconds", &labels)
+            .len()
+    };
+    let answered = calls("answered");
+    eventually("calls are not sent", async || {
+        assert!(values.get::<String>(1).await.is_err());
+        calls("unavailable") > 0
+    })
+    .await;
+    assert!(calls("failed") > 0);
+    assert_eq!(calls("answered"), answered);
+}
+
+const HASTY: Duration = Duration::from_millis(300);
+
+#[tokio::test]
+async fn calls_that_are_not_answered_or_not_sent_are_counted_as_such() {
+    let (recorder, _guard) = Recorder::install();
+    let redis = RedisServer::start();
+    let config = StoreConfig::from_url(&redis.url()).unwrap();
+    let store = config.with_deadline(HASTY).build().unwrap();
+    answers(&store).await;
+    redis.pause();
+    assert_unanswered_calls_are_counted(&recorder, store).await;
+    redis.resume();
+}
+
+#[tokio::test]
+async fn calls_that_a_shard_does_not_answer_are_counted_as_such() {
+    let (recorder, _guard) = Recorder::install();
+    let cluster = RedisCluster::start();
+    cluster.set_node_timeout(Duration::from_secs(60));
+    let config = StoreConfig::from_url(&cluster.url()).unwrap();
+    let store = config.with_deadline(HASTY).build().unwrap();
+    answers(&store).await;
+    cluster.nodes().iter().for_each(|node| node.pause());
+    assert_unanswered_calls_are_counted(&recorder, store).await;
+    cluster.nodes().iter().for_each(|node| node.resume());
+}
+
+async fn answers(store: &Store) {
+    eventually("it answers", async || store.ping().await.is_ok()).await;
 }
 
 /// Whatever a client sends, no label has it, and the labels of one name are always the same.

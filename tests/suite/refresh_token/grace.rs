@@ -70,3 +70,20 @@ async fn the_successor_is_good_after_the_grace(stand: Stand) {
     stand.advance_seconds(3600).await;
     stand.next(&second).await;
 }
+
+#[tokio::test]
+async fn without_a_grace_a_clock_that_was_set_back_makes_none() {
+    let stand = Stand::redis().await.with_grace(0);
+    let first = stand.login("ada").await;
+    let second = stand.next(&first).await;
+    // As if the rotation had been an hour from now.
+    const AHEAD: &str = r"
+        local key = redis.call('KEYS', '*')[1]
+        local families = redis.call('HGETALL', key)
+        local rotated = struct.unpack('>I6', string.sub(families[2], 11, 16)) + 3600000
+        return redis.call('HSET', key, families[1], string.sub(families[2], 1, 10)
+            .. struct.pack('>I6', rotated) .. string.sub(families[2], 17))";
+    stand.server().command(&["EVAL", AHEAD, "0"]);
+    stand.assert_reused(&first).await;
+    stand.assert_invalid(&second).await;
+}

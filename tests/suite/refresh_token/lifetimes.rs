@@ -62,6 +62,7 @@ async fn a_shorter_absolute_lifetime_ends_what_is_older(stand: Stand) {
     stand.advance(days(3)).await;
     let next = stand.next(&old).await;
     let stand = stand.with(|tokens| tokens.with_absolute_lifetime(days(2)).unwrap());
+    assert_eq!(stand.families("ada").await, 0);
     stand.assert_invalid(&next).await;
     stand.assert_invalid(&older).await;
     assert!(stand.reuses().is_empty());

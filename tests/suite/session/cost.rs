@@ -172,10 +172,12 @@ async fn a_list_is_three_trips_however_many_sessions_there_are() {
             .await;
         assert_eq!(trips, 3);
         let expected = [
+            ("evalsha", 1),
             ("get", sessions),
             ("hget", sessions),
             ("hgetall", 1),
             ("pttl", sessions),
+            ("time", 1),
         ];
         assert_calls(&calls, &expected);
     }

@@ -9,6 +9,7 @@ on_all_stores!(
     a_logout_takes_the_cookie_back_and_its_replay_is_anonymous,
     a_logout_over_an_old_id_ends_the_session,
     a_logout_stays_when_the_response_is_a_5xx,
+    a_logout_takes_back_a_cookie_that_names_no_session,
     what_is_written_after_a_logout_is_a_new_session,
 );
 
@@ -50,6 +51,28 @@ async fn a_logout_stays_when_the_response_is_a_5xx(stand: Stand) {
     assert_eq!(response.status(), StatusCode::BAD_GATEWAY);
     assert_eq!(client.id(), None);
     assert_eq!(thief.get("user").await, None);
+}
+
+/// Also one that is no id, or that was sent twice: the client has it no more.
+async fn a_logout_takes_back_a_cookie_that_names_no_session(stand: Stand) {
+    let unknown = stand.logged_in("ada").await;
+    unknown.copy().logout().await;
+    let id = unknown.id().unwrap();
+    for cookie in [id.clone(), format!("{id}; __Host-id={id}"), "no id".into()] {
+        let client = stand.client();
+        client.plant(&cookie);
+        let response = client.logout().await;
+        let taken = response
+            .headers()
+            .get(SET_COOKIE)
+            .map(|line| line.to_str().unwrap());
+        let taken = taken
+            .is_some_and(|line| line.starts_with("__Host-id=;") && line.ends_with("Max-Age=0"));
+        assert!(taken, "{cookie}");
+        assert_eq!(client.id(), None);
+    }
+    let response = stand.client().logout().await;
+    assert!(!response.headers().contains_key(SET_COOKIE));
 }
 
 async fn what_is_written_after_a_logout_is_a_new_session(stand: Stand) {

@@ -173,3 +173,35 @@ async fn an_update_whose_reply_is_lost_is_an_error_and_applies_once() {
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(client.get("n").await, Some(json!(2)));
 }
+
+/// The login has marked the oldest session, and ends it when it learns of it the second time.
+#[tokio::test]
+async fn a_login_at_the_cap_whose_reply_is_lost_still_ends_the_oldest() {
+    let capped = |layer: SessionLayer| layer.with_max_sessions_per_user(1).unwrap();
+    let stand = Stand::redis().await.with(capped);
+    let first = stand.logged_in("ada").await;
+    let (second, response) = with_a_lost_reply(
+        &stand,
+        capped,
+        None,
+        async |session: Session, proxy: Arc<Proxy>| {
+            // Long enough to see the mark before its reply is through.
+            proxy.delay(Duration::ZERO, Duration::from_millis(500));
+            session.login("ada")?;
+            Ok(Response::default())
+        },
+        |_| {
+            let index = &stand.server().keys("*session_index:*")[0];
+            let entries = stand.server().query::<Vec<String>>(&["HVALS", index]);
+            entries.iter().any(|entry| entry.starts_with('-'))
+        },
+    )
+    .await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let user = async |client: &Client| {
+        let user = client.visit(async |session| session.user().await.unwrap());
+        user.await.map(|user| user.to_string())
+    };
+    assert_eq!(user(&second).await.as_deref(), Some("ada"));
+    assert_eq!(user(&first).await, None);
+}

@@ -16,6 +16,8 @@ on_all_stores!(
     an_immediate_change_after_a_logout_says_that_the_session_has_ended,
     a_slow_writer_lands_in_the_session_with_the_new_id,
     a_slow_writer_does_not_land_in_the_session_of_who_has_logged_in,
+    what_a_login_overtakes_takes_its_cookie_from_nobody,
+    after_a_login_over_its_id_a_request_logs_in_anew,
     a_logout_that_a_renewal_overtakes_ends_the_session,
     a_logout_does_not_end_the_session_of_who_has_logged_in,
     a_login_that_a_logout_overtakes_logs_nobody_in,
@@ -123,6 +125,83 @@ async fn a_slow_writer_does_not_land_in_the_session_of_who_has_logged_in(stand: 
         assert_eq!(client.get("late").await, None);
         assert_eq!(client.get("user").await, Some(json!("ada")));
         assert_eq!(slow.get("user").await, None);
+    }
+}
+
+/// A request that began before a login, or before a renewal without a grace, ends after it: what it
+/// has written is dropped, and its response leaves the browser the cookie that it got meanwhile.
+async fn what_a_login_overtakes_takes_its_cookie_from_nobody(stand: Stand) {
+    for (grace, user) in [(10, "ada"), (0, "ada"), (0, "eve"), (10, "eve")] {
+        for which in 0..6 {
+            let grace = Duration::from_secs(grace);
+            let layer = stand.layer.clone().with_renewal_grace(grace).unwrap();
+            let client = Client::of(layer);
+            match user {
+                // A renewal of the same user, and a login over an anonymous session.
+                "eve" => client.login("eve").await,
+                _ => client.visit(async |s| s.insert("k", 1).unwrap()).await,
+            }
+            let old = client.copy();
+            match user {
+                "eve" if grace.is_zero() => client.renew().await,
+                "eve" => client.login("ada").await,
+                _ => client.login(user).await,
+            }
+            let before = old.id();
+            let response = old
+                .send(async |session| {
+                    match which {
+                        0 => session.insert("late", 1)?,
+                        1 => drop(session.increment("late", 1).await?),
+                        2 => {
+                            assert!(!session.exists().await?);
+                            session.insert("late", 1)?;
+                        }
+                        3 => {
+                            session.insert("late", 1)?;
+                            session.renew()?;
+                        }
+                        4 => drop(
+                            session
+                                .update("late", |n: Option<i32>| n.unwrap_or(1))
+                                .await?,
+                        ),
+                        _ => session.flash("late", "message").await?,
+                    }
+                    Ok(Response::default())
+                })
+                .await;
+            assert_eq!(response.status(), StatusCode::OK);
+            assert!(
+                !response.headers().contains_key("set-cookie"),
+                "{grace:?} {user} {which}"
+            );
+            assert_eq!(old.id(), before);
+            assert_eq!(old.get("late").await, None);
+            assert_eq!(client.get("late").await, None);
+            assert!(client.get("user").await.is_some());
+        }
+    }
+}
+
+/// The id leads to the session of another user, who is not to be logged out by it.
+async fn after_a_login_over_its_id_a_request_logs_in_anew(stand: Stand) {
+    for reads in [false, true] {
+        let client = stand.client();
+        client.visit(async |s| s.insert("k", 1).unwrap()).await;
+        let old = client.copy();
+        client.login("ada").await;
+        old.visit(async |session| {
+            if reads {
+                assert!(!session.exists().await.unwrap());
+            }
+            session.insert("user", "eve").unwrap();
+            session.login("eve").unwrap();
+        })
+        .await;
+        assert_eq!(old.get("user").await, Some(json!("eve")));
+        assert_eq!(old.get("k").await, None);
+        assert_eq!(client.get("user").await, Some(json!("ada")));
     }
 }
 

@@ -25,9 +25,11 @@ on_all_stores!(
     twenty_parallel_logins_leave_as_many_sessions_as_the_cap,
     a_login_at_the_cap_ends_the_oldest,
     what_has_ended_does_not_count_and_leaves_the_list,
+    what_has_ended_by_itself_is_not_revoked,
     a_session_that_was_renewed_is_revoked_under_every_id,
     a_login_as_another_user_leaves_the_list_of_the_first,
     two_logins_with_one_cookie_are_one_session_in_the_list,
+    two_logins_with_one_cookie_are_one_session_at_the_cap,
     a_slow_writer_of_a_revoked_session_brings_nothing_back,
     a_device_that_is_too_long_is_an_error,
     anonymous_sessions_are_in_no_list,
@@ -240,6 +242,31 @@ async fn what_has_ended_does_not_count_and_leaves_the_list(stand: Stand) {
     assert_eq!((live(&others).await, live(&more).await), (0, 2));
 }
 
+async fn what_has_ended_by_itself_is_not_revoked(stand: Stand) {
+    let hundred = Duration::from_secs(100);
+    let stand = stand.with(|layer| layer.with_idle_timeout(hundred).unwrap());
+    let client = stand.logged_in("ada").await;
+    let ended = [stand.logged_in("ada").await, stand.logged_in("ada").await];
+    let handle = handle(&ended[0]).await;
+    for _ in 0..2 {
+        stand.advance(Duration::from_secs(60)).await;
+        assert!(is_logged_in(&client).await);
+    }
+    let revoked = client.visit(async |session| session.revoke_session(&handle).await.unwrap());
+    assert!(!revoked.await);
+    let other = stand.logged_in("ada").await;
+    client
+        .visit(async |session| assert_eq!(session.revoke_other_sessions().await.unwrap(), 1))
+        .await;
+    assert_eq!(live(&[other]).await, 0);
+    let ended = stand.logged_in("ada").await;
+    stand.advance(Duration::from_secs(60)).await;
+    assert!(is_logged_in(&client).await);
+    stand.advance(Duration::from_secs(60)).await;
+    assert_eq!(of(&stand.store, "ada").revoke_all().await.unwrap(), 1);
+    assert_eq!(live(&[client, ended]).await, 0);
+}
+
 async fn a_session_that_was_renewed_is_revoked_under_every_id(stand: Stand) {
     for uses in [false, true] {
         let client = stand.logged_in("ada").await;
@@ -299,6 +326,41 @@ async fn two_logins_with_one_cookie_are_one_session_in_the_list(stand: Stand) {
         assert_eq!(list(&client).await.len(), 1);
         assert_eq!(of(&stand.store, "ada").revoke_all().await.unwrap(), 1);
         assert_eq!(live(&[client, other]).await, 0);
+    }
+}
+
+/// They end neither each other nor another device.
+async fn two_logins_with_one_cookie_are_one_session_at_the_cap(stand: Stand) {
+    for (cap, reads) in [(1, true), (1, false), (2, true), (2, false)] {
+        let layer = stand.layer.clone().with_max_sessions_per_user(cap).unwrap();
+        let device = Client::of(layer.clone());
+        if cap == 2 {
+            device.login("ada").await;
+            a_moment(&stand).await;
+        }
+        let client = Client::of(layer);
+        client.visit(async |s| s.insert("k", 1).unwrap()).await;
+        let other = client.copy();
+        other
+            .visit(async |session| {
+                if reads {
+                    session.exists().await.unwrap();
+                }
+                client.visit(async |s| s.login("ada").unwrap()).await;
+                session.login("ada").unwrap();
+            })
+            .await;
+        assert_eq!(
+            device.id().is_some() && is_logged_in(&device).await,
+            cap == 2
+        );
+        for client in [&client, &other] {
+            assert!(is_logged_in(client).await, "{cap} {reads}");
+            assert_eq!(client.get("k").await, Some(json!(1)));
+        }
+        assert_eq!(list(&client).await.len(), cap);
+        assert_eq!(of(&stand.store, "ada").revoke_all().await.unwrap(), cap);
+        assert!(!is_logged_in(&other).await && !is_logged_in(&client).await);
     }
 }
 

@@ -104,7 +104,8 @@ async fn a_revocation_that_overtakes_a_login_under_way_wins() {
             !stand.server().keys("*index*").is_empty()
         })
         .await;
-        let overtook = ada(&stand).revoke_all().await.unwrap() == 1;
+        // It has not been a session yet.
+        let overtook = ada(&stand).revoke_all().await.unwrap() == 0;
         proxy.delay(Duration::ZERO, Duration::ZERO);
         login.await.unwrap();
         assert!(overtook);
@@ -126,4 +127,57 @@ async fn a_revocation_works_on_a_server_at_its_memory_limit() {
     assert_eq!(ada(&stand).revoke_all().await.unwrap(), 1);
     server.command(&["CONFIG", "SET", "maxmemory", "0"]);
     assert!(!is_logged_in(&client).await);
+}
+
+/// A client that leaves does not leave a revocation half done, wherever it is by then.
+#[tokio::test]
+async fn a_revocation_whose_caller_leaves_is_done_to_its_end() {
+    for which in 0..3 {
+        for polls in 1..8 {
+            let stand = Stand::redis().await;
+            let client = stand.logged_in("ada").await;
+            let handle = client.visit(async |session| session.handle().await.unwrap());
+            let handle = handle.await.unwrap();
+            let ada = ada(&stand);
+            let mut revocation = Box::pin(async {
+                match which {
+                    0 => drop(ada.revoke(&handle).await.unwrap()),
+                    1 => drop(ada.revoke_others("another").await.unwrap()),
+                    _ => drop(ada.revoke_all().await.unwrap()),
+                }
+            });
+            let mut left = polls;
+            std::future::poll_fn(|context| {
+                left -= 1;
+                match revocation.as_mut().poll(context) {
+                    std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
+                    _ => std::task::Poll::Ready(()),
+                }
+            })
+            .await;
+            drop(revocation);
+            eventually("the session has ended", async || {
+                !is_logged_in(&client).await
+            })
+            .await;
+        }
+    }
+}
+
+/// Whether a login under way is so old that it has ended is by the server's clock.
+#[tokio::test]
+async fn a_list_of_a_process_whose_clock_is_ahead_forgets_no_login() {
+    let stand = Stand::redis().await;
+    let client = stand.logged_in("ada").await;
+    // As it is between the two steps of a login.
+    let place = stand.server().keys("*session_place:*").remove(0);
+    stand.server().command(&["DEL", &place]);
+    let ahead = Duration::from_secs(400);
+    tokio::time::pause();
+    tokio::time::advance(ahead).await;
+    tokio::time::resume();
+    assert_eq!(ada(&stand).list().await.unwrap(), []);
+    assert_eq!(stand.server().keys("*session_place:*"), [""; 0]);
+    assert_eq!(stand.server().keys("*session_index:*").len(), 1);
+    assert!(is_logged_in(&client).await);
 }

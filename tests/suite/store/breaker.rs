@@ -9,12 +9,12 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, copy},
     net::{TcpListener, TcpStream},
     task::JoinSet,
-    time::sleep,
+    time::{sleep, timeout},
 };
 use tower_keep::{Store, StoreError, store::StoreState};
 
 use super::{HOUR, answers_again, store, users};
-use crate::harness::{log::Log, proxy::Proxy, redis::RedisServer};
+use crate::harness::{eventually, log::Log, proxy::Proxy, redis::RedisServer};
 
 fn openings(log: &Log) -> usize {
     log.text().matches("circuit breaker open:").count()
@@ -167,4 +167,61 @@ async fn a_large_reply_on_the_only_lane_leaves_it_closed() {
     assert_eq!(store.state(), StoreState::Ready);
     store.ping().await.unwrap();
     users.set(2, "ada", HOUR).await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_before_the_deadline_open_it_too() {
+    const DEADLINE: Duration = Duration::from_millis(600);
+    let redis = RedisServer::start();
+    let store = store(&redis.url(), DEADLINE);
+    for patience in [DEADLINE * 3 / 4, DEADLINE / 4] {
+        answers_again(&store).await;
+        redis.pause();
+        for _ in 0..10 {
+            let given_up = timeout(patience, store.ping()).await;
+            assert!(!matches!(given_up, Ok(Ok(()))));
+        }
+        // Nobody calls any more.
+        eventually("it is open", async || {
+            store.state() == StoreState::Unavailable
+        })
+        .await;
+        redis.resume();
+    }
+    answers_again(&store).await;
+}
+
+#[tokio::test]
+async fn calls_that_are_given_up_leave_it_closed_while_the_server_answers() {
+    const DEADLINE: Duration = Duration::from_secs(1);
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.addr());
+    let store = store(&format!("redis://{}", proxy.addr()), DEADLINE);
+    answers_again(&store).await;
+    let (log, _guard) = Log::start();
+    proxy.delay(Duration::from_millis(200), Duration::from_millis(200));
+    let start = Instant::now();
+    while start.elapsed() < 3 * DEADLINE {
+        assert!(timeout(DEADLINE / 10, store.ping()).await.is_err());
+        assert_ne!(store.state(), StoreState::Unavailable, "{}", log.text());
+    }
+    assert_eq!(openings(&log), 0, "{}", log.text());
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_hasty_handle_does_not_shut_it_for_a_patient_one() {
+    let redis = RedisServer::start();
+    let proxy = Proxy::start(redis.addr());
+    let patient = store(&format!("redis://{}", proxy.addr()), Duration::from_secs(1));
+    let hasty = patient.clone().with_deadline(Duration::from_millis(5));
+    answers_again(&patient).await;
+    let (log, _guard) = Log::start();
+    proxy.delay(Duration::from_millis(10), Duration::from_millis(10));
+    for _ in 0..20 {
+        hasty.ping().await.unwrap_err();
+        let took = answers_again(&patient).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+    assert!(openings(&log) <= 2, "{}", log.text());
 }

@@ -287,11 +287,36 @@ async fn a_cluster_that_serves_nothing_costs_the_deadline_once_and_says_so() {
     assert!(start.elapsed() < PATIENT, "{:?}", start.elapsed());
     assert!(store.refusals().contains(&RefusalKind::ClusterDown));
     assert_ne!(store.state(), StoreState::Ready);
+    let health = tower_keep::health::Health::new(store.clone());
+    let (status, report) = crate::health::ready(&health).await;
+    assert_eq!(status, http::StatusCode::SERVICE_UNAVAILABLE, "{report}");
+    assert!(report.to_string().contains("CLUSTERDOWN"), "{report}");
     cluster.node_mut(0).restart();
     eventually("it serves", async || {
         values.get::<String>(user).await.is_ok()
     })
     .await;
+    eventually("it is of use", async || {
+        crate::health::ready(&health).await.0 == http::StatusCode::OK
+    })
+    .await;
+    // That is forgotten when it serves again: the next outage is waited out anew.
+    cluster.node_mut(0).kill();
+    let down = async || {
+        let start = std::time::Instant::now();
+        let error = values.get::<String>(user).await.err()?;
+        let StoreError::Refused { kind, .. } = error else {
+            return Some(start.elapsed());
+        };
+        (kind == RefusalKind::ClusterDown).then(|| start.elapsed())
+    };
+    let mut first = None;
+    eventually("it is down again", async || {
+        first = down().await;
+        first.is_some()
+    })
+    .await;
+    assert!(first >= Some(Duration::from_millis(400)), "{first:?}");
 }
 
 #[tokio::test]

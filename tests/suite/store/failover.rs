@@ -207,3 +207,22 @@ async fn a_server_that_is_killed_and_restarted_is_back_within_a_second() {
     load.end().await;
     use_everything(&store.with_deadline(super::PATIENT), 3).await;
 }
+
+#[tokio::test]
+async fn a_frozen_server_that_some_sentinels_name_does_not_hide_the_master() {
+    let mut groups = [RedisSentinel::start(), RedisSentinel::start()];
+    // Of masters of the same configuration the one with the larger port is tried first.
+    groups.sort_by_key(|group| std::cmp::Reverse(group.servers()[0].port()));
+    let [frozen, alive] = &groups;
+    let sentinels: Vec<_> = (groups.iter())
+        .flat_map(|group| group.sentinels())
+        .map(|sentinel| sentinel.addr().to_string())
+        .collect();
+    frozen.servers().iter().for_each(RedisServer::pause);
+    let url = format!("redis+sentinel://{}/{}", sentinels.join(","), alive.name());
+    let store = store(&url, super::PATIENT);
+    store.ping().await.unwrap();
+    users(&store).set(7, "ada", HOUR).await.unwrap();
+    assert_eq!(alive.servers()[0].keys("keep:user:7").len(), 1);
+    frozen.servers().iter().for_each(RedisServer::resume);
+}

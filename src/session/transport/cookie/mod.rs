@@ -156,7 +156,7 @@ impl CookieSettings {
 
     /// The id in the request's cookies; `None` when there are several cookies of this name, one of
     /// which may have been planted, and when the value is no id.
-    pub(in crate::session) fn read(&self, headers: &HeaderMap) -> Option<SessionId> {
+    pub(in crate::session) fn read(&self, headers: &HeaderMap) -> Option<Option<SessionId>> {
         // As bytes, because other cookies need not be ASCII; over all lines, because HTTP/2 splits
         // the field (RFC 9113, section 8.2.3).
         let mut found = None;
@@ -167,15 +167,15 @@ impl CookieSettings {
                     continue;
                 };
                 if found.replace(value).is_some() {
-                    return None;
+                    return Some(None);
                 }
             }
         }
         #[cfg(feature = "session-encryption")]
         if let Some(seal) = &self.seal {
-            return seal.read(&self.name, found?);
+            return Some(seal.read(&self.name, found?));
         }
-        SessionId::parse(found?)
+        Some(SessionId::parse(found?))
     }
 
     /// The `Set-Cookie` line for a session that lives for at most `remaining` more. The cookie is

@@ -5,7 +5,7 @@ fn read(settings: &CookieSettings, lines: &[&[u8]]) -> Option<SessionId> {
     for line in lines {
         headers.append(COOKIE, HeaderValue::from_bytes(line).unwrap());
     }
-    settings.read(&headers)
+    settings.read(&headers).flatten()
 }
 
 fn line(settings: &CookieSettings) -> String {

@@ -35,7 +35,8 @@ impl Hosts {
             }
         }
         let (servers, name) = rest.split_once('/').unwrap_or((rest, ""));
-        hosts.name = decoded(name)?;
+        // Nothing follows it: what looks like a database would be part of the name.
+        hosts.name = decoded(name).filter(|name| !name.contains('/'))?;
         let servers = match servers.rsplit_once('@') {
             Some((user, servers)) => {
                 let (name, password) = match user.split_once(':') {
@@ -140,6 +141,8 @@ mod tests {
             "a b",
             "[::1",
             "[a]:1",
+            "a/m/0",
+            "a/m%2F0",
             "a/m?db=-1",
             "a/m?x=1",
             "a/m?sentinel_username=x",

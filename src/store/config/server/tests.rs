@@ -63,7 +63,7 @@ fn a_percent_encoded_password_is_decoded() {
 
 #[test]
 fn a_url_wins_over_the_pieces_and_the_pieces_have_defaults() {
-    let config = from(&[("REDIS_HOST", "10.0.0.1"), ("REDIS_USERNAME", "app")]).unwrap();
+    let config = from(&[("REDIS_HOST", "10.0.0.1"), ("REDIS_PASSWORD", "s3cret")]).unwrap();
     assert!(
         format!("{config:?}").contains("10.0.0.1:6379"),
         "{config:?}"
@@ -77,6 +77,73 @@ fn a_url_wins_over_the_pieces_and_the_pieces_have_defaults() {
         format!("{config:?}").contains("10.0.0.2:7000"),
         "{config:?}"
     );
+}
+
+#[test]
+fn a_user_without_a_password_is_an_error_that_names_it() {
+    for url in [
+        "redis://app@h",
+        "rediss://app@h",
+        "redis+cluster://app@h",
+        "redis+sentinel://app@h/m",
+        "unix:///run/redis.sock?user=app",
+    ] {
+        if url.starts_with("rediss") && cfg!(not(feature = "redis-tls")) {
+            continue;
+        }
+        let error = StoreConfig::from_url(url).unwrap_err().to_string();
+        assert!(error.contains("expected a password beside"), "{error}");
+    }
+    let error = from(&[("REDIS_HOST", "h"), ("REDIS_USERNAME", "app")]).unwrap_err();
+    let error = error.to_string();
+    assert!(error.starts_with("REDIS_USERNAME is set"), "{error}");
+    assert!(error.contains("REDIS_PASSWORD"), "{error}");
+}
+
+#[test]
+fn a_part_of_a_url_that_would_do_nothing_is_an_error_that_says_what_would() {
+    for (url, expected) in [
+        ("redis://h/?db=3", "?protocol=resp3"),
+        ("redis://h?password=x", "?protocol=resp3"),
+        ("redis://h?protocol=3&x=1", "?protocol=resp3"),
+        ("redis://h?protocol=3&protocol=2", "each parameter once"),
+        ("redis://h/-1", "database number"),
+        ("unix:///run/redis.sock?db=-1", "database number"),
+        ("unix:///run/redis.sock?password=x", "pass=password"),
+        ("redis://h#1", "%23"),
+        (
+            "unix://app:password@localhost/run/redis.sock",
+            "unix:///path",
+        ),
+        ("redis+sentinel://h/mymaster/0", "?db="),
+    ] {
+        let error = StoreConfig::from_url(url).unwrap_err().to_string();
+        assert!(error.starts_with("store URL is "), "{error}");
+        assert!(error.contains(expected), "{error}");
+    }
+    for url in [
+        "redis://h?protocol=resp3",
+        "redis://:password@h/3?protocol=2",
+        "unix:///run/redis.sock?db=1&user=app&pass=password&protocol=3",
+        "redis+sentinel://h/mymaster?db=1",
+    ] {
+        assert!(StoreConfig::from_url(url).is_ok(), "{url}");
+    }
+}
+
+#[test]
+fn a_piece_that_cannot_be_used_is_an_error_beside_a_url_too() {
+    for (name, value) in [
+        ("REDIS_HOST", ""),
+        ("REDIS_PASSWORD", ""),
+        ("REDIS_USERNAME", ""),
+        ("REDIS_PORT", ""),
+        ("REDIS_PORT", "http"),
+        ("REDIS_DB", "-1"),
+    ] {
+        let error = from(&[("REDIS_URL", "redis://h"), (name, value)]).unwrap_err();
+        assert!(error.to_string().starts_with(name), "{error}");
+    }
 }
 
 #[test]

@@ -50,7 +50,7 @@
 //!   and leaves `x`: who knew an id before, planted or stolen, is anonymous from then on. That
 //!   holds for chains, too: an older `>` ends at the `x`.
 //! - *A change that a renewal overtakes* follows `>` and lands in the session. At `x` and `|` it is
-//!   dropped: its user has not logged in.
+//!   dropped: its user has not logged in, and a new session's cookie would replace the login's.
 //! - *A logout that a renewal overtakes* follows `>` and `|`: it is the same user's. It does not
 //!   follow `x`.
 //! - *A renewal, login or change that a logout overtakes* finds nothing, and is dropped when it had
@@ -89,7 +89,7 @@ pub(crate) use load::{LoadSession, LoadedSession};
 pub(crate) use meta::show as show_meta;
 pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
-pub(crate) use revoke::RevokeSession;
+pub(crate) use revoke::{RevokeSession, Revoked};
 pub(crate) use rules::{Age, Lifetime, Rules};
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};

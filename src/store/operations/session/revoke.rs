@@ -33,40 +33,52 @@ pub(crate) struct RevokeSession {
     pub(crate) session: Option<(Key, Box<str>)>,
 }
 
+/// How it went.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Revoked {
+    /// It was there, and was ended; now, or by a revocation that was not done with it.
+    Ended,
+    /// It had ended by itself, or was not stored yet and will not be.
+    Absent,
+    /// It has moved to the id with this hash.
+    Moved(Box<str>),
+}
+
 impl RevokeSession {
     fn revoke(
         &self,
         session: Option<&mut Option<Live<SessionState>>>,
         place: &mut Option<Live<IndexState>>,
         now: Timestamp,
-    ) -> Option<Box<str>> {
+    ) -> Revoked {
         let mut remembered = REMEMBERED;
         if let Some(live) = place {
             match &live.value {
-                IndexState::Revoked | IndexState::Index(_) => return None,
+                IndexState::Revoked | IndexState::Index(_) => return Revoked::Ended,
                 IndexState::At(hash) => {
                     let known = self.session.as_ref().map(|(_, hash)| hash);
                     if known != Some(hash) {
-                        return Some(hash.clone());
+                        return Revoked::Moved(hash.clone());
                     }
                 }
             }
             remembered = remembered.min(live.expires_at.saturating_since(now));
         }
+        let mut revoked = Revoked::Absent;
         if let Some(session) = session {
             let is_it = |live: &Live<SessionState>| matches!(&live.value, SessionState::Live(record) if record.lineage == self.lineage);
             if session.as_ref().is_some_and(is_it) {
                 *session = None;
+                revoked = Revoked::Ended;
             }
         }
         replace(place, IndexState::Revoked, now, remembered);
-        None
+        revoked
     }
 }
 
 impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
-    /// Where the session is instead, if it has moved.
-    type Output = Result<Option<Box<str>>, StoreError>;
+    type Output = Result<Revoked, StoreError>;
 
     fn run(&self, memory: &M, now: Timestamp) -> Self::Output {
         let (sessions, index): (&Table<SessionState>, &Table<IndexState>) =
@@ -98,10 +110,11 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for RevokeSession {
     fn replies(&self, replies: &mut Replies) -> Self::Output {
         let reply = next(replies)?;
         match reply.integer_or_other() {
-            Ok(_) => Ok(None),
+            Ok(0) => Ok(Revoked::Absent),
+            Ok(_) => Ok(Revoked::Ended),
             Err(hash) => {
                 let hash = utf8(&hash.bytes()?);
-                hash.map(Some)
+                hash.map(Revoked::Moved)
                     .ok_or(StoreError::UnexpectedReply("no place of a session"))
             }
         }

@@ -152,7 +152,10 @@ impl Steps {
             lineage: lineage.into(),
             session: at.map(|id| (self.key(id), id.into())),
         };
-        self.0.execute(revoke).await.unwrap()
+        match self.0.execute(revoke).await.unwrap() {
+            Revoked::Moved(hash) => Some(hash),
+            Revoked::Ended | Revoked::Absent => None,
+        }
     }
 
     async fn is_live(&self, id: &str) -> bool {

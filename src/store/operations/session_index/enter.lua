@@ -23,11 +23,14 @@ if known and ARGV[5] == '' then
 end
 
 local live, ended, answer = {}, {}, {1}
-if not known and call('HLEN', key) >= most then
+-- Sent again after a lost reply it finds its own session, and those that it has marked then.
+if call('HLEN', key) >= most then
   local all = call('HGETALL', key)
   for i = 1, #all, 2 do
     local entry = all[i + 1]
-    if string.sub(entry, 17, 27) <= stamp then
+    if all[i] == lineage then
+      -- It stays.
+    elseif string.sub(entry, 17, 27) <= stamp then
       ended[#ended + 1] = all[i]
     elseif string.sub(entry, 1, 1) == '-' then
       answer[#answer + 1] = all[i]
@@ -36,7 +39,7 @@ if not known and call('HLEN', key) >= most then
       live[#live + 1] = {all[i], entry, string.sub(entry, 6, 16)}
     end
   end
-  local excess = #live - most + 1
+  local excess = known and 0 or #live - most + 1
   if excess > 0 then
     if ARGV[6] == '' then
       answer = {0}

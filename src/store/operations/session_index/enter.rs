@@ -57,8 +57,7 @@ impl EnterIndex {
         let IndexState::Index(entries) = &mut state.value else {
             return Entered::Condemned;
         };
-        let mut condemned = Vec::new();
-        match entries.get(&self.member.lineage) {
+        let is_known = match entries.get(&self.member.lineage) {
             Some(known) if known.condemned => return Entered::Condemned,
             Some(known) => {
                 entry.ends = entry.ends.max(known.ends);
@@ -66,31 +65,36 @@ impl EnterIndex {
                     entry.bound = known.bound;
                     entry.device = known.device.clone();
                 }
+                true
             }
-            None if entries.len() < self.most => {}
-            None => {
-                let is_live = |entry: &Listed| entry.ends > now && !entry.condemned;
-                let mut order: Vec<_> = (entries.iter())
-                    .filter(|(_, entry)| is_live(entry))
-                    .map(|(lineage, entry)| (entry.bound, member(lineage, entry)))
-                    .collect();
-                let excess = (order.len() + 1).saturating_sub(self.most);
-                if excess > 0 && !self.evicts {
-                    return Entered::Full(order.into_iter().map(|(_, member)| member).collect());
+            None => false,
+        };
+        let mut condemned = Vec::new();
+        if entries.len() >= self.most {
+            let is_live = |entry: &Listed| entry.ends > now && !entry.condemned;
+            let mut order: Vec<_> = (entries.iter())
+                .filter(|(_, entry)| is_live(entry))
+                .map(|(lineage, entry)| (entry.bound, member(lineage, entry)))
+                .collect();
+            let excess = match is_known {
+                true => 0,
+                false => (order.len() + 1).saturating_sub(self.most),
+            };
+            if excess > 0 && !self.evicts {
+                return Entered::Full(order.into_iter().map(|(_, member)| member).collect());
+            }
+            entries.retain(|_, entry| entry.ends > now);
+            condemned.extend(
+                (entries.iter())
+                    .filter(|(_, entry)| entry.condemned)
+                    .map(|(lineage, entry)| member(lineage, entry)),
+            );
+            order.sort_by_key(|(bound, _)| *bound);
+            for (_, oldest) in order.into_iter().take(excess) {
+                if let Some(entry) = entries.get_mut(&oldest.lineage) {
+                    entry.condemned = true;
                 }
-                entries.retain(|_, entry| entry.ends > now);
-                condemned.extend(
-                    (entries.iter())
-                        .filter(|(_, entry)| entry.condemned)
-                        .map(|(lineage, entry)| member(lineage, entry)),
-                );
-                order.sort_by_key(|(bound, _)| *bound);
-                for (_, oldest) in order.into_iter().take(excess) {
-                    if let Some(entry) = entries.get_mut(&oldest.lineage) {
-                        entry.condemned = true;
-                    }
-                    condemned.push(oldest);
-                }
+                condemned.push(oldest);
             }
         }
         entries.insert(self.member.lineage.clone(), entry);

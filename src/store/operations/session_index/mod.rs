@@ -22,7 +22,8 @@
 //!
 //! - *A login* [notes](EnterIndex) the session in the index, ends those that are over the cap, and
 //!   stores its own session last. After a crash the index may name a session that was never
-//!   stored, and there are never more live sessions than the cap.
+//!   stored, and there are never more live sessions than the cap. One that is
+//!   sent again after a lost reply is told again of all that is marked.
 //! - *A revocation* [marks](Condemn) the entry, [ends](super::session::RevokeSession) the session, and
 //!   [forgets](Forget) the entry last. After a crash the mark is still there, and the next login
 //!   at the cap, list or revocation finishes the work.
@@ -45,7 +46,7 @@ mod state;
 
 pub(crate) use condemn::{Condemn, Condemned, Forget};
 pub(crate) use enter::{EnterIndex, Entered};
-pub(crate) use list::ReadIndex;
+pub(crate) use list::{Index, ReadIndex};
 pub(crate) use place::{LeavePlace, LocateSession, Location, is_revoked, leave, note};
 pub(crate) use state::{IndexState, Listed, Member};
 
@@ -56,7 +57,7 @@ use crate::store::{
 
 pub(crate) use IndexState as Entry;
 pub(super) const NAMES: [&str; 2] = ["session_index", "session_place"];
-pub(super) static SCRIPTS: &[&Script] = &[&enter::ENTER, &condemn::CONDEMN];
+pub(super) static SCRIPTS: &[&Script] = &[&enter::ENTER, &condemn::CONDEMN, &list::LIST];
 
 /// `{namespace}:session_index:{{user}}`: the sessions of a user, whose digest `user` is.
 pub(crate) fn key(names: &Namespace, user: &str) -> Key {

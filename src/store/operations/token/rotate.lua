@@ -30,7 +30,8 @@ if number == generation then
   if ARGV[3] ~= current then return 0 end
 elseif number < generation then
   if number == generation - 1 and ARGV[3] ~= previous then return 0 end
-  local again = nonce == ARGV[4] or now - rotated < ARGV[9] + 0
+  -- A clock that was set back makes no grace where there is none.
+  local again = nonce == ARGV[4] or math.max(now - rotated, 0) < ARGV[9] + 0
   if number < generation - 1 or not again then
     local tombstone = string.sub(family, 1, 6) .. struct.pack('>I4', 4294967295)
       .. string.sub(family, 11, 54) .. ARGV[4] .. string.sub(family, 71)

@@ -181,6 +181,8 @@ impl Cluster {
         deadline: Duration,
     ) -> Results {
         let count = commands.len();
+        // What has no slot is served by a cluster that is down, too.
+        let tells = self.was_down() && commands.iter().any(|command| command.slot().is_some());
         let answered = match shard.is_unavailable() {
             true => {
                 // Another server may have taken over.
@@ -194,7 +196,12 @@ impl Cluster {
                 let left = deadline.saturating_sub(start.elapsed());
                 self.follow_all(&shard, answered, left, deadline).await
             }
-            Ok(answered) => answered.results,
+            Ok(answered) => {
+                if tells && answered.results.iter().any(Result::is_ok) {
+                    self.is_up();
+                }
+                answered.results
+            }
             Err(error) => all_failed(&error, count),
         }
     }
@@ -223,17 +230,25 @@ impl Cluster {
         })
     }
 
-    /// All shards by the map, which is read first, for as long as `patience`, if it never was.
+    /// All shards by the map, of which there is one at least. The map is read first, for as long as
+    /// `patience`, if it never was.
     #[cfg(any(feature = "health", feature = "inspect"))]
-    pub(crate) async fn shards(self: &Arc<Self>, patience: Duration) -> Vec<Arc<Redis>> {
+    pub(crate) async fn shards(
+        self: &Arc<Self>,
+        patience: Duration,
+    ) -> Result<Vec<Arc<Redis>>, StoreError> {
         if !self.map().is_known {
-            if let Ok(Some(layout)) = timeout(patience, self.layout()).await {
-                self.learn(Some(&layout));
+            let layout = timeout(patience, self.layout()).await;
+            self.learn(layout.as_ref().ok().and_then(Option::as_ref));
+            match layout {
+                Ok(Some(_)) => {}
+                Ok(None) => return Err(StoreError::Unavailable),
+                Err(_) => return Err(StoreError::DeadlineExceeded(patience)),
             }
         } else if self.map().is_due(Instant::now()) {
             self.read_map();
         }
-        self.map().shards.clone()
+        Ok(self.map().shards.clone())
     }
 
     fn learn(&self, layout: Option<&Layout>) {

@@ -38,8 +38,10 @@ enum Redirect {
     Moved(u16, Address),
     /// It is moving there, this key already has or is new.
     Ask(Address),
-    /// It is moving and some keys of the command have, or nobody serves it: later.
+    /// It is moving and some keys of the command have: later.
     Later,
+    /// The cluster serves nothing, or not this slot: later, if ever.
+    Down,
 }
 
 impl Redirect {
@@ -49,7 +51,8 @@ impl Redirect {
             return None;
         };
         match kind {
-            RefusalKind::ClusterDown => Some(Self::Later),
+            RefusalKind::ClusterDown if message.starts_with("TRYAGAIN") => Some(Self::Later),
+            RefusalKind::ClusterDown => Some(Self::Down),
             RefusalKind::Moved => {
                 let host = from.shard()?.master.as_ref().map(|(host, _)| &**host);
                 Self::read(message, host.unwrap_or_default())
@@ -126,18 +129,17 @@ impl Cluster {
                     node
                 }
                 Redirect::Ask(address) => self.node(address),
-                Redirect::Later => {
-                    if self.is_down_for(deadline) {
-                        return result;
-                    }
+                Redirect::Down if self.is_down_for(deadline) => return result,
+                Redirect::Later | Redirect::Down => {
                     sleep(pause).await;
                     pause = (pause * 2).min(PAUSE.1);
                     self.read_map();
                     self.map().shard(command.slot()).cloned()
                 }
             };
-            hops += usize::from(redirect != Redirect::Later);
-            if hops > HOPS_AT_ONCE && redirect != Redirect::Later {
+            let is_sent_on = matches!(redirect, Redirect::Moved(..) | Redirect::Ask(_));
+            hops += usize::from(is_sent_on);
+            if hops > HOPS_AT_ONCE && is_sent_on {
                 sleep(pause).await;
                 pause = (pause * 2).min(PAUSE.1);
             }
@@ -153,12 +155,22 @@ impl Cluster {
                 let too_few = StoreError::UnexpectedReply("fewer replies than commands");
                 results.pop().unwrap_or(Err(too_few))
             });
-            if !matches!(Redirect::of(&result, &to), Some(Redirect::Later)) {
-                self.down_since.store(0, Ordering::Relaxed);
+            if !matches!(Redirect::of(&result, &to), Some(Redirect::Down)) {
+                self.is_up();
             }
             from = to;
         }
         result
+    }
+
+    /// Whether the cluster served nothing when it was asked last.
+    pub(super) fn was_down(&self) -> bool {
+        self.down_since.load(Ordering::Relaxed) != 0
+    }
+
+    /// Notes that the cluster serves what has a slot.
+    pub(super) fn is_up(&self) {
+        self.down_since.store(0, Ordering::Relaxed);
     }
 
     /// Whether the cluster has served nothing for so long that a call has waited in vain; the

@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 /// # Panics
 ///
 /// When the future does.
-pub(super) async fn to_the_end<F>(future: F) -> Option<F::Output>
+pub(crate) async fn to_the_end<F>(future: F) -> Option<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {

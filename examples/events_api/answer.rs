@@ -1,7 +1,5 @@
 //! JSON in and out; errors as problem details (RFC 9457).
 
-use std::time::Duration;
-
 use axum::{
     extract::{
         FromRequest, FromRequestParts,
@@ -14,10 +12,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tower_keep::{
     StoreError,
     key_value::LoadError,
+    rate_limit::RateLimitDecision,
     refresh_token::RefreshTokenError,
     session::{MissingSessionLayer, SessionError},
 };
@@ -50,8 +49,8 @@ impl<T: Serialize> IntoResponse for Json<T> {
 pub enum Error {
     /// The session cannot be read or changed; the crate knows how to say so.
     Session(SessionError),
-    /// Too many attempts; more are allowed after a time.
-    TooMany(Option<Duration>),
+    /// Too many attempts; the decision says of what, and when more are allowed.
+    TooMany(Box<RateLimitDecision>),
     /// Anything else: a status, and what the client should know.
     Problem(StatusCode, String),
 }
@@ -66,13 +65,7 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let (status, detail) = match self {
             Self::Session(error) => return error.into_response(),
-            Self::TooMany(after) => {
-                let detail = "Too many attempts, try again later.";
-                let mut response = Self::new(StatusCode::TOO_MANY_REQUESTS, detail).into_response();
-                let seconds = after.map_or(1, |after| after.as_secs() + 1);
-                response.headers_mut().insert(RETRY_AFTER, seconds.into());
-                return response;
-            }
+            Self::TooMany(decision) => return too_many(&decision),
             Self::Problem(status, detail) => (status, detail),
         };
         let problem = json!({
@@ -81,12 +74,36 @@ impl IntoResponse for Error {
             "status": status.as_u16(),
             "detail": detail,
         });
-        let headers = [
-            (CONTENT_TYPE, "application/problem+json"),
-            (CACHE_CONTROL, "no-store"),
-        ];
-        (status, headers, problem.to_string()).into_response()
+        answer(status, &problem)
     }
+}
+
+/// What a rate limit layer answers too.
+fn too_many(decision: &RateLimitDecision) -> Response {
+    let violated = decision.iter().filter(|policy| policy.is_violated());
+    let violated: Vec<_> = violated.map(|policy| policy.policy().name()).collect();
+    let problem = json!({
+        "type": "https://iana.org/assignments/http-problem-types#quota-exceeded",
+        "title": "Request cannot be satisfied as assigned quota has been exceeded",
+        "status": 429,
+        "violated-policies": violated,
+    });
+    let mut response = answer(StatusCode::TOO_MANY_REQUESTS, &problem);
+    if let Some(after) = decision.retry_after() {
+        // Rounded up: whoever waits so long is not early.
+        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+        let headers = response.headers_mut();
+        headers.insert(RETRY_AFTER, seconds.max(1).into());
+    }
+    response
+}
+
+fn answer(status: StatusCode, problem: &Value) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "application/problem+json"),
+        (CACHE_CONTROL, "no-store"),
+    ];
+    (status, headers, problem.to_string()).into_response()
 }
 
 impl From<SessionError> for Error {

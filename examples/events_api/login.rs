@@ -47,7 +47,7 @@ async fn login(
 ) -> Result<Json<Welcome>, Error> {
     let attempt = app.logins.acquire(&login.user, 1).await?;
     if !attempt.is_admitted() {
-        return Err(Error::TooMany(attempt.retry_after()));
+        return Err(Error::TooMany(Box::new(attempt.into_decision())));
     }
     // This is where a password would be checked.
     // A new id, which nobody can have planted. What another user has left behind goes.

@@ -7,7 +7,7 @@ use http::request::Parts;
 
 use super::{
     key::{Key, MissingKey},
-    limiter::{Part, PolicySet},
+    limiter::{Part, PolicySet, RateLimitOnStoreError},
     settings::{QuotaSource, Settings},
 };
 use crate::{rate_limit::policy::Quota, store::operations::limit::PerLimit};
@@ -23,6 +23,8 @@ pub(super) enum Prepared {
     Unlimited,
     /// It lacks the key.
     Refused,
+    /// The store has not told whom it counts for, and what it does not count is refused.
+    Unavailable,
 }
 
 /// A preparation that has to wait, for a session or for a quota. Boxed, since few layers need one.
@@ -85,6 +87,13 @@ impl Settings {
         let mut parts = PerLimit::new();
         for (limiter, key) in self.limiters().zip(self.keys()) {
             let limits = limiter.limits();
+            if key.is_unread(request) {
+                match limits.on_store_error {
+                    RateLimitOnStoreError::Local { .. } => {}
+                    RateLimitOnStoreError::Allow => continue,
+                    RateLimitOnStoreError::Deny => return Prepared::Unavailable,
+                }
+            }
             let (subject, complete) = key.subject(&limits.subject_key, request);
             if !complete {
                 key.warn_of_missing(request, self.missing_key);
@@ -98,6 +107,7 @@ impl Settings {
                 limits: limits.clone(),
                 set: set(&limits.set),
                 subject,
+                waits: !self.shadow,
             });
         }
         match parts.is_empty() {

@@ -99,6 +99,9 @@ impl Step {
             Prepared::Refused => {
                 return Self::deny(settings, request, DenialReason::MissingKey, None);
             }
+            Prepared::Unavailable => {
+                return Self::deny(settings, request, DenialReason::StoreUnavailable, None);
+            }
         };
         let mut question = match Asking::first(parts, cost, settings.reserves) {
             Ok(permit) => return Self::apply(settings, request, cost, Answer::Decided(permit)),

@@ -62,6 +62,7 @@ async fn a_flood_of_rate_limited_clients() {
             subject: Subject::new(u128::from(n).to_be_bytes()),
             limits: limits.clone(),
             ban: None,
+            counts_denial: true,
             cost: 1,
             place: PlaceId(0),
             reserves: false,

@@ -156,7 +156,7 @@ impl RateLimitLayer {
             layer = layer.with_denial_recheck(interval);
         }
         if let Some(ban) = config.ban {
-            layer = layer.with_ban(ban);
+            layer = layer.with_ban(ban)?;
         }
         if let Some(MaxWait { seconds, queue }) = config.max_wait {
             layer = layer.with_max_wait(seconds.0, queue);
@@ -168,7 +168,7 @@ impl RateLimitLayer {
             let mut limiter = limiter_of(&store, other.policies)?;
             limiter = limiter.on_store_error(other.on_store_error);
             if let Some(ban) = other.ban {
-                limiter = limiter.with_ban(ban);
+                limiter = limiter.with_ban(ban)?;
             }
             layer = layer.and_limiter(limiter, grouped(other.key, other.ipv6_prefix)?)?;
         }
@@ -251,6 +251,10 @@ mod tests {
                 "expected 48 to 128",
             ),
             (r#"["\"a\";q=1;w=1"], "blocks": 0.5"#, "at most 0.1"),
+            (
+                r#"["\"a\";q=1;w=1"], "blocks": 0.1, "ban": {"name": "b", "denials": 1, "within": 1, "lasting": 1}"#,
+                "leave out the ban or the blocks",
+            ),
         ] {
             let config = config(&format!(r#"{{"policies": {policies}}}"#)).unwrap();
             let error = RateLimitLayer::from_config(Store::memory(), config).unwrap_err();

@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderValue};
 use sfv::{DictSerializer, Dictionary, ListEntry, Parser};
 
-use super::RATE_LIMIT;
+use super::{RATE_LIMIT, is_tighter};
 use crate::{
     rate_limit::{
         limiter::{PolicyDecision, RateLimitDecision, ceil_seconds},
@@ -27,7 +27,7 @@ pub(super) fn policies<'a>(
 /// The field has no room for a second layer's policies: the tighter one is told.
 pub(super) fn write(headers: &mut HeaderMap, decision: &RateLimitDecision) {
     if let Some(policy) = decision.tightest()
-        && remaining(headers).is_none_or(|told| told > policy.remaining())
+        && is_tighter(policy, told(headers))
         && let Some(value) = dictionary(policy)
     {
         headers.insert(RATE_LIMIT, value);
@@ -44,10 +44,14 @@ fn dictionary(policy: PolicyDecision<'_>) -> Option<HeaderValue> {
     HeaderValue::try_from(dictionary.finish()?).ok()
 }
 
-fn remaining(headers: &HeaderMap) -> Option<u64> {
+/// The limit and what is left of it.
+fn told(headers: &HeaderMap) -> Option<(u64, u64)> {
     let field: Dictionary = Parser::new(headers.get(RATE_LIMIT)?).parse().ok()?;
-    let ListEntry::Item(item) = field.get("remaining")? else {
-        return None;
+    let number = |name| {
+        let ListEntry::Item(item) = field.get(name)? else {
+            return None;
+        };
+        u64::try_from(i64::from(item.bare_item.as_integer()?)).ok()
     };
-    u64::try_from(i64::from(item.bare_item.as_integer()?)).ok()
+    Some((number("limit")?, number("remaining")?))
 }

@@ -6,7 +6,10 @@ mod x_rate_limit;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{limiter::RateLimitDecision, policy::QuotaPolicy};
+use super::{
+    limiter::{PolicyDecision, RateLimitDecision, part_left},
+    policy::QuotaPolicy,
+};
 use crate::store::operations::limit::Subject;
 
 const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -31,6 +34,12 @@ pub enum HeaderDialect {
     XRateLimit,
     /// Nothing. `Retry-After` is sent nevertheless.
     None,
+}
+
+/// Whether a policy is tighter than what another layer has told: the limit and what is left of it.
+fn is_tighter(policy: PolicyDecision<'_>, told: Option<(u64, u64)>) -> bool {
+    let own = part_left(policy.limit(), policy.remaining());
+    told.is_none_or(|(limit, remaining)| own < part_left(limit, remaining))
 }
 
 impl HeaderDialect {

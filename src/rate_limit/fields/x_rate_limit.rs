@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName};
 
+use super::is_tighter;
 use crate::rate_limit::limiter::{RateLimitDecision, ceil_seconds};
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -11,7 +12,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 /// They have no room for a second layer's policies: the tighter one is told.
 pub(super) fn write(headers: &mut HeaderMap, decision: &RateLimitDecision) {
     if let Some(policy) = decision.tightest()
-        && remaining(headers).is_none_or(|told| told > policy.remaining())
+        && is_tighter(policy, told(headers))
     {
         headers.insert(LIMIT, policy.limit().into());
         headers.insert(REMAINING, policy.remaining().into());
@@ -19,6 +20,8 @@ pub(super) fn write(headers: &mut HeaderMap, decision: &RateLimitDecision) {
     }
 }
 
-fn remaining(headers: &HeaderMap) -> Option<u64> {
-    headers.get(REMAINING)?.to_str().ok()?.parse().ok()
+/// The limit and what is left of it.
+fn told(headers: &HeaderMap) -> Option<(u64, u64)> {
+    let number = |name| headers.get(name)?.to_str().ok()?.parse().ok();
+    Some((number(LIMIT)?, number(REMAINING)?))
 }

@@ -124,8 +124,13 @@ impl Key {
     }
 
     /// Who is logged in, by the [`SessionLayer`](crate::session::SessionLayer) that stands outside
-    /// of this one. Without a login the key is missing, and so it is where the session cannot be
-    /// read. Reading it comes first, so that a request makes two round trips to the store.
+    /// of this one. Without a login the key is missing. Reading the session comes first, so that a
+    /// request makes two round trips to the store.
+    ///
+    /// A session that the store does not tell may be anybody's. What is done with its request then
+    /// is what [`RateLimitOnStoreError`](super::RateLimitOnStoreError) says for any that the store
+    /// does not count: it passes, it is answered 503, or it is counted by the session's id rather
+    /// than by the user.
     #[cfg(feature = "session")]
     #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
     #[must_use]
@@ -216,6 +221,15 @@ impl Key {
         false
     }
 
+    /// Whether the request has a session that could not be read, so that nobody knows whom it counts
+    /// for.
+    pub(super) fn is_unread(&self, _request: &Parts) -> bool {
+        #[cfg(feature = "session")]
+        return self.needs_session() && session_user::is_unread(_request);
+        #[cfg(not(feature = "session"))]
+        false
+    }
+
     pub(super) async fn load_session(&self, _request: &mut Parts) {
         #[cfg(feature = "session")]
         if self.needs_session() {
@@ -259,10 +273,7 @@ impl Part {
                 hasher.part("cookie", name, cookie(&request.headers, name));
             }
             #[cfg(feature = "session")]
-            Self::SessionUser => {
-                let user = session_user::loaded(request);
-                hasher.part("user", "", user.map(str::as_bytes));
-            }
+            Self::SessionUser => session_user::hash(request, hasher),
             Self::Method => hasher.part("method", "", Some(standard(&request.method).as_bytes())),
             #[cfg(feature = "axum")]
             Self::MatchedPath => {

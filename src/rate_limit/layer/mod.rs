@@ -53,7 +53,9 @@ impl RateLimitLayer {
     }
 
     /// Asks `limiter`, with which it shares counts, denials and places. It counts by the
-    /// [`Key`], whose values are others than the keys of the limiter's own calls.
+    /// [`Key`], whose values are others than the keys of the limiter's own calls. A layer that is
+    /// given another policy, ban, [recheck](Self::with_denial_recheck) or share of blocks afterwards
+    /// remembers denials of its own.
     #[must_use]
     pub fn from_limiter(limiter: RateLimiter) -> Self {
         Self(Arc::new(Settings::new(limiter)))
@@ -194,9 +196,13 @@ impl RateLimitLayer {
     }
 
     /// Bans clients that are denied too often.
-    #[must_use]
-    pub fn with_ban(self, ban: BanPolicy) -> Self {
-        self.set_limiter(|limiter| limiter.with_ban(ban))
+    ///
+    /// # Errors
+    ///
+    /// As of [`RateLimiter::with_ban`].
+    pub fn with_ban(self, ban: BanPolicy) -> Result<Self, QuotaPolicyError> {
+        let limiter = self.0.limiter.clone().with_ban(ban)?;
+        Ok(self.set(|settings| settings.limiter = limiter))
     }
 
     /// Delays requests that would be admitted within `max_wait` rather than refusing them, at most
@@ -288,12 +294,9 @@ impl RateLimitLayer {
         self.set(|settings| settings.limiter = change(settings.limiter.clone()))
     }
 
-    /// A changed clone of a layer shares neither denials nor the fallback's counts with the
-    /// original, whose limits may be others.
     fn set(mut self, change: impl FnOnce(&mut Settings)) -> Self {
         let settings = Arc::make_mut(&mut self.0);
         change(settings);
-        settings.limiter = settings.limiter.clone().change(|_| {});
         settings.derive();
         self
     }

@@ -96,7 +96,8 @@ impl Blocks {
         let holding = self.subjects.get(&subject)?;
         let mut holding = lock(&holding);
         let block = holding.block.as_mut()?;
-        if now >= block.until || block.units < cost || !Arc::ptr_eq(&block.limits, limits) {
+        if now >= block.until || block.units < cost || !NamedLimit::are_same(&block.limits, limits)
+        {
             return None;
         }
         block.units -= cost;

@@ -151,12 +151,8 @@ impl RateLimitDecision {
 
     /// The policy with the smallest part of its quota left.
     pub fn tightest(&self) -> Option<PolicyDecision<'_>> {
-        let part = |policy: &PolicyDecision<'_>| {
-            // In millionths, rounded up: only nothing left is 0.
-            let left = u128::from(policy.remaining()) * 1_000_000;
-            left.div_ceil(u128::from(policy.limit()))
-        };
-        self.iter().min_by_key(part)
+        self.iter()
+            .min_by_key(|policy| part_left(policy.limit(), policy.remaining()))
     }
 
     /// When a denied request can be sent again: after the longest wait of its policies and the end
@@ -319,6 +315,11 @@ impl fmt::Debug for PolicyDecision<'_> {
             .field("retry_after", &self.retry_after())
             .finish()
     }
+}
+
+/// The part of a quota that is left, in millionths, rounded up: only nothing left is 0.
+pub(crate) fn part_left(limit: u64, remaining: u64) -> u128 {
+    (u128::from(remaining) * 1_000_000).div_ceil(u128::from(limit.max(1)))
 }
 
 /// Whole seconds, rounded up: a client that waits so long is never early.

@@ -7,6 +7,7 @@ use super::{
     decision::RateLimitDecision,
     inquiry::{Inquiry, Instead},
     joint::JointAsk,
+    local_denials::Recheck,
     permit::Permit,
     question::Answer,
 };
@@ -28,10 +29,12 @@ pub(super) struct Exchange {
 type Answers = Vec<Option<Said>>;
 
 impl Exchange {
-    /// `rechecks` is which answers decide about a denial that the process knows.
-    pub(super) fn new(ask: &JointAsk, rechecks: Vec<bool>) -> Self {
+    /// `may_wait` is whether a denial need not be the answer, and `rechecks` which answers decide
+    /// about a denial that the process knows.
+    pub(super) fn new(ask: &JointAsk, may_wait: bool, rechecks: Vec<Option<Recheck>>) -> Self {
         let parts = ask.parts.iter().cloned().zip(rechecks);
-        let inquiries = parts.map(|(part, recheck)| Inquiry::new(part, ask.cost, recheck));
+        let inquiry = |(part, recheck)| Inquiry::new(part, ask.cost, may_wait, recheck);
+        let inquiries = parts.map(inquiry);
         Self {
             inquiries: inquiries.collect(),
             reserves: ask.reserves,
@@ -150,21 +153,16 @@ impl Exchange {
     /// trip. What cannot be given back, because the store fails here too, stays charged and comes
     /// back by time, places with their lease: no more than this request's cost, once.
     async fn give_back(&self, store: &Store, answers: &Answers) {
-        let mut batch = Vec::new();
+        let (mut batch, mut charged) = (Vec::new(), Vec::new());
         for (inquiry, said) in self.inquiries.iter().zip(answers) {
             let Some(marks) = said.as_ref().and_then(|said| said.acquired.marks.clone()) else {
                 continue;
             };
-            // Nobody else's denial was for this request's sake.
-            let part = inquiry.part();
-            part.limits.local_denials.end(part.subject);
+            charged.push(inquiry);
             match inquiry.is_local() {
                 true => drop(inquiry.store().execute(inquiry.give_back(marks)).await),
                 false => batch.push(inquiry.give_back(marks)),
             }
-        }
-        if batch.is_empty() {
-            return;
         }
         for (settled, released) in store.execute(batch).await {
             for error in [settled]
@@ -174,6 +172,11 @@ impl Exchange {
             {
                 tracing::debug!(target: "tower_keep::rate_limit", %error, "what a denied request was charged was not given back");
             }
+        }
+        for inquiry in charged {
+            // Others may have been denied for this request's sake.
+            let part = inquiry.part();
+            part.limits.local_denials.end(part.subject);
         }
     }
 }

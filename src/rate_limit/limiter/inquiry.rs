@@ -3,8 +3,14 @@
 use tokio::time::Instant;
 
 use super::{
-    decision::RateLimitDecision, local_denials::Denied, on_store_error::RateLimitOnStoreError,
-    part::Part, permit::Permit, places::new_place, policy_set::PolicySet, reservation::Reserved,
+    decision::RateLimitDecision,
+    local_denials::{Denied, Recheck},
+    on_store_error::RateLimitOnStoreError,
+    part::Part,
+    permit::Permit,
+    places::new_place,
+    policy_set::PolicySet,
+    reservation::Reserved,
 };
 use crate::store::{
     Store, StoreError,
@@ -19,8 +25,10 @@ pub(super) struct Inquiry {
     /// The id of the places that it takes of concurrency limits; `None` where there are no such
     /// limits, and where the cost is 0.
     place: Option<PlaceId>,
+    /// Whether a denial is one more on the way to a ban. While the request may still wait, it is not.
+    counts_denial: bool,
     /// The answer decides about a denial that this process knows.
-    recheck: bool,
+    recheck: Option<Recheck>,
     /// The policies of the limiter in this process, once the store has failed and that is asked.
     local: Option<PolicySet>,
 }
@@ -35,9 +43,10 @@ pub(super) enum Instead {
 }
 
 impl Inquiry {
-    pub(super) fn new(part: Part, cost: u64, recheck: bool) -> Self {
+    pub(super) fn new(part: Part, cost: u64, may_wait: bool, recheck: Option<Recheck>) -> Self {
         Self {
             place: (cost > 0 && part.set.has_places()).then(new_place),
+            counts_denial: !may_wait,
             part,
             cost,
             recheck,
@@ -68,6 +77,7 @@ impl Inquiry {
             subject: self.part.subject,
             limits: self.set().limits.clone(),
             ban: self.part.limits.named_ban.clone(),
+            counts_denial: self.counts_denial,
             cost: self.cost,
             // Where there are no places, it is not asked for.
             place: self.place.unwrap_or(PlaceId(0)),
@@ -77,6 +87,8 @@ impl Inquiry {
 
     /// What follows from a failure of the store.
     pub(super) fn without_the_store(&mut self, error: &StoreError) -> Instead {
+        // Nobody learns more by asking again at once.
+        self.answers_recheck();
         let limits = &self.part.limits;
         let policy = limits.on_store_error;
         tracing::debug!(target: "tower_keep::rate_limit", %error, ?policy, "the limits are not known");
@@ -91,19 +103,26 @@ impl Inquiry {
         }
     }
 
+    /// Whether what has come answers a recheck, which then is done.
+    fn answers_recheck(&mut self) -> bool {
+        self.recheck.take().map(Recheck::answered).is_some()
+    }
+
     /// Keeps the process's own denials in step with the answer to what was sent at `sent_at`.
-    pub(super) fn remember(&self, acquired: &Acquired, sent_at: Instant) {
+    pub(super) fn remember(&mut self, acquired: &Acquired, sent_at: Instant) {
+        let recheck = self.answers_recheck();
         let Part {
             limits,
             set,
             subject,
+            ..
         } = &self.part;
         if self.local.is_some() {
             return;
         }
         let denials = &limits.local_denials;
         if acquired.is_admitted() {
-            if self.recheck {
+            if recheck {
                 denials.end(*subject);
             }
             return;
@@ -115,8 +134,15 @@ impl Inquiry {
             acquired,
             brings_ban: limits.named_ban.is_some(),
             sent_at,
-            recheck: self.recheck,
+            recheck,
         });
+    }
+
+    /// Whether a denial has to be told to the store once more: as the one that is final.
+    pub(super) fn counts_denial_next(&mut self, decision: &RateLimitDecision) -> bool {
+        let counted = std::mem::replace(&mut self.counts_denial, true);
+        let bans = self.part.limits.named_ban.is_some() && self.cost > 0;
+        bans && !counted && !decision.is_banned()
     }
 
     pub(super) fn decision(&self, acquired: &Acquired) -> RateLimitDecision {

@@ -11,10 +11,18 @@ use std::{future::poll_fn, pin::Pin, sync::Arc};
 use tokio::time::Instant;
 
 use super::{
-    decision::RateLimitDecision, exchange::Exchange, local_denials::Known, part::Part,
-    permit::Permit, question::Answer, waiting::Waiting,
+    decision::RateLimitDecision,
+    exchange::Exchange,
+    local_denials::{Known, Recheck},
+    part::Part,
+    permit::Permit,
+    question::Answer,
+    waiting::{Waiting, WaitingRoom},
 };
-use crate::{store::StoreError, to_the_end::to_the_end};
+use crate::{
+    store::{StoreError, operations::limit::Subject},
+    to_the_end::to_the_end,
+};
 
 /// A question to several limiters of one store.
 #[derive(Debug, Clone)]
@@ -41,15 +49,26 @@ impl JointAsk {
 
     async fn decide(&self) -> Answer {
         let mut waiting: Option<Waiting> = None;
+        let may_wait = self.waiting_room().is_some();
         loop {
+            let mut asked = false;
             let denied = match self.known() {
                 Ok(decision) => decision,
-                Err(rechecks) => match self.exchange(rechecks).await {
-                    Answer::Decided(permit) if !permit.is_admitted() => permit.into_decision(),
+                Err(rechecks) => match self.exchange(may_wait, rechecks).await {
+                    Answer::Decided(permit) if !permit.is_admitted() => {
+                        asked = true;
+                        permit.into_decision()
+                    }
                     answer => return answer,
                 },
             };
             if !self.waits(&mut waiting, &denied) {
+                // A ban counts what is denied in the end.
+                let bans = self.parts.iter().any(|part| part.limits.ban.is_some());
+                if may_wait && asked && bans && self.cost > 0 && !denied.is_banned() {
+                    drop(waiting.take());
+                    return self.exchange(false, self.no_rechecks()).await;
+                }
                 return Answer::Decided(Permit::new(denied, Vec::new()));
             }
             if let Some(waiting) = &mut waiting {
@@ -60,16 +79,19 @@ impl JointAsk {
 
     /// What those limiters say that know that the request is to be denied, or else whose answers
     /// decide about a denial that they know.
-    fn known(&self) -> Result<RateLimitDecision, Vec<bool>> {
+    fn known(&self) -> Result<RateLimitDecision, Vec<Option<Recheck>>> {
         let now = Instant::now();
         let mut denied = RateLimitDecision::default();
         let mut rechecks = Vec::with_capacity(self.parts.len());
         for part in &*self.parts {
-            let known = part.known(self.cost, now);
-            rechecks.push(matches!(known, Known::Recheck));
-            if let Known::Denied { outcomes, banned } = known {
-                denied.add(part.decision(&outcomes, banned));
-            }
+            rechecks.push(match part.known(self.cost, now) {
+                Known::Recheck(recheck) => Some(recheck),
+                Known::Nothing => None,
+                Known::Denied { outcomes, banned } => {
+                    denied.add(part.decision(&outcomes, banned));
+                    None
+                }
+            });
         }
         match denied.is_admitted() {
             true => Err(rechecks),
@@ -78,8 +100,8 @@ impl JointAsk {
     }
 
     /// Asks the store, to the end: what was taken for a caller who has left is given back.
-    async fn exchange(&self, rechecks: Vec<bool>) -> Answer {
-        let exchange = Exchange::new(self, rechecks).run();
+    async fn exchange(&self, may_wait: bool, rechecks: Vec<Option<Recheck>>) -> Answer {
+        let exchange = Exchange::new(self, may_wait, rechecks).run();
         let answer = to_the_end(exchange).await;
         answer.unwrap_or(Answer::Unavailable(StoreError::Unavailable))
     }
@@ -91,9 +113,17 @@ impl JointAsk {
         if let Some(waiting) = waiting {
             return waiting.again(denied, now);
         }
-        let mut parts = self.parts.iter();
-        let room = parts.find_map(|part| Some((part.limits.waiting_room.as_ref()?, part.subject)));
+        let room = self.waiting_room();
         *waiting = room.and_then(|(room, subject)| room.enter(subject, self.cost, denied, now));
         waiting.is_some()
+    }
+
+    fn waiting_room(&self) -> Option<(&WaitingRoom, Subject)> {
+        let mut parts = self.parts.iter();
+        parts.find_map(|part| Some((part.waiting_room()?, part.subject)))
+    }
+
+    fn no_rechecks(&self) -> Vec<Option<Recheck>> {
+        self.parts.iter().map(|_| None).collect()
     }
 }

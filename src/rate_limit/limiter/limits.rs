@@ -56,24 +56,35 @@ impl Limits {
             blocks: Arc::new(Blocks::new()),
             named_ban: None,
         };
-        limits.derive();
+        limits.derive(None);
         limits
     }
 
-    /// Makes anew what follows from the settings. A changed clone shares neither denials nor the
-    /// fallback's counts with the original, whose limits may be others.
-    pub(crate) fn derive(&mut self) {
-        // A ban is for all processes at once, and embedded memory has no round trip to save.
-        let possible = self.ban.is_none() && !self.store.is_embedded();
-        let share = self.block_share.filter(|_| possible);
-        self.set = self.set.clone().with_blocks(share);
-        self.blocks = Arc::new(Blocks::new());
-        self.fallback = match self.on_store_error {
-            RateLimitOnStoreError::Local { share } => Some(Fallback::new(&self.set, share)),
-            RateLimitOnStoreError::Allow | RateLimitOnStoreError::Deny => None,
-        };
-        self.local_denials = Arc::new(LocalDenials::new(self.denial_recheck));
-        self.named_ban = self.ban.as_ref().map(BanPolicy::named);
+    /// Makes anew what follows from the settings, of those `before` only what has changed: what a
+    /// limiter has denied, has taken ahead or counts by itself it shares with those whose settings
+    /// say the same of it.
+    pub(crate) fn derive(&mut self, before: Option<&Self>) {
+        let before = before.filter(|before| {
+            Arc::ptr_eq(&before.set.policies, &self.set.policies)
+                && before.block_share == self.block_share
+        });
+        if before.is_none() {
+            // Embedded memory has no round trip to save.
+            let share = self.block_share.filter(|_| !self.store.is_embedded());
+            self.set = self.set.clone().with_blocks(share);
+            self.blocks = Arc::new(Blocks::new());
+        }
+        if before.is_none_or(|before| before.on_store_error != self.on_store_error) {
+            self.fallback = match self.on_store_error {
+                RateLimitOnStoreError::Local { share } => Some(Fallback::new(&self.set, share)),
+                RateLimitOnStoreError::Allow | RateLimitOnStoreError::Deny => None,
+            };
+        }
+        let (ban, recheck) = (&self.ban, self.denial_recheck);
+        if before.is_none_or(|it| it.ban != *ban || it.denial_recheck != recheck) {
+            self.local_denials = Arc::new(LocalDenials::new(recheck));
+            self.named_ban = ban.as_ref().map(BanPolicy::named);
+        }
     }
 
     /// Forgets what `subject` has consumed of the quotas of `set`, in the store and here.

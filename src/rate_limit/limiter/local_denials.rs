@@ -21,6 +21,8 @@ pub(crate) const RECHECK: Duration = Duration::from_secs(5);
 
 /// Bytes that the denials of a layer may take.
 const CAPACITY: u64 = 4 << 20;
+/// Places in which the ends of denials are remembered.
+const ENDS: usize = 1_024;
 /// Of a denial beside its levels: both structs and the cache's share.
 const OVERHEAD: usize = 192;
 
@@ -35,6 +37,21 @@ const OVERHEAD: usize = 192;
 pub(crate) struct LocalDenials {
     cache: Cache<Subject, Arc<Denial>, Weight>,
     recheck: Duration,
+    made_at: Instant,
+    /// When denials were last [ended](Self::end), in nanoseconds since `made_at`: one place for
+    /// many subjects, so that they need not be remembered. A denial that was asked for before may
+    /// be older than what has ended it.
+    ended_at: Box<[AtomicU64; ENDS]>,
+}
+
+/// A claim to be the one that asks the store again. Dropped before the store has
+/// [answered](Self::answered), because the caller has left, it lets the next one do it.
+#[derive(Debug)]
+pub(crate) struct Recheck {
+    denial: Arc<Denial>,
+    before: u64,
+    claimed: u64,
+    answered: bool,
 }
 
 struct Denial {
@@ -63,7 +80,7 @@ pub(crate) enum Known {
     /// Nothing: the store is to be asked.
     Nothing,
     /// It would be denied, but it is time to ask the store again, and this request is to do it.
-    Recheck,
+    Recheck(Recheck),
 }
 
 /// A denial by the store.
@@ -96,6 +113,8 @@ impl LocalDenials {
         Self {
             cache: Cache::with_weighter(CAPACITY as usize / OVERHEAD, CAPACITY, Weight),
             recheck,
+            made_at: Instant::now(),
+            ended_at: Box::new([const { AtomicU64::new(0) }; ENDS]),
         }
     }
 
@@ -119,8 +138,8 @@ impl LocalDenials {
         if cost == 0 || cost < denial.cost && denial.banned == 0 || !denial.foresees(cost) {
             return Known::Nothing;
         }
-        if denial.claims_recheck(now, self.recheck) {
-            return Known::Recheck;
+        if let Some(recheck) = Recheck::claim(&denial, now, self.recheck) {
+            return Known::Recheck(recheck);
         }
         // Told from the moment the answer came, the latest at which it was given, so that
         // whoever waits as long as it says is not early.
@@ -153,7 +172,7 @@ impl LocalDenials {
         let until = sent_at.checked_add(longest);
         let Some(until) = until.filter(|until| *until > received_at) else {
             if recheck {
-                self.end(subject);
+                self.cache.remove(&subject);
             }
             return;
         };
@@ -162,6 +181,7 @@ impl LocalDenials {
                 && old.cost <= cost
                 && old.until >= until
                 && old.is_of(limits)
+                && old.foresees(cost)
         };
         if recheck || !self.cache.get(&subject).is_some_and(covers) {
             let denial = Denial {
@@ -178,7 +198,13 @@ impl LocalDenials {
                     .collect(),
                 banned: denied.banned,
             };
-            self.cache.insert(subject, Arc::new(denial));
+            let denial = Arc::new(denial);
+            self.cache.insert(subject, denial.clone());
+            // After the insertion, so that whoever ends it meanwhile removes it or is seen here.
+            let ended_at = self.ended_at(subject).load(Ordering::SeqCst);
+            if ended_at > self.nanos(sent_at) {
+                self.remove(subject, &denial);
+            }
         }
     }
 
@@ -196,9 +222,22 @@ impl LocalDenials {
         waits.max().unwrap_or_default()
     }
 
-    /// Forgets the denial of a subject: the store has admitted what it denied before.
+    /// Forgets the denial of a subject, and those that are on their way: the store has admitted
+    /// what it denied before, or has been told to.
     pub(crate) fn end(&self, subject: Subject) {
+        let now = self.nanos(Instant::now());
+        self.ended_at(subject).fetch_max(now, Ordering::SeqCst);
         self.cache.remove(&subject);
+    }
+
+    fn ended_at(&self, subject: Subject) -> &AtomicU64 {
+        let [low, high, ..] = subject.digest();
+        &self.ended_at[usize::from(u16::from_le_bytes([*low, *high])) % ENDS]
+    }
+
+    fn nanos(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.made_at);
+        u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn remove(&self, subject: Subject, denial: &Arc<Denial>) {
@@ -210,9 +249,7 @@ impl LocalDenials {
 impl Denial {
     /// Whether it was told of the same limits.
     fn is_of(&self, limits: &Arc<[NamedLimit]>) -> bool {
-        let same = |(one, other): (&NamedLimit, &NamedLimit)| one.limit == other.limit;
-        Arc::ptr_eq(&self.limits, limits)
-            || self.limits.len() == limits.len() && self.limits.iter().zip(&**limits).all(same)
+        NamedLimit::are_same(&self.limits, limits)
     }
 
     /// Whether it says what a request of another cost is to be told.
@@ -223,17 +260,49 @@ impl Denial {
         self.banned > 0 || self.limits.iter().all(foresees)
     }
 
-    /// Whether it is time to ask again, which one caller is told an interval.
-    fn claims_recheck(&self, now: Instant, interval: Duration) -> bool {
-        let elapsed = micros(now.saturating_duration_since(self.sent_at));
-        let ask_after = self.ask_after.load(Ordering::Relaxed);
-        let next = elapsed.saturating_add(micros(interval));
+    /// Sets the time at which the store is to be asked again, unless somebody else has.
+    fn ask_after(&self, before: u64, after: u64) -> bool {
         let (success, failure) = (Ordering::Relaxed, Ordering::Relaxed);
-        elapsed >= ask_after
-            && self
-                .ask_after
-                .compare_exchange(ask_after, next, success, failure)
-                .is_ok()
+        let set = self
+            .ask_after
+            .compare_exchange(before, after, success, failure);
+        set.is_ok()
+    }
+}
+
+impl Recheck {
+    /// If it is time to ask again, which one caller is told an interval.
+    fn claim(denial: &Arc<Denial>, now: Instant, interval: Duration) -> Option<Self> {
+        let elapsed = micros(now.saturating_duration_since(denial.sent_at));
+        let before = denial.ask_after.load(Ordering::Relaxed);
+        let claimed = elapsed.saturating_add(micros(interval));
+        let claims = elapsed >= before && denial.ask_after(before, claimed);
+        claims.then(|| Self {
+            denial: denial.clone(),
+            before,
+            claimed,
+            answered: false,
+        })
+    }
+
+    /// The store has answered, or has failed to.
+    pub(crate) fn answered(mut self) {
+        self.answered = true;
+    }
+}
+
+impl Drop for Recheck {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.denial.ask_after(self.claimed, self.before);
+        }
+    }
+}
+
+impl fmt::Debug for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let banned = self.banned > 0;
+        (f.debug_struct("Denial").field("banned", &banned)).finish_non_exhaustive()
     }
 }
 

@@ -21,8 +21,8 @@ mod reservation;
 mod waiting;
 
 pub use ban::{BanError, BanPolicy};
-pub(crate) use decision::ceil_seconds;
 pub use decision::{PolicyDecision, RateLimitDecision};
+pub(crate) use decision::{ceil_seconds, part_left};
 pub(crate) use joint::{JointAsk, JointQuestion};
 pub use joint_limiter::JointRateLimiter;
 pub(crate) use joint_limiter::check_joint;
@@ -110,9 +110,15 @@ impl RateLimiter {
     }
 
     /// Bans keys that are denied too often.
-    #[must_use]
-    pub fn with_ban(self, ban: BanPolicy) -> Self {
-        self.change(|limits| limits.ban = Some(ban))
+    ///
+    /// A call that [waits](Self::with_max_wait) and is admitted is no denial. One that may not wait
+    /// is denied by a second `EVALSHA`, which counts it.
+    ///
+    /// # Errors
+    ///
+    /// When the limiter takes [blocks](Self::with_blocks).
+    pub fn with_ban(self, ban: BanPolicy) -> Result<Self, QuotaPolicyError> {
+        self.change(|limits| limits.ban = Some(ban)).checked()
     }
 
     /// Decides what happens while the store does not answer, refuses or has no room.
@@ -132,7 +138,8 @@ impl RateLimiter {
 
     /// Lets what would be admitted within `max_wait` wait for it rather than be denied: at most
     /// `queue` calls at a time, in the order of their arrival in this process. What waits for a
-    /// concurrency limit asks every 50 ms. Without this nothing waits.
+    /// concurrency limit asks every 50 ms. Who is [banned](Self::with_ban) does not wait. No wait is
+    /// longer than 366 days. Without this nothing waits.
     #[must_use]
     pub fn with_max_wait(self, max_wait: Duration, queue: usize) -> Self {
         self.change(|limits| limits.waiting_room = Some(WaitingRoom::new(max_wait, queue)))
@@ -148,13 +155,13 @@ impl RateLimiter {
     /// near the limit all calls ask the store. What a process has taken and does not spend comes
     /// back by time, within `share` of the window. Commands per call of a busy key fall below 0.1.
     ///
-    /// For GCRA on Redis: embedded memory has no round trip to save, and takes none. With blocks
-    /// nothing can be [reserved](Self::reserve), and a limiter with a [ban](Self::with_ban) takes none.
-    /// A [reset](Self::reset) leaves the other processes what they have taken.
+    /// For GCRA on Redis: embedded memory has no round trip to save, and takes none. What is
+    /// [reserved](Self::reserve) is taken of no block: each reservation asks the store. A [reset](Self::reset) leaves the other processes what they have taken.
     ///
     /// # Errors
     ///
-    /// When `share` is not above 0 and up to 0.1, or a policy's algorithm is not GCRA.
+    /// When `share` is not above 0 and up to 0.1, a policy's algorithm is not GCRA, or the limiter
+    /// has a [ban](Self::with_ban), which is for all processes at once.
     pub fn with_blocks(self, share: f64) -> Result<Self, QuotaPolicyError> {
         let Some(share) = BlockShare::new(share) else {
             return Err(QuotaPolicyError::BlockShare(share.to_string()));
@@ -169,6 +176,10 @@ impl RateLimiter {
         let other = self.limits.set.policies.iter().find(not_gcra);
         match (self.limits.block_share, other) {
             (Some(_), Some(policy)) => Err(QuotaPolicyError::NoBlocks(policy.name().to_owned())),
+            (Some(_), None) => match &self.limits.ban {
+                Some(ban) => Err(QuotaPolicyError::BannedBlocks(ban.name().to_owned())),
+                None => Ok(self),
+            },
             _ => Ok(self),
         }
     }
@@ -279,6 +290,7 @@ impl RateLimiter {
             limits: self.limits.clone(),
             set: self.set.clone(),
             subject,
+            waits: true,
         }
     }
 
@@ -292,11 +304,12 @@ impl RateLimiter {
         &self.limits
     }
 
-    /// A limiter with other settings. Its denials and its fallback are its own.
+    /// A limiter with other settings. It shares with this one what these say nothing about.
     pub(crate) fn change(self, change: impl FnOnce(&mut Limits)) -> Self {
-        let mut limits = Arc::unwrap_or_clone(self.limits);
+        let before = self.limits;
+        let mut limits = Limits::clone(&before);
         change(&mut limits);
-        limits.derive();
+        limits.derive(Some(&before));
         Self::of(limits)
     }
 }

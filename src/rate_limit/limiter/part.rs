@@ -16,6 +16,8 @@ pub(crate) struct Part {
     pub(crate) limits: Arc<Limits>,
     pub(crate) set: PolicySet,
     pub(crate) subject: Subject,
+    /// Whether it may [wait](Self::waiting_room).
+    pub(crate) waits: bool,
 }
 
 /// What a limiter says when it is asked.
@@ -35,11 +37,11 @@ impl Part {
     /// before anything is sent.
     pub(crate) fn ask(self, cost: u64, reserves: bool, now: Instant) -> Asked {
         let recheck = match self.known(cost, now) {
-            Known::Nothing => false,
-            Known::Recheck => true,
+            Known::Nothing => None,
+            Known::Recheck(recheck) => Some(recheck),
             Known::Denied { outcomes, banned } => {
                 let decision = self.decision(&outcomes, banned);
-                let room = self.limits.waiting_room.as_ref();
+                let room = self.waiting_room();
                 let enter = |room: &WaitingRoom| room.enter(self.subject, cost, &decision, now);
                 return match room.and_then(enter) {
                     Some(waiting) => {
@@ -49,19 +51,26 @@ impl Part {
                 };
             }
         };
-        let Some(share) = self.set.blocks.filter(|_| cost > 0) else {
+        // What is reserved may go back, to the store.
+        let Some(share) = self.set.blocks.filter(|_| cost > 0 && !reserves) else {
             return Asked::Question(Question::new(self, cost, reserves, now, recheck, None));
         };
         let Self {
             limits,
             set,
             subject,
+            ..
         } = &self;
         if let Some(outcomes) = limits.blocks.spend(*subject, cost, &set.limits, now) {
             return Asked::known(self.decision(&outcomes, 0), cost);
         }
         let block = (limits.blocks).wanted(share, *subject, cost, &set.limits, now);
         Asked::Question(Question::new(self, cost, reserves, now, recheck, block))
+    }
+
+    /// Where it waits if it is denied.
+    pub(super) fn waiting_room(&self) -> Option<&WaitingRoom> {
+        self.limits.waiting_room.as_ref().filter(|_| self.waits)
     }
 
     /// What the process knows of a denial.

@@ -12,6 +12,7 @@ use super::{
     blocks::BlockWanted,
     decision::RateLimitDecision,
     inquiry::{Inquiry, Instead},
+    local_denials::Recheck,
     part::Part,
     permit::Permit,
     waiting::Waiting,
@@ -30,6 +31,8 @@ pub(crate) struct Question {
     asking: Option<Asking>,
     /// What is asked for beside the cost.
     block: Option<BlockWanted>,
+    /// Whether a denial need not be the answer.
+    may_wait: bool,
     waiting: Option<Waiting>,
 }
 
@@ -76,11 +79,13 @@ impl Question {
         cost: u64,
         reserves: bool,
         now: Instant,
-        recheck: bool,
+        recheck: Option<Recheck>,
         block: Option<BlockWanted>,
     ) -> Self {
+        let may_wait = part.waiting_room().is_some();
         let mut question = Self {
-            inquiry: Inquiry::new(part, cost, recheck),
+            inquiry: Inquiry::new(part, cost, may_wait, recheck),
+            may_wait,
             reserves,
             sent_at: now,
             asking: None,
@@ -100,7 +105,8 @@ impl Question {
         waiting: Waiting,
     ) -> Self {
         Self {
-            inquiry: Inquiry::new(part, cost, false),
+            inquiry: Inquiry::new(part, cost, true, None),
+            may_wait: true,
             reserves,
             sent_at: now,
             asking: None,
@@ -111,7 +117,7 @@ impl Question {
 
     fn ask(&self) -> Asking {
         let (inquiry, store) = (&self.inquiry, self.inquiry.store());
-        match inquiry.set().blocks {
+        match inquiry.set().blocks.filter(|_| !self.reserves) {
             None => Asking::Units(store.execute(inquiry.acquire(self.reserves))),
             Some(_) => Asking::Block(store.execute(AcquireBlock {
                 names: store.names().clone(),
@@ -165,14 +171,19 @@ impl Question {
         }
     }
 
-    /// What the answer means; `None` if the request waits.
+    /// What the answer means; `None` if the request waits, or the store is to count the denial.
     fn decide(&mut self, acquired: Acquired) -> Option<Permit> {
         self.inquiry.remember(&acquired, self.sent_at);
         if acquired.is_admitted() {
             return Some(self.inquiry.permit(acquired, self.reserves));
         }
         let decision = self.inquiry.decision(&acquired);
-        match self.waits(&decision) {
+        if self.may_wait && self.waits(&decision) {
+            return None;
+        }
+        self.may_wait = false;
+        self.waiting = None;
+        match self.inquiry.counts_denial_next(&decision) {
             true => None,
             false => Some(Permit::new(decision, Vec::new())),
         }
@@ -181,7 +192,7 @@ impl Question {
     /// Whether a denied request waits rather than being refused.
     fn waits(&mut self, decision: &RateLimitDecision) -> bool {
         let part = self.inquiry.part();
-        let Some(room) = &part.limits.waiting_room else {
+        let Some(room) = part.waiting_room() else {
             return false;
         };
         let now = Instant::now();

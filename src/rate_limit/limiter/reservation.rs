@@ -5,17 +5,11 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use tokio::time::Instant;
-
-use super::{
-    limits::Limits,
-    part::{Asked, Part},
-    policy_set::PolicySet,
-};
+use super::{limits::Limits, policy_set::PolicySet};
 use crate::{
     store::{
         Store, StoreError,
-        operations::limit::{Marks, Settle, Subject},
+        operations::limit::{Acquire, Marks, PlaceId, Settle, Subject},
     },
     to_the_end::to_the_end,
 };
@@ -72,22 +66,26 @@ impl Reserved {
         Ok(())
     }
 
-    /// What is left of the tightest limit, if the units could not be taken.
+    /// What is left of the tightest limit, if the units could not be taken. It is asked of the store
+    /// that has given the reservation. Nobody waits for it, and no ban counts it: the request was
+    /// admitted.
     async fn take(&self, units: u64) -> Result<Option<u64>, StoreError> {
-        let part = Part {
-            limits: self.limits.clone(),
-            set: self.set.without_places(),
-            subject: self.subject,
-        };
-        if part.set.limits.is_empty() {
+        let limits = self.set.without_places().limits;
+        if limits.is_empty() {
             return Ok(None);
         }
-        let permit = match part.ask(units, false, Instant::now()) {
-            Asked::Known(permit) => permit,
-            Asked::Question(question) => question.await.into_permit()?,
+        let acquire = Acquire {
+            names: self.store.names().clone(),
+            subject: self.subject,
+            limits,
+            ban: None,
+            counts_denial: false,
+            cost: units,
+            place: PlaceId(0),
+            reserves: false,
         };
-        let decision = permit.into_decision();
-        let left = decision.iter().map(|policy| policy.remaining()).min();
-        Ok(left.filter(|_| !decision.is_admitted()))
+        let acquired = self.store.execute(acquire).await?;
+        let left = acquired.outcomes.iter().map(|outcome| outcome.remaining);
+        Ok(left.min().filter(|_| !acquired.is_admitted()))
     }
 }

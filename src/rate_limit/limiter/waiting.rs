@@ -20,6 +20,9 @@ use crate::store::operations::limit::Subject;
 /// How often a place of a concurrency limit is asked for.
 const PLACE_POLL: Duration = Duration::from_millis(50);
 
+/// No window is longer, and clocks can tell when it is over.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// Where requests wait: so many, for so long.
 #[derive(Clone)]
 pub(crate) struct WaitingRoom {
@@ -53,7 +56,7 @@ struct Seat {
 impl WaitingRoom {
     pub(crate) fn new(max_wait: Duration, seats: usize) -> Self {
         Self {
-            max_wait,
+            max_wait: max_wait.min(LONGEST),
             seats,
             shared: Arc::default(),
         }
@@ -79,21 +82,27 @@ impl WaitingRoom {
         let take = |taken| (taken < self.seats).then_some(taken + 1);
         taken.fetch_update(success, failure, take).ok()?;
         ahead.insert(subject, before.saturating_add(cost));
+        // Its drop needs the lock.
+        drop(ahead);
+        let seat = Seat {
+            shared: self.shared.clone(),
+            subject,
+            cost,
+        };
         Some(Waiting {
             sleep: Box::pin(tokio::time::sleep_until(now + wait)),
             until: now + self.max_wait,
-            _seat: Seat {
-                shared: self.shared.clone(),
-                subject,
-                cost,
-            },
+            _seat: seat,
         })
     }
 }
 
 /// How long the request has to wait where so many units go first; `None` where that is never or
-/// not known.
+/// not known, and where its subject is banned.
 fn wait(decision: &RateLimitDecision, before: u64) -> Option<Duration> {
+    if decision.is_banned() {
+        return None;
+    }
     decision.retry_after()?;
     let waits: Option<Vec<_>> = (decision.limits())
         .filter(|(policy, _)| policy.is_violated())

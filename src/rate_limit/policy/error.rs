@@ -51,6 +51,9 @@ pub enum QuotaPolicyError {
     /// A policy of which no blocks can be taken.
     #[error("policy {0:?}: blocks can be taken of alg=gcra only")]
     NoBlocks(String),
+    /// A limiter that takes blocks, with a ban, which such a limiter could not keep.
+    #[error("ban {0:?}: a limiter that takes blocks cannot ban: leave out the ban or the blocks")]
+    BannedBlocks(String),
     /// A limiter that takes blocks, among several that are asked as one.
     #[error("policy {0:?}: a limiter that takes blocks cannot be asked together with others")]
     JointBlocks(String),

@@ -63,6 +63,14 @@ impl Session {
         Ok(self.state().live().and_then(|live| live.seen.user.clone()))
     }
 
+    /// The id that the client has sent, where the store has not told what is behind it.
+    #[cfg(feature = "rate-limit")]
+    pub(crate) fn unread_id(&self) -> Option<&str> {
+        let unread = self.state().is_unread();
+        let presented = self.0.presented.as_ref().filter(|_| unread);
+        presented.map(SessionId::expose)
+    }
+
     /// Logs `user` in, at the commit and in one step with the other changes: the session is
     /// theirs from then on and gets a new id (OWASP: session fixation). Call it at every login,
     /// after the password or whatever else was checked. `user` is what the application knows

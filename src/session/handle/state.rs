@@ -88,14 +88,18 @@ impl State {
 
     /// Whether reads can be answered without the store; an error if they cannot be answered.
     pub(super) fn readable(&self, on_error: SessionOnStoreError) -> Result<bool, SessionError> {
-        let known = !matches!(self.stored, Stored::Unknown | Stored::Written { .. });
         match &self.failed {
-            _ if known => Ok(true),
+            _ if !self.is_unread() => Ok(true),
             Some(_) if on_error == SessionOnStoreError::AnonymousReadOnly => Ok(true),
             Some(error) => Err(SessionError::Unavailable(error.clone())),
             None if self.closed && !self.kept => Err(SessionError::Committed),
             None => Ok(false),
         }
+    }
+
+    /// Whether the store has not told what it has of the session.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self.stored, Stored::Unknown | Stored::Written { .. })
     }
 
     pub(super) fn writable(&self) -> Result<(), SessionError> {

@@ -6,7 +6,7 @@ use std::collections::BinaryHeap;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
-use tower_keep::rate_limit::{QuotaPolicyError, RateLimiter};
+use tower_keep::rate_limit::{Quota, QuotaPolicyError, RateLimiter};
 
 use super::halves::algorithm::{self, Limit, State, Wait};
 use super::halves::{Halves, START, gcra};
@@ -256,6 +256,41 @@ async fn a_reset_takes_the_block_too() {
     assert_eq!(first.tightest().unwrap().remaining(), 989);
 }
 
+#[tokio::test]
+async fn blocks_are_spent_of_a_quota_that_the_request_says() {
+    let redis = RedisServer::start();
+    let limiter = RateLimiter::new(store(&redis), policy(r#""busy";q=1000;w=1000"#));
+    let limiter = limiter.with_blocks(0.01).unwrap();
+    let plan = Quota::new(1_000_000, std::time::Duration::from_secs(1_000)).unwrap();
+    let call = async || {
+        let limiter = limiter.with_quotas(|_| Some(plan));
+        assert!(limiter.acquire("ada", 1).await.unwrap().is_admitted());
+    };
+    for _ in 0..20 {
+        call().await;
+    }
+    redis.reset_stats();
+    for _ in 0..1_000 {
+        call().await;
+    }
+    let asked = redis.command_calls().get("evalsha").copied().unwrap_or(0);
+    assert!(asked < 100, "{asked} of 1000");
+}
+
+#[tokio::test]
+async fn what_is_reserved_is_taken_of_no_block() {
+    let redis = RedisServer::start();
+    let limiter = RateLimiter::new(store(&redis), policy(r#""hourly";q=1000;w=864000"#));
+    let limiter = limiter.with_blocks(0.01).unwrap();
+    for _ in 0..20 {
+        let permit = limiter.reserve("ada", 10).await.unwrap();
+        assert!(permit.is_admitted());
+        assert!(permit.settle(0).await.unwrap(), "nothing was reserved");
+    }
+    let seen = limiter.peek("ada").await.unwrap();
+    assert_eq!(seen.tightest().unwrap().remaining(), 990);
+}
+
 #[test]
 fn what_blocks_do_not_go_with_is_refused() {
     let limiter = |item: &str| RateLimiter::new(tower_keep::Store::memory(), policy(item));
@@ -270,4 +305,11 @@ fn what_blocks_do_not_go_with_is_refused() {
         let gcra = limiter(r#""a";q=1;w=1"#).with_blocks(0.01).unwrap();
         assert!(gcra.and_policy(policy(&item)).is_err());
     }
+    let second = std::time::Duration::from_secs(1);
+    let ban = || tower_keep::rate_limit::BanPolicy::new("abuse", 2, second, second).unwrap();
+    let error = QuotaPolicyError::BannedBlocks("abuse".to_owned());
+    let banning = limiter(r#""a";q=1;w=1"#).with_ban(ban()).unwrap();
+    assert_eq!(banning.with_blocks(0.01).unwrap_err(), error);
+    let ahead = limiter(r#""a";q=1;w=1"#).with_blocks(0.01).unwrap();
+    assert_eq!(ahead.with_ban(ban()).unwrap_err(), error);
 }

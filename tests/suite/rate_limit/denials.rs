@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tower_keep::rate_limit::RateLimitLayer;
+use tower_keep::rate_limit::{Key, RateLimitLayer};
 
 use super::stand::Stand;
 use super::{from, limited, policy, request, send, statuses, store};
@@ -129,7 +129,10 @@ async fn an_allowed_request_costs_one_command_whatever_the_number_of_policies() 
     );
 }
 
-super::stand::on_memory_and_redis!(a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted);
+super::stand::on_memory_and_redis!(
+    a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted,
+    a_reset_by_its_limiter_ends_what_a_layer_denies,
+);
 
 async fn a_denial_ends_when_it_said_and_a_retry_on_time_is_admitted(stand: Stand) {
     let layer = RateLimitLayer::from_limiter(stand.limiter(r#""second";q=1;w=1"#));
@@ -163,4 +166,30 @@ async fn the_fields_of_a_repeated_denial_count_down() {
     }
     tokio::time::advance(Duration::from_millis(600)).await;
     assert_eq!(statuses(&service, 1).await, [200]);
+}
+
+#[tokio::test]
+async fn repeats_of_a_dearer_request_are_denied_after_a_cheaper_one_was() {
+    let redis = RedisServer::start();
+    let limiter = tower_keep::rate_limit::RateLimiter::new(
+        store(&redis),
+        policy(r#""q";q=10;w=3600;alg=sliding"#),
+    );
+    assert!(limiter.acquire("ada", 10).await.unwrap().is_admitted());
+    assert!(!limiter.acquire("ada", 1).await.unwrap().is_admitted());
+    redis.reset_stats();
+    for _ in 0..1_000 {
+        assert!(!limiter.acquire("ada", 2).await.unwrap().is_admitted());
+    }
+    assert_eq!(evaluations(&redis), 1);
+}
+
+async fn a_reset_by_its_limiter_ends_what_a_layer_denies(stand: Stand) {
+    let limiter = stand.limiter(r#""day";q=1;w=86400"#);
+    let layer = RateLimitLayer::from_limiter(limiter.clone()).with_key(Key::global());
+    let service = limited(&layer);
+    assert_eq!(statuses(&service, 3).await, [200, 429, 429]);
+    let (asked, ()) = from("192.0.2.1").body(()).unwrap().into_parts();
+    limiter.reset_request(&Key::global(), &asked).await.unwrap();
+    assert_eq!(statuses(&service, 2).await, [200, 429]);
 }

@@ -25,6 +25,7 @@ on_memory_and_redis!(
     handlers_and_outer_layers_see_the_decision,
     other_dialects_tell_the_tightest_policy,
     where_there_is_room_for_one_the_tighter_layer_is_told,
+    the_tighter_layer_is_the_one_with_the_smaller_part_left,
     a_factory_changes_or_replaces_the_denial_which_stays_unstorable,
     the_fields_are_structured_and_have_the_parameters_of_the_draft,
 );
@@ -240,6 +241,35 @@ async fn where_there_is_room_for_one_the_tighter_layer_is_told(stand: Stand) {
             let told = told.to_str().unwrap();
             assert!(
                 told == "2" || told == "limit=3, remaining=2, reset=4",
+                "{told}"
+            );
+        }
+    }
+}
+
+/// 50 of 1,000 are a smaller part than 9 of 10.
+async fn the_tighter_layer_is_the_one_with_the_smaller_part_left(stand: Stand) {
+    for dialect in [HeaderDialect::Draft07, HeaderDialect::XRateLimit] {
+        for (outer, inner) in [(1_000, 10), (10, 1_000)] {
+            let layer = |q: u64| {
+                let item = format!(r#""{dialect:?} {outer} {q}";q={q};w=1000000"#);
+                let cost = if q == 1_000 { 950 } else { 1 };
+                layer(&stand, &item)
+                    .with_headers(dialect)
+                    .with_cost(move |_| cost)
+            };
+            let service =
+                layer(outer).layer(layer(inner).layer(service_fn(async |_: http::Request<()>| {
+                    Ok::<_, std::convert::Infallible>(Response::new(Full::<Bytes>::default()))
+                })));
+            let response = service.oneshot(http::Request::default()).await.unwrap();
+            let told = match dialect {
+                HeaderDialect::Draft07 => &response.headers()["ratelimit"],
+                _ => &response.headers()["x-ratelimit-remaining"],
+            };
+            let told = told.to_str().unwrap();
+            assert!(
+                told == "50" || told.starts_with("limit=1000, remaining=50,"),
                 "{told}"
             );
         }

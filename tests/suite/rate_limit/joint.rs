@@ -167,8 +167,8 @@ async fn a_ban_counts_the_denials_of_its_own_limiter(stand: Stand) {
     let addresses = stand.limiter(&daily("address", 100, "gcra"));
     let names = stand.limiter(&daily("name", 1, "gcra"));
     let joint = JointRateLimiter::new([
-        addresses.with_ban(ban("address-ban")),
-        names.with_ban(ban("name-ban")),
+        addresses.with_ban(ban("address-ban")).unwrap(),
+        names.with_ban(ban("name-ban")).unwrap(),
     ]);
     let joint = joint.unwrap();
     let keys = ["192.0.2.1", "ada"];

@@ -227,7 +227,9 @@ async fn a_cost_beyond_all_numbers_never_fits_and_spoils_nothing(stand: Stand) {
 
 fn banning(limiter: RateLimiter, denials: u64) -> RateLimiter {
     let (within, lasting) = (Duration::from_secs(60), Duration::from_secs(600));
-    limiter.with_ban(BanPolicy::new("abuse", denials, within, lasting).unwrap())
+    limiter
+        .with_ban(BanPolicy::new("abuse", denials, within, lasting).unwrap())
+        .unwrap()
 }
 
 async fn who_is_denied_too_often_is_banned_by_all_processes(stand: Stand) {
@@ -278,7 +280,10 @@ async fn each_further_ban_lasts_twice_as_long_up_to_the_longest() {
     let (within, lasting) = (Duration::from_secs(60), Duration::from_secs(100));
     let ban = BanPolicy::new("abuse", 2, within, lasting).unwrap();
     let ban = ban.with_longest(Duration::from_secs(300)).unwrap();
-    let limiter = Stand::memory().limiter(r#""burst";q=1;w=1"#).with_ban(ban);
+    let limiter = Stand::memory()
+        .limiter(r#""burst";q=1;w=1"#)
+        .with_ban(ban)
+        .unwrap();
     for seconds in [100, 200, 300, 300] {
         assert!(limiter.acquire("ada", 1).await.unwrap().is_admitted());
         assert!(!limiter.acquire("ada", 1).await.unwrap().is_banned());

@@ -19,6 +19,7 @@ mod limiter;
 mod peers;
 mod processes;
 mod quotas;
+mod session_user;
 mod settlement;
 mod shadow;
 mod sliding;

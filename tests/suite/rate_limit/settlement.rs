@@ -9,10 +9,13 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::Full;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_keep::rate_limit::{RateLimitDecision, RateLimitLayer, RateLimiter};
+use tower_keep::rate_limit::{
+    BanPolicy, RateLimitDecision, RateLimitLayer, RateLimitOnStoreError, RateLimiter,
+};
 
 use super::stand::Stand;
 use super::{Body, from, policy};
+use crate::harness::redis::RedisServer;
 use crate::harness::{eventually, on_all_stores};
 
 const ALGORITHMS: [&str; 3] = ["gcra", "fixed", "sliding"];
@@ -29,7 +32,55 @@ on_all_stores!(
     a_settlement_under_way_is_finished_without_its_caller,
     refunds_leave_no_more_than_there_was,
     a_refund_after_its_units_have_come_back_takes_none_of_what_others_were_charged,
+    a_cost_beyond_what_is_left_is_taken_at_once_and_violates_nothing,
 );
+
+async fn a_cost_beyond_what_is_left_is_taken_at_once_and_violates_nothing(stand: Stand) {
+    for algorithm in ALGORITHMS {
+        let (within, lasting) = (Duration::from_secs(60), Duration::from_secs(600));
+        let ban = BanPolicy::new("abuse", 2, within, lasting).unwrap();
+        let limiter = stand.limiter(&daily(algorithm)).with_ban(ban).unwrap();
+        let limiter = limiter.with_max_wait(Duration::from_secs(864_000), 10);
+        let key = format!("ada {algorithm}");
+        let first = limiter.reserve(&key, 1).await.unwrap();
+        let second = limiter.reserve(&key, 1).await.unwrap();
+        for permit in [first, second] {
+            let settled = tokio::time::timeout(Duration::from_secs(20), permit.settle(100));
+            settled.await.expect("nothing waits").unwrap();
+            let seen = limiter.peek(&key).await.unwrap();
+            assert_eq!(seen.tightest().unwrap().remaining(), 0);
+            assert!(!seen.is_banned(), "{algorithm}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_reserved_in_this_process_is_settled_there() {
+    let mut redis = RedisServer::start();
+    let limiter = RateLimiter::new(super::store(&redis), policy(&daily("gcra")));
+    let share = RateLimitOnStoreError::Local { share: 0.5 };
+    let limiter = limiter.on_store_error(share);
+    assert!(limiter.acquire("ada", 0).await.is_ok());
+    redis.kill();
+    let permit = limiter.reserve("ada", 10).await.unwrap();
+    assert!(permit.is_degraded());
+    redis.restart();
+    let patience = std::time::Instant::now() + Duration::from_secs(10);
+    while limiter.peek("ada").await.unwrap().is_degraded() {
+        assert!(
+            std::time::Instant::now() < patience,
+            "Redis is not found again"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(permit.settle(30).await.unwrap());
+    let seen = limiter.peek("ada").await.unwrap();
+    assert_eq!(seen.tightest().unwrap().remaining(), 100);
+    redis.kill();
+    let seen = limiter.peek("ada").await.unwrap();
+    assert!(seen.is_degraded());
+    assert_eq!(seen.tightest().unwrap().remaining(), 20);
+}
 
 /// Reserves ten units, of which an abandoned request costs one.
 fn layer(stand: &Stand, algorithm: &str) -> (RateLimitLayer, RateLimiter) {

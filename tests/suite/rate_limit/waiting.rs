@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
+use tower_keep::Store;
+use tower_keep::rate_limit::{BanPolicy, Key, RateLimitLayer};
+
+use super::stand::{Stand, on_memory_and_redis};
 use super::{Limited, from, in_memory, limited, request, send};
 
 /// The statuses of requests that come at once, with the tenths of seconds after which they are answered.
@@ -72,4 +76,74 @@ async fn each_client_waits_for_its_own_limit() {
     assert!(started.elapsed() < Duration::from_millis(100));
     assert_eq!(send(&service, from("192.0.2.1")).await.status, 200);
     assert!(started.elapsed() >= Duration::from_secs(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_longest_wait_there_is_can_be_asked_for() {
+    let configured = serde_json::json!({
+        "policies": [r#""one";q=1;w=1"#],
+        "max_wait": {"seconds": 1e19, "queue": 1},
+    });
+    let configured = serde_json::from_value(configured).unwrap();
+    for layer in [
+        in_memory(r#""one";q=1;w=1"#).with_max_wait(Duration::MAX, 1),
+        RateLimitLayer::from_config(Store::memory(), configured).unwrap(),
+    ] {
+        let service = limited(&layer);
+        assert_eq!(at_once(&service, 3).await, [(200, 0), (200, 10), (429, 0)]);
+        // Both seats are free again.
+        assert_eq!(request(&service).await.status, 200);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_waits_for_limits_that_only_watch() {
+    let layer = in_memory(r#""one";q=1;w=100"#).with_max_wait(Duration::from_secs(1_000), 10);
+    let answers = at_once(&limited(&layer.clone().with_shadow(true)), 4).await;
+    assert_eq!(answers, [(200, 0); 4]);
+    let stand = Stand::memory();
+    let patient = stand.limiter(r#""one";q=1;w=100"#);
+    let patient = patient.with_max_wait(Duration::from_secs(1_000), 10);
+    let both = RateLimitLayer::from_limiter(patient)
+        .and_limiter(stand.limiter(r#""all";q=100;w=1"#), Key::global())
+        .unwrap();
+    let answers = at_once(&limited(&both.with_shadow(true)), 4).await;
+    assert_eq!(answers, [(200, 0); 4]);
+}
+
+fn ban(denials: u64) -> BanPolicy {
+    let (within, lasting) = (Duration::from_secs(60), Duration::from_secs(600));
+    BanPolicy::new("abuse", denials, within, lasting).unwrap()
+}
+
+on_memory_and_redis!(
+    who_waits_and_is_admitted_violates_nothing,
+    who_may_not_wait_violates_the_limit_and_who_is_banned_waits_no_more,
+);
+
+async fn who_waits_and_is_admitted_violates_nothing(stand: Stand) {
+    let limiter = stand.limiter(r#""five";q=5;w=1"#).with_ban(ban(3)).unwrap();
+    let limiter = limiter.with_max_wait(Duration::from_secs(20), 100);
+    for number in 0..15 {
+        let permit = limiter.acquire("ada", 1).await.unwrap();
+        assert!(permit.is_admitted() && !permit.is_banned(), "{number}");
+    }
+}
+
+async fn who_may_not_wait_violates_the_limit_and_who_is_banned_waits_no_more(stand: Stand) {
+    let limiter = stand
+        .limiter(r#""one";q=1;w=1000"#)
+        .with_ban(ban(3))
+        .unwrap();
+    let patient = limiter.clone().with_max_wait(Duration::from_secs(1), 100);
+    assert!(patient.acquire("ada", 1).await.unwrap().is_admitted());
+    for banned in [false, false, true, true] {
+        let permit = patient.acquire("ada", 1).await.unwrap();
+        assert!(!permit.is_admitted());
+        assert_eq!(permit.is_banned(), banned);
+    }
+    // Those who could wait for the limit, but are banned.
+    let patient = limiter.with_max_wait(Duration::from_secs(2_000), 100);
+    let banned = tokio::time::timeout(Duration::from_secs(5), patient.acquire("ada", 1));
+    assert!(banned.await.unwrap().unwrap().is_banned());
 }

@@ -34,7 +34,7 @@ fn denied_with(left: u64) -> Acquired {
 fn told(known: &Known) -> Option<Wait> {
     match known {
         Known::Denied { outcomes, .. } => Some(outcomes[0].wait),
-        Known::Nothing | Known::Recheck => None,
+        Known::Nothing | Known::Recheck(_) => None,
     }
 }
 
@@ -97,11 +97,85 @@ async fn one_request_an_interval_is_to_ask_again() {
         denials.get(subject(1), 3, &limits, now)
     };
     assert!(matches!(get(7), Known::Denied { .. }));
-    assert!(matches!(get(8), Known::Recheck));
+    let Known::Recheck(recheck) = get(8) else {
+        panic!("it is time to ask again");
+    };
+    assert!(matches!(get(8), Known::Denied { .. }));
+    recheck.answered();
     assert!(matches!(get(8), Known::Denied { .. }));
     assert!(matches!(get(9), Known::Denied { .. }));
     denials.end(subject(1));
     assert!(matches!(get(9), Known::Nothing));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_leaves_before_the_store_has_answered_lets_the_next_one_ask() {
+    let (denials, limits, start) = (local_denials(), limits(), Instant::now());
+    put(&denials, subject(1), &limits, &denied(), start, false);
+    let now = start + Duration::from_secs(8);
+    for _ in 0..2 {
+        // Dropped.
+        assert!(matches!(
+            denials.get(subject(1), 3, &limits, now),
+            Known::Recheck(_)
+        ));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_was_asked_for_before_another_ended_is_not_remembered() {
+    let (denials, limits, sent_at) = (local_denials(), limits(), Instant::now());
+    let known = || told(&denials.get(subject(1), 3, &limits, Instant::now())).is_some();
+    tokio::time::advance(Duration::from_millis(1)).await;
+    denials.end(subject(1));
+    put(&denials, subject(1), &limits, &denied(), sent_at, false);
+    assert!(!known());
+    // Nor does the answer to a recheck stay.
+    put(&denials, subject(1), &limits, &denied(), sent_at, true);
+    assert!(!known());
+    tokio::time::advance(Duration::from_millis(1)).await;
+    put(
+        &denials,
+        subject(1),
+        &limits,
+        &denied(),
+        Instant::now(),
+        false,
+    );
+    assert!(known());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dearer_denial_that_says_more_replaces_a_cheaper_one() {
+    let limit = Limit::new(Algorithm::SlidingWindow, 10, 3_600_000_000);
+    let limits: Arc<[_]> = [NamedLimit::new("units", limit)].into();
+    let denials = local_denials();
+    let deny = |cost| {
+        let level = Level {
+            left: 3_600_000_000,
+            rest: 10,
+            next: 3_600_000_000,
+            wait: 3_600_000_000,
+        };
+        denials.put(Denied {
+            subject: subject(1),
+            cost,
+            limits: &limits,
+            acquired: &Acquired {
+                outcomes: [limit.later(level, 0, cost)].into_iter().collect(),
+                banned: 0,
+                marks: None,
+            },
+            brings_ban: false,
+            sent_at: Instant::now(),
+            recheck: false,
+        });
+    };
+    let known = |cost| told(&denials.get(subject(1), cost, &limits, Instant::now())).is_some();
+    deny(1);
+    assert!(known(1) && !known(2));
+    deny(2);
+    assert!(known(2));
 }
 
 #[tokio::test(start_paused = true)]

@@ -27,6 +27,14 @@ impl NamedLimit {
 }
 
 impl NamedLimit {
+    /// Whether these are the same limits with the same quotas.
+    pub(crate) fn are_same(one: &Arc<[Self]>, other: &Arc<[Self]>) -> bool {
+        let same = |(one, other): (&Self, &Self)| {
+            one.limit == other.limit && one.key_name == other.key_name
+        };
+        Arc::ptr_eq(one, other) || one.len() == other.len() && one.iter().zip(&**other).all(same)
+    }
+
     /// Other numbers for the same states.
     pub(crate) fn with_limit(&self, limit: Limit) -> Self {
         Self {

@@ -97,22 +97,23 @@ async fn all_policies_of_the_flag_count(mut stand: Stand) {
     );
 }
 
-/// The status of a login from an address of the loopback network.
-async fn login_from(address: u8, to: std::net::SocketAddr, user: &str) -> String {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+/// The status of a login from an address of the loopback network, and all of its response.
+async fn login_from(address: u8, to: std::net::SocketAddr, user: &str) -> (String, String) {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     let from = std::net::Ipv4Addr::new(127, 0, 0, address);
     socket.bind((from, 0).into()).unwrap();
-    let stream = socket.connect(to).await.unwrap();
+    let mut stream = socket.connect(to).await.unwrap();
     let body = json!({"user": user}).to_string();
-    let head = "POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    let head = "POST /login HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+                content-type: application/json\r\n";
     let request = format!("{head}content-length: {}\r\n\r\n{body}", body.len());
-    let mut stream = BufReader::new(stream);
     stream.write_all(request.as_bytes()).await.unwrap();
-    let mut line = String::new();
-    stream.read_line(&mut line).await.unwrap();
-    line.split(' ').nth(1).unwrap().to_owned()
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    let status = response.split(' ').nth(1).unwrap().to_owned();
+    (status, response)
 }
 
 #[tokio::test]
@@ -123,7 +124,12 @@ async fn failed_logins_count_by_user_name_from_any_address_and_a_success_gives_t
     let nobody = "x".repeat(300);
     let mut statuses = Vec::new();
     for address in 2..9 {
-        statuses.push(login_from(address, to, &nobody).await);
+        let (status, response) = login_from(address, to, &nobody).await;
+        if status == "429" {
+            assert!(response.contains("http-problem-types#quota-exceeded"));
+            assert!(response.contains(r#""violated-policies":["login"]"#));
+        }
+        statuses.push(status);
     }
     assert!(
         statuses[..5].iter().all(|status| status != "429"),
@@ -131,7 +137,7 @@ async fn failed_logins_count_by_user_name_from_any_address_and_a_success_gives_t
     );
     assert_eq!(statuses[5..], ["429", "429"]);
     for address in 10..20 {
-        assert_eq!(login_from(address, to, "ada").await, "200");
+        assert_eq!(login_from(address, to, "ada").await.0, "200");
     }
 }
 

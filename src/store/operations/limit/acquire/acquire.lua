@@ -9,9 +9,9 @@
 --            fixed    fixed window: the cost, the quota
 --            sliding  sliding window: the cost, the quota, the width of a group
 --            places   concurrency: the places to take, the quota, who takes them
---            ban      1 where a denial is to be counted, how many of them in the window bring a
---                     ban, the length of the first ban, that of the longest, which key is the
---                     first of its subject
+--            ban      1 where a denial is to be counted, 2 where it is not, 0 for a look; how many
+--                     of them in the window bring a ban, the length of the first ban, that of the
+--                     longest, which key is the first of its subject
 --          Charges of nothing look and write nothing. At the end 'mark' for a reservation.
 -- Answers what was in use of each limit before the request: left (whole); left and rest (parts,
 -- fixed); left, units, next, wait (sliding); places; left, denials, bans (ban). To a reservation
@@ -171,13 +171,20 @@ for i = 1, #KEYS do
     local forgotten = ends
     if before > 0 then forgotten = math.max(left + now, ends) + longest end
     if forgotten <= now then left, ends, denials, before = 0, 0, 0, 0 end
-    if left < 0 then left = 0 elseif left > longest then left = longest end
+    -- Further away than its length it is when the clock was set back.
+    local doublings, stepped = math.min(math.max(before - 1, 0), 40), false
+    local length = math.min((ARGV[at + 4] + 0) * 2 ^ doublings, longest)
+    if left < 0 then left = 0 elseif left > length then left, stepped = length, true end
     if ends <= now or ends - now > window then denials = 0 end
     if left > 0 then
       admitted = false
+      if stepped and ARGV[at + 2] ~= '0' then
+        bans = bans or {}
+        bans[#bans + 1] = { i, ends, denials, before, at, left }
+      end
     elseif violated >= ARGV[at + 6] + 0 and ARGV[at + 2] == '1' then
       bans = bans or {}
-      bans[#bans + 1] = { i, ends, denials, before, at }
+      bans[#bans + 1] = { i, ends, denials, before, at, 0 }
     end
     levels[to], levels[to + 1], levels[to + 2] = left, denials, before
     at, to = at + 7, to + 3
@@ -192,9 +199,12 @@ local function expire(key, micros)
 end
 
 for _, ban in ipairs(bans or {}) do
-  local i, ends, denials, before, at = unpack(ban)
+  local i, ends, denials, before, at, left = unpack(ban)
   local key, window, first, longest = KEYS[i], ARGV[at + 1] + 0, ARGV[at + 4] + 0, ARGV[at + 5] + 0
-  if denials + 1 >= ARGV[at + 3] + 0 then
+  if left > 0 then
+    call('HSET', key, 'until', now + left)
+    expire(key, left + longest)
+  elseif denials + 1 >= ARGV[at + 3] + 0 then
     local length = math.min(first * 2 ^ math.min(before, 40), longest)
     call('HSET', key, 'until', now + length, 'ends', 0, 'denials', 0, 'bans', before + 1)
     expire(key, length + longest)

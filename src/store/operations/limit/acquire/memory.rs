@@ -48,7 +48,7 @@ impl Acquire {
         if let Some(ban) = &self.ban
             && self.cost > 0
             && !acquired.is_admitted()
-            && seen.standing.left == 0
+            && (self.counts_denial || seen.standing.left > 0)
         {
             let (state, _) = ban.ban.deny(seen.ban, now);
             states.set_ban(&ban.key_name, state, state.forgotten_at(&ban.ban));

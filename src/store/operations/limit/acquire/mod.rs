@@ -36,6 +36,8 @@ pub(crate) struct Acquire {
     pub(crate) subject: Subject,
     pub(crate) limits: Arc<[NamedLimit]>,
     pub(crate) ban: Option<NamedBan>,
+    /// Whether a denial is one more on the way to a ban.
+    pub(crate) counts_denial: bool,
     pub(crate) cost: u64,
     /// Who takes the place of concurrency limits.
     pub(crate) place: PlaceId,
@@ -84,6 +86,7 @@ impl Acquire {
         // The denial that brings a ban is told so.
         if let Some(ban) = &self.ban
             && self.cost > 0
+            && self.counts_denial
             && !acquired.is_admitted()
             && standing.left == 0
             && standing.denials + 1 >= ban.ban.denials

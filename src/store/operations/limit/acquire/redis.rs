@@ -69,7 +69,12 @@ impl Acquire {
         match &self.ban {
             Some(NamedBan { ban, .. }) => {
                 let command = command.arg("ban").arg(ban.window);
-                let command = command.arg(u64::from(self.cost > 0)).arg(ban.denials);
+                let denial = match (self.cost, self.counts_denial) {
+                    (0, _) => 0,
+                    (_, true) => 1,
+                    (_, false) => 2,
+                };
+                let command = command.arg(denial).arg(ban.denials);
                 command.arg(ban.first).arg(ban.longest).arg(first_key)
             }
             None => command,

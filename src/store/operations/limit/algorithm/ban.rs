@@ -40,8 +40,8 @@ impl Ban {
         };
         let window_left = state.ends.saturating_sub(now);
         Standing {
-            // No ban is longer than the longest: further away it is when the clock was set back.
-            left: state.until.saturating_sub(now).min(self.longest),
+            // Further away than its length it is when the clock was set back.
+            left: (state.until.saturating_sub(now)).min(self.length(state.bans.max(1) - 1)),
             denials: match window_left {
                 0 => 0,
                 left if left > self.window => 0,
@@ -52,8 +52,15 @@ impl Ban {
     }
 
     /// The state after a denial, and how long the ban is that it brings; 0 where it brings none.
+    ///
+    /// Of somebody who is banned that is the same state, unless the clock was set back: were the
+    /// ban not cut for good, its end would slide along with the clock.
     pub(crate) fn deny(&self, state: Option<BanState>, now: u64) -> (BanState, u64) {
         let standing = self.standing(state, now);
+        if let (1.., Some(state)) = (standing.left, state) {
+            let until = now + standing.left;
+            return (BanState { until, ..state }, 0);
+        }
         let denials = standing.denials + 1;
         if denials >= self.denials {
             let length = self.length(standing.bans);

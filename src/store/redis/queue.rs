@@ -119,7 +119,15 @@ async fn send_all(
 ) {
     let mut calls = Vec::with_capacity(AT_ONCE);
     let mut under_way = FuturesUnordered::new();
+    let mut has_yielded = false;
     let mut step = |cx: &mut Context<'_>| {
+        // A runtime runs a task that was woken by another one next. Behind those that are ready: they
+        // may have something to send, too.
+        has_yielded = !has_yielded && !waiting.is_empty();
+        if has_yielded {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             match waiting.poll_recv_many(cx, &mut calls, AT_ONCE) {
                 Poll::Ready(0) => return Poll::Ready(()),

@@ -130,7 +130,8 @@ impl Key {
     /// A session that the store does not tell may be anybody's. What is done with its request then
     /// is what [`RateLimitOnStoreError`](super::RateLimitOnStoreError) says for any that the store
     /// does not count: it passes, it is answered 503, or it is counted by the session's id rather
-    /// than by the user.
+    /// than by the user. A client that makes up ids gets a budget for each then, as long as the store
+    /// fails: let this not be the only limit, or choose 503.
     #[cfg(feature = "session")]
     #[cfg_attr(docsrs, doc(cfg(feature = "session")))]
     #[must_use]

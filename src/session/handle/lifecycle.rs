@@ -249,7 +249,7 @@ impl Session {
                 self.leave(&user, &place.member(destroyed.lineage)).await;
             }
         }
-        self.state().destroyed(self.0.presented.is_some());
+        self.state().destroyed();
         Ok(())
     }
 }

@@ -249,9 +249,8 @@ impl State {
         }
     }
 
-    /// Starts from nothing: the request has destroyed the session, which the client had
-    /// `presented` or not.
-    pub(super) fn destroyed(&mut self, presented: bool) {
+    /// Starts from nothing: the request has destroyed the session.
+    pub(super) fn destroyed(&mut self) {
         self.stored = Stored::Absent;
         self.changes = Changes::default();
         self.renew = false;
@@ -260,7 +259,7 @@ impl State {
         self.issued = None;
         self.overtaken = false;
         self.taken.clear();
-        self.destroyed = presented || self.is_sent;
+        self.destroyed = self.is_sent;
     }
 
     /// Whether the commit has anything to do for the handler.

@@ -13,7 +13,8 @@ use super::{
 impl Session {
     /// The sessions of the user who is logged in, this one among them, the oldest first; none
     /// when nobody is. After a [`login`](Self::login) of this request they are those of the user who
-    /// logs in, and this one joins them when it is stored. Three round trips, one more if nothing was loaded yet.
+    /// logs in, and this one joins them when it is stored. Three round trips, one more if nothing was
+    /// loaded yet.
     ///
     /// ```
     /// use tower_keep::session::{Session, SessionError};
@@ -34,7 +35,7 @@ impl Session {
         };
         let mut sessions = user.list().await?;
         for session in &mut sessions {
-            session.is_current = session.handle == handle;
+            session.is_current = handle.as_ref() == Some(&session.handle);
         }
         Ok(sessions)
     }
@@ -62,7 +63,7 @@ impl Session {
         let Some((own, user)) = self.own_sessions().await? else {
             return Ok(false);
         };
-        if *own == *handle {
+        if own.as_deref() == Some(handle) {
             self.destroy().await?;
             return Ok(true);
         }
@@ -87,7 +88,8 @@ impl Session {
     /// As of [`revoke_session`](Self::revoke_session).
     pub async fn revoke_other_sessions(&self) -> Result<usize, SessionError> {
         match self.own_sessions().await? {
-            Some((own, user)) => Ok(user.revoke_others(&own).await?),
+            Some((Some(own), user)) => Ok(user.revoke_others(&own).await?),
+            Some((None, user)) => Ok(user.revoke_all().await?),
             None => Ok(0),
         }
     }
@@ -104,9 +106,9 @@ impl Session {
         Ok(others + 1)
     }
 
-    /// The sessions of the user who is logged in, and the handle of this one among them; an empty
-    /// one as long as the login was not stored.
-    async fn own_sessions(&self) -> Result<Option<(Arc<str>, UserSessions)>, SessionError> {
+    /// The handle of this session among those of the user who is logged in, if it was stored as one,
+    /// and all of them.
+    async fn own_sessions(&self) -> Result<Option<(Option<Arc<str>>, UserSessions)>, SessionError> {
         drop(self.used());
         self.load().await?;
         let state = self.state();
@@ -119,6 +121,6 @@ impl Session {
         let own = live.filter(|_| stored == Some(user));
         let own = own.map(|live| live.seen.lineage.clone());
         let user = UserSessions::of(self.0.store.clone(), user);
-        Ok(Some((own.unwrap_or_default(), user)))
+        Ok(Some((own, user)))
     }
 }

@@ -45,15 +45,15 @@ impl From<Answered> for Results {
     }
 }
 
-/// A call that waits for its answer. Who gives it up finds nothing out by that, and neither does
-/// whoever calls after them: so it leaves somebody behind who looks whether the server answers.
-struct Waiting<'a> {
+/// A call that waits for its answer. A caller that stops waiting does not learn whether the server is
+/// silent, and so neither do those that call later: a look that goes on without it finds that out.
+struct Unanswered<'a> {
     redis: &'a Arc<Redis>,
     deadline: Duration,
     is_answered: bool,
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Unanswered<'_> {
     fn drop(&mut self) {
         if !self.is_answered {
             self.redis.look(self.deadline / 2, self.deadline);
@@ -98,7 +98,7 @@ impl Redis {
         let progress = match progress {
             Progress::Sent(link, mut answer) => {
                 let mut half = pin!(sleep(deadline / 2));
-                let mut waiting = Waiting {
+                let mut unanswered = Unanswered {
                     redis: &self,
                     deadline,
                     is_answered: false,
@@ -109,7 +109,7 @@ impl Redis {
                 });
                 let answered = answered.await;
                 // From here on looks are the business of who goes on waiting.
-                waiting.is_answered = true;
+                unanswered.is_answered = true;
                 match answered {
                     // Nearly all calls end here.
                     Some(Answer::Done(results)) => {

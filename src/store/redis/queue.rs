@@ -1,8 +1,8 @@
 //! Sending the commands of concurrent calls together.
 //!
 //! What is waiting when a connection's task runs goes to the server as one pipeline: redis-rs' part of
-//! the work, a write and a wakeup are then paid once for all of them. A call never waits for others
-//! to come, and what was sent never holds up what comes later.
+//! the work, a write and a wakeup are then paid once for all of them. A call waits for the tasks that
+//! are ready and for nothing that is yet to come, and what was sent never holds up what comes later.
 
 use std::{
     ops::Range,
@@ -12,12 +12,11 @@ use std::{
 };
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use smallvec::SmallVec;
 use tokio::sync::{
     mpsc::{self, UnboundedReceiver, UnboundedSender},
     oneshot,
 };
-
-use smallvec::SmallVec;
 
 use super::{
     command::{Command, Commands},
@@ -121,8 +120,9 @@ async fn send_all(
     let mut under_way = FuturesUnordered::new();
     let mut has_yielded = false;
     let mut step = |cx: &mut Context<'_>| {
-        // A runtime runs a task that was woken by another one next. Behind those that are ready: they
-        // may have something to send, too.
+        // A runtime of several threads runs a task right after the one that has woken it. Other tasks
+        // that are ready may be about to call, too: this one goes behind them once, so that what they
+        // send leaves together.
         has_yielded = !has_yielded && !waiting.is_empty();
         if has_yielded {
             cx.waker().wake_by_ref();

@@ -326,6 +326,8 @@ async fn who_is_logged_in_is_a_key_whatever_session_they_come_with() {
     use axum::extract::Request;
     use tower_keep::session::{Session, SessionLayer};
 
+    use super::session_user::send;
+
     let redis = RedisServer::start();
     for store in [Store::memory(), store(&redis)] {
         let limit = RateLimitLayer::new(store.clone(), policy(r#""one";q=1;w=3600"#))
@@ -340,39 +342,20 @@ async fn who_is_logged_in_is_a_key_whatever_session_they_come_with() {
             .route("/login", get(login))
             .layer(limit)
             .layer(SessionLayer::new(store).with_insecure_cookies());
-        let send = async |path: &str, cookie: Option<&str>| {
-            let mut request = Request::get(path);
-            if let Some(cookie) = cookie {
-                request = request.header("cookie", cookie);
-            }
-            let request = request.body(axum::body::Body::empty()).unwrap();
-            let response = app.clone().oneshot(request).await.unwrap();
-            let cookie = response.headers().get("set-cookie");
-            let cookie = cookie.map(|cookie| {
-                cookie
-                    .to_str()
-                    .unwrap()
-                    .split(';')
-                    .next()
-                    .unwrap()
-                    .to_owned()
-            });
-            (response.status().as_u16(), cookie)
-        };
         let mut cookies = Vec::new();
         for user in ["ada", "ada", "bob"] {
-            let (status, cookie) = send(&format!("/login?{user}"), None).await;
+            let (status, cookie) = send(&app, &format!("/login?{user}"), None).await;
             assert_eq!(status, 200);
             cookies.push(cookie.unwrap());
         }
         let mut statuses = Vec::new();
         for cookie in &cookies {
-            statuses.push(send("/", Some(cookie)).await.0);
+            statuses.push(send(&app, "/", Some(cookie)).await.0);
         }
         assert_eq!(statuses, [200, 429, 200]);
         // Nobody is logged in.
-        assert_eq!(send("/", None).await.0, 200);
-        assert_eq!(send("/", None).await.0, 200);
+        assert_eq!(send(&app, "/", None).await.0, 200);
+        assert_eq!(send(&app, "/", None).await.0, 200);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{policy, store};
 use crate::harness::redis::RedisServer;
 
 /// A session's cookie and status.
-async fn send(app: &Router, path: &str, cookie: Option<&str>) -> (u16, Option<String>) {
+pub(super) async fn send(app: &Router, path: &str, cookie: Option<&str>) -> (u16, Option<String>) {
     let mut request = Request::get(path);
     if let Some(cookie) = cookie {
         request = request.header("cookie", cookie);

@@ -13,13 +13,9 @@ use super::{
 
 on_all_stores!(
     a_login_and_the_end_of_all_others_in_one_request_are_of_who_logs_in,
+    before_a_login_is_stored_no_handle_names_its_session,
     what_was_saved_under_a_new_id_can_be_destroyed_at_once,
 );
-
-async fn user(client: &Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
 
 async fn a_login_and_the_end_of_all_others_in_one_request_are_of_who_logs_in(stand: Stand) {
     let phone = stand.logged_in("ada").await;
@@ -38,10 +34,20 @@ async fn a_login_and_the_end_of_all_others_in_one_request_are_of_who_logs_in(sta
             })
             .await;
         assert!(listed >= 1, "{listed}");
-        assert_eq!(user(&phone).await, None);
-        assert_eq!(user(&browser).await.as_deref(), Some("ada"));
+        assert_eq!(phone.user().await, None);
+        assert_eq!(browser.user().await.as_deref(), Some("ada"));
     }
-    assert_eq!(user(&eves_phone).await.as_deref(), Some("eve"));
+    assert_eq!(eves_phone.user().await.as_deref(), Some("eve"));
+}
+
+async fn before_a_login_is_stored_no_handle_names_its_session(stand: Stand) {
+    let client = stand.client();
+    let ended = client.visit(async |session| {
+        session.login("ada").unwrap();
+        session.revoke_session("").await.unwrap()
+    });
+    assert!(!ended.await);
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
 }
 
 /// On a cluster the id that the client has presented is in another slot.

@@ -68,11 +68,6 @@ impl Slow {
     }
 }
 
-async fn user(client: &Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
-
 /// Read, logout, touch. Nothing is left that would be a session to the next read.
 #[tokio::test]
 async fn a_touch_that_a_logout_overtakes_brings_nothing_back() {
@@ -83,7 +78,7 @@ async fn a_touch_that_a_logout_overtakes_brings_nothing_back() {
         reader.plant(&client.id().unwrap());
         slow.hold();
         let read = tokio::spawn(async move {
-            user(&reader).await;
+            reader.user().await;
             reader
         });
         slow.executed("pttl", 1).await;
@@ -94,7 +89,7 @@ async fn a_touch_that_a_logout_overtakes_brings_nothing_back() {
         slow.let_go();
         let reader = read.await.unwrap();
         assert_eq!(slow.stand.session_keys(), [""; 0]);
-        assert_eq!(user(&reader).await, None);
+        assert_eq!(reader.user().await, None);
     }
 }
 
@@ -107,7 +102,7 @@ async fn a_touch_that_a_renewal_overtakes_changes_no_pointer() {
     reader.plant(&client.id().unwrap());
     slow.hold();
     let read = tokio::spawn(async move {
-        assert_eq!(user(&reader).await.as_deref(), Some("ada"));
+        assert_eq!(reader.user().await.as_deref(), Some("ada"));
         reader
     });
     slow.executed("pttl", 1).await;
@@ -115,10 +110,10 @@ async fn a_touch_that_a_renewal_overtakes_changes_no_pointer() {
     slow.let_go();
     let reader = read.await.unwrap();
     // The old id leads to the session, and only as long as it may.
-    assert_eq!(user(&reader).await.as_deref(), Some("ada"));
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(reader.user().await.as_deref(), Some("ada"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
     slow.stand.advance(Duration::from_secs(11)).await;
-    assert_eq!(user(&reader).await, None);
+    assert_eq!(reader.user().await, None);
 }
 
 /// A login is noted in the index and not stored yet; a list comes in between. Where the login is so
@@ -145,7 +140,7 @@ async fn a_list_that_comes_into_a_login_forgets_no_session() {
         assert_eq!(slow.ada().list().await.unwrap(), []);
         slow.let_go();
         let client = login.await.unwrap();
-        let live = usize::from(client.id().is_some() && user(&client).await.is_some());
+        let live = usize::from(client.id().is_some() && client.user().await.is_some());
         assert_eq!(slow.ada().list().await.unwrap().len(), live);
         assert_eq!(live, usize::from(!is_old));
     }
@@ -169,8 +164,8 @@ async fn a_renewal_that_comes_into_a_login_at_the_cap_saves_no_session() {
     first.renew().await;
     slow.let_go();
     let second = login.await.unwrap();
-    assert_eq!(user(&first).await, None);
-    assert_eq!(user(&second).await.as_deref(), Some("ada"));
+    assert_eq!(first.user().await, None);
+    assert_eq!(second.user().await.as_deref(), Some("ada"));
     assert_eq!(slow.ada().list().await.unwrap().len(), 1);
 }
 
@@ -194,7 +189,7 @@ async fn a_renewal_that_comes_into_a_revocation_saves_no_session() {
     client.renew().await;
     slow.let_go();
     revocation.await.unwrap();
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
 
     // And one from elsewhere, between finding the place and ending the session.
     let client = slow.stand.logged_in("ada").await;
@@ -208,7 +203,7 @@ async fn a_renewal_that_comes_into_a_revocation_saves_no_session() {
     client.renew().await;
     slow.let_go();
     assert_eq!(revocation.await.unwrap(), 1);
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
     assert_eq!(slow.ada().list().await.unwrap(), []);
 }
 
@@ -228,15 +223,15 @@ async fn a_revocation_whose_process_dies_half_way_is_finished_by_the_next_list_o
         revocation.abort();
         revocation.await.unwrap_err();
         let old = client.copy();
-        assert_eq!(user(&old).await.as_deref(), Some("ada"));
+        assert_eq!(old.user().await.as_deref(), Some("ada"));
         match logs_in {
             // It gets a session of its own.
             true => client.visit(async |s| s.login("ada").unwrap()).await,
             false => assert_eq!(slow.ada().list().await.unwrap(), []),
         }
-        assert_eq!(user(&old).await, None);
+        assert_eq!(old.user().await, None);
         client.login("ada").await;
-        assert_eq!(user(&client).await.as_deref(), Some("ada"));
+        assert_eq!(client.user().await.as_deref(), Some("ada"));
         assert_eq!(slow.ada().list().await.unwrap().len(), 1);
     }
 }

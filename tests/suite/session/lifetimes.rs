@@ -64,11 +64,6 @@ async fn remembered(client: &Client, lifetime: SessionLifetime) -> Response<()> 
     .await
 }
 
-async fn user(client: &Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
-
 async fn listed(stand: &Stand) -> usize {
     let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
     ada.list().await.unwrap().len()
@@ -93,15 +88,15 @@ async fn a_remembered_login_outlives_its_layers_timeouts_in_every_process(stand:
     for n in 0..3 {
         stand.advance(seconds(2_500)).await;
         assert_eq!(there.get("n").await, (n > 0).then(|| json!(n)));
-        assert_eq!(user(&client).await.as_deref(), Some("ada"));
+        assert_eq!(client.user().await.as_deref(), Some("ada"));
         client
             .visit(async |session| session.increment("n", 1).await.unwrap())
             .await;
         assert_eq!(listed(&stand).await, 1);
     }
     stand.advance(seconds(600)).await;
-    assert_eq!(user(&there).await, None);
-    assert_eq!(user(&client).await, None);
+    assert_eq!(there.user().await, None);
+    assert_eq!(client.user().await, None);
     assert_eq!(listed(&stand).await, 0);
     if stand.is_redis() {
         stand.server().assert_every_key_has_a_ttl();
@@ -127,7 +122,7 @@ async fn its_own_timeouts_end_a_session(stand: Stand) {
                 .await;
         }
         stand.advance(seconds(ends)).await;
-        assert_eq!(user(&client).await, None, "{idle} {absolute}");
+        assert_eq!(client.user().await, None, "{idle} {absolute}");
     }
 }
 
@@ -152,12 +147,12 @@ async fn a_lifetime_stays_when_the_id_is_renewed_and_its_user_logs_in_again(stan
             let left = max_age(&renewed).unwrap();
             assert!((5_900..=6_000).contains(&left), "{left}");
             stand.advance(seconds(2_900)).await;
-            assert_eq!(user(&client).await.as_deref(), Some("ada"));
+            assert_eq!(client.user().await.as_deref(), Some("ada"));
             assert_eq!(listed(&stand).await, 1);
             stand.advance(seconds(2_900)).await;
-            assert_eq!(user(&client).await.as_deref(), Some("ada"));
+            assert_eq!(client.user().await.as_deref(), Some("ada"));
             stand.advance(seconds(300)).await;
-            assert_eq!(user(&client).await, None);
+            assert_eq!(client.user().await, None);
         }
     }
 }
@@ -187,9 +182,9 @@ async fn a_logout_and_the_login_of_another_user_end_a_lifetime(stand: Stand) {
             });
             assert_eq!(max_age(&response.await), None);
             stand.advance(seconds(50)).await;
-            assert_eq!(user(&client).await.as_deref(), Some("eve"));
+            assert_eq!(client.user().await.as_deref(), Some("eve"));
             stand.advance(seconds(101)).await;
-            assert_eq!(user(&client).await, None);
+            assert_eq!(client.user().await, None);
         }
     }
 }
@@ -202,9 +197,9 @@ async fn the_layers_lifetime_can_be_had_again(stand: Stand) {
     let again = send(&client, |session| session.set_lifetime(None).unwrap()).await;
     assert_eq!(max_age(&again), None);
     stand.advance(seconds(99)).await;
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
     stand.advance(seconds(101)).await;
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
 }
 
 async fn a_lifetime_chosen_after_the_login_is_known_to_the_index(stand: Stand) {
@@ -238,7 +233,7 @@ async fn a_lifetime_chosen_after_the_login_is_known_to_the_index(stand: Stand) {
         assert_eq!(sessions.len(), 1);
         assert_eq!(&*sessions[0].device, "laptop");
         assert_eq!(ada.revoke_all().await.unwrap(), 1);
-        assert_eq!(user(&client).await, None);
+        assert_eq!(client.user().await, None);
     }
 }
 
@@ -257,9 +252,9 @@ async fn the_oldest_logins_end_at_the_cap_however_long_they_live(stand: Stand) {
     })
     .await;
     third.login("ada").await;
-    assert_eq!(user(&first).await, None);
-    assert_eq!(user(&second).await.as_deref(), Some("ada"));
-    assert_eq!(user(&third).await.as_deref(), Some("ada"));
+    assert_eq!(first.user().await, None);
+    assert_eq!(second.user().await.as_deref(), Some("ada"));
+    assert_eq!(third.user().await.as_deref(), Some("ada"));
 }
 
 async fn a_lifetime_alone_stores_no_session(stand: Stand) {
@@ -299,11 +294,11 @@ async fn through_an_old_id_a_lifetime_applies_and_hands_out_no_id(stand: Stand) 
         }
     }
     stand.advance(seconds(2_000)).await;
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
     assert_eq!(listed(&stand).await, 1);
     let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
     assert_eq!(ada.revoke_all().await.unwrap(), 1);
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
 }
 
 /// The second one joins the session: how long that lives is noted in the index already.
@@ -323,9 +318,9 @@ async fn of_two_logins_at_once_the_first_decides(stand: Stand) {
         .await;
     assert_eq!(max_age(&response), None);
     stand.advance(seconds(99)).await;
-    assert_eq!(user(&other).await.as_deref(), Some("ada"));
+    assert_eq!(other.user().await.as_deref(), Some("ada"));
     stand.advance(seconds(101)).await;
-    assert_eq!(user(&other).await, None);
+    assert_eq!(other.user().await, None);
     assert_eq!(listed(&stand).await, 0);
 }
 
@@ -342,7 +337,7 @@ async fn a_login_starts_the_absolute_timeout_of_its_user(stand: Stand) {
     client.login("ada").await;
     for n in 0..11 {
         stand.advance(seconds(90)).await;
-        assert_eq!(user(&client).await.as_deref(), Some("ada"), "{n}");
+        assert_eq!(client.user().await.as_deref(), Some("ada"), "{n}");
         // Neither a renewal nor another login of the same user starts it anew.
         match n {
             3 => client.renew().await,
@@ -351,7 +346,7 @@ async fn a_login_starts_the_absolute_timeout_of_its_user(stand: Stand) {
         }
     }
     stand.advance(seconds(11)).await;
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
 }
 
 async fn a_lifetime_that_is_over_ends_the_session(stand: Stand) {
@@ -365,7 +360,7 @@ async fn a_lifetime_that_is_over_ends_the_session(stand: Stand) {
         true => tokio::time::sleep(Duration::from_millis(5)).await,
         false => stand.advance(Duration::from_millis(2)).await,
     }
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
     assert_eq!(listed(&stand).await, 0);
 }
 

@@ -34,11 +34,6 @@ async fn a_login_gives_a_new_id_and_keeps_the_data(stand: Stand) {
     assert_eq!(client.get("cart").await, Some(json!(["tea"])));
 }
 
-async fn user(client: &super::stand::Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
-
 async fn a_login_as_another_user_ends_every_older_id_at_once(stand: Stand) {
     for first in [None, Some("eve")] {
         let planted = stand.client();
@@ -51,9 +46,9 @@ async fn a_login_as_another_user_ends_every_older_id_at_once(stand: Stand) {
         planted.renew().await;
         let victim = oldest.copy();
         victim.login("ada").await;
-        assert_eq!(user(&victim).await.as_deref(), Some("ada"));
+        assert_eq!(victim.user().await.as_deref(), Some("ada"));
         for old in [&planted, &oldest] {
-            assert_eq!(user(old).await, None);
+            assert_eq!(old.user().await, None);
             assert_eq!(old.get("k").await, None);
             let before = old.id();
             old.renew().await;
@@ -61,11 +56,11 @@ async fn a_login_as_another_user_ends_every_older_id_at_once(stand: Stand) {
             // Neither reaches it by a login of their own, nor ends it.
             let own = old.copy();
             own.login("eve").await;
-            assert_eq!(user(&own).await.as_deref(), Some("eve"));
+            assert_eq!(own.user().await.as_deref(), Some("eve"));
             assert_eq!(own.get("k").await, None);
             old.logout().await;
         }
-        assert_eq!(user(&victim).await.as_deref(), Some("ada"));
+        assert_eq!(victim.user().await.as_deref(), Some("ada"));
     }
 }
 
@@ -89,7 +84,7 @@ async fn what_one_user_has_left_is_not_for_the_next(stand: Stand) {
         assert_eq!(client.get("cart").await, None);
         assert_eq!(client.get("user").await, None);
         assert_eq!(client.get("visits").await, Some(json!(1)));
-        assert_eq!(user(&client).await.as_deref(), Some("eve"));
+        assert_eq!(client.user().await.as_deref(), Some("eve"));
     }
 }
 
@@ -108,11 +103,11 @@ async fn a_login_without_a_session_makes_one(stand: Stand) {
     let client = stand.client();
     client.visit(async |s| s.login("ada").unwrap()).await;
     assert!(client.id().is_some());
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
     let unknown = stand.client();
     unknown.plant(&"a".repeat(48));
     unknown.visit(async |s| s.login("ada").unwrap()).await;
-    assert_eq!(user(&unknown).await.as_deref(), Some("ada"));
+    assert_eq!(unknown.user().await.as_deref(), Some("ada"));
     assert_ne!(unknown.id(), Some("a".repeat(48)));
 }
 
@@ -168,11 +163,11 @@ async fn a_second_login_over_one_id_joins_the_session(stand: Stand) {
             assert_ne!(client.id(), other.id());
             stand.advance(Duration::from_secs(11)).await;
             for browser in [&other, &client] {
-                assert_eq!(user(browser).await.as_deref(), Some("ada"));
+                assert_eq!(browser.user().await.as_deref(), Some("ada"));
                 assert_eq!(browser.get("j").await, Some(json!(2)));
             }
             other.logout().await;
-            assert_eq!(user(&client).await, None);
+            assert_eq!(client.user().await, None);
         }
     }
 }
@@ -189,8 +184,8 @@ async fn a_second_login_as_another_user_over_one_id_gets_a_session_of_its_own(st
             session.insert("j", 2).unwrap();
         })
         .await;
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
-    assert_eq!(user(&other).await.as_deref(), Some("eve"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
+    assert_eq!(other.user().await.as_deref(), Some("eve"));
     assert_eq!(other.get("k").await, None);
     assert_eq!(other.get("j").await, Some(json!(2)));
     assert_eq!(client.get("k").await, Some(json!(1)));

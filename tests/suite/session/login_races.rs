@@ -8,7 +8,7 @@ use tower_keep::session::{SessionLayer, UserSessions};
 
 use super::{
     interleavings::behind,
-    races::{RUNS, another, user},
+    races::{RUNS, another},
     stand::{Client, Stand},
 };
 use crate::harness::proxy::Proxy;
@@ -80,7 +80,7 @@ async fn slow_line() -> (Stand, Proxy, SessionLayer, UserSessions) {
 async fn live(clients: &[Client]) -> usize {
     let mut live = 0;
     for client in clients {
-        live += usize::from(client.id().is_some() && user(client).await.is_some());
+        live += usize::from(client.id().is_some() && client.user().await.is_some());
     }
     live
 }

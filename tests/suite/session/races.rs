@@ -80,11 +80,6 @@ async fn both<A, B>(
     }
 }
 
-pub(super) async fn user(client: &Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
-
 async fn logouts_and_writers_at_once_leave_no_session(stand: Stand) {
     let layer = SessionLayer::new(another(&stand).await);
     for run in 0..RUNS {
@@ -103,7 +98,7 @@ async fn logouts_and_writers_at_once_leave_no_session(stand: Stand) {
         )
         .await;
         assert_eq!(writer.get("late").await, None, "run {run}");
-        assert_eq!(user(&client).await, None, "run {run}");
+        assert_eq!(client.user().await, None, "run {run}");
         if stand.is_redis() {
             assert_eq!(stand.session_keys(), [""; 0], "run {run}");
         }
@@ -123,7 +118,7 @@ async fn logouts_and_touches_at_once_leave_no_session(stand: Stand) {
             requests.spawn(async move {
                 loop {
                     let had_left = left.load(Ordering::SeqCst);
-                    let seen = user(&reader).await;
+                    let seen = reader.user().await;
                     if had_left {
                         assert_eq!(seen, None, "run {run}");
                         return;
@@ -141,7 +136,7 @@ async fn logouts_and_touches_at_once_leave_no_session(stand: Stand) {
         while let Some(reader) = requests.join_next().await {
             reader.unwrap();
         }
-        assert_eq!(user(&client).await, None, "run {run}");
+        assert_eq!(client.user().await, None, "run {run}");
         if stand.is_redis() {
             assert_eq!(stand.session_keys(), [""; 0], "run {run}");
         }
@@ -204,7 +199,7 @@ async fn renewals_and_writers_at_once_keep_what_was_written(stand: Stand) {
         )
         .await;
         assert_eq!(client.get("late").await, Some(json!(run)), "run {run}");
-        assert_eq!(user(&client).await.is_some(), is_users, "run {run}");
+        assert_eq!(client.user().await.is_some(), is_users, "run {run}");
     }
 }
 
@@ -225,10 +220,10 @@ async fn two_logins_at_once_are_both_logged_in(stand: Stand) {
         )
         .await;
         for browser in [&one, &other] {
-            assert_eq!(user(browser).await.as_deref(), Some("ada"), "run {run}");
+            assert_eq!(browser.user().await.as_deref(), Some("ada"), "run {run}");
             assert_eq!(browser.get("k").await, Some(json!(1)), "run {run}");
         }
-        assert_eq!(user(&client).await, None, "run {run}");
+        assert_eq!(client.user().await, None, "run {run}");
         let ada = UserSessions::new(stand.store.clone(), "ada").unwrap();
         assert_eq!(ada.revoke_all().await.unwrap(), 1, "run {run}");
     }
@@ -258,7 +253,7 @@ async fn nothing_is_read_in_any_process_once_a_revocation_has_returned(stand: St
                             });
                             renewed.await.map(|user| user.to_string())
                         }
-                        _ => user(&reader).await,
+                        _ => reader.user().await,
                     };
                     if was_revoked {
                         assert_eq!(seen, None, "run {run}");

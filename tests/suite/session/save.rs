@@ -38,11 +38,6 @@ async fn kept(client: &Client) -> Session {
         .await
 }
 
-async fn user(client: &Client) -> Option<String> {
-    let user = client.visit(async |session| session.user().await.unwrap());
-    user.await.map(|user| user.to_string())
-}
-
 fn assert_ended<T: std::fmt::Debug>(result: Result<T, SessionError>) {
     assert!(matches!(result, Err(SessionError::Ended)), "{result:?}");
 }
@@ -170,7 +165,7 @@ async fn a_login_that_was_saved_reaches_the_client_even_with_a_5xx(stand: Stand)
             })
             .await;
         assert_ne!(client.id(), before);
-        assert_eq!(user(&client).await.as_deref(), Some("ada"));
+        assert_eq!(client.user().await.as_deref(), Some("ada"));
     }
 }
 
@@ -235,9 +230,9 @@ async fn a_save_after_a_renewal_elsewhere_lands_in_the_session(stand: Stand) {
         for n in 0..3 {
             let other = client.copy();
             client.renew().await;
-            assert_eq!(user(&client).await.as_deref(), Some("ada"));
+            assert_eq!(client.user().await.as_deref(), Some("ada"));
             stand.advance(Duration::from_secs(11)).await;
-            assert_eq!(user(&other).await, None);
+            assert_eq!(other.user().await, None);
             session.insert("k", n).unwrap();
             session.save().await.unwrap();
             assert_eq!(client.get("k").await, Some(json!(n)));
@@ -259,7 +254,7 @@ async fn a_save_after_the_login_of_another_user_lands_nowhere(stand: Stand) {
         session.insert("late", true).unwrap();
         assert_ended(session.save().await);
         assert_eq!(client.get("late").await, None);
-        assert_eq!(user(&client).await.as_deref(), Some("ada"));
+        assert_eq!(client.user().await.as_deref(), Some("ada"));
     }
 }
 
@@ -267,7 +262,7 @@ async fn a_logout_after_the_head_ends_the_session(stand: Stand) {
     let client = stand.logged_in("ada").await;
     let session = kept(&client).await;
     session.destroy().await.unwrap();
-    assert_eq!(user(&client).await, None);
+    assert_eq!(client.user().await, None);
     assert_too_late(session.insert("k", 1));
     session.destroy().await.unwrap();
 }
@@ -326,7 +321,7 @@ async fn a_login_saved_and_then_remembered_hands_out_a_persistent_cookie(stand: 
     let cookie = response.headers()[SET_COOKIE].to_str().unwrap();
     assert!(cookie.contains("Max-Age=2592000"), "{cookie}");
     stand.advance(Duration::from_secs(20 * 24 * 3600)).await;
-    assert_eq!(user(&client).await.as_deref(), Some("ada"));
+    assert_eq!(client.user().await.as_deref(), Some("ada"));
 }
 
 /// The client leaves before the head.

@@ -223,6 +223,12 @@ impl Client {
             .await
     }
 
+    /// Who is logged in.
+    pub(crate) async fn user(&self) -> Option<String> {
+        let user = self.visit(async |session| session.user().await.unwrap());
+        user.await.map(|user| user.to_string())
+    }
+
     /// The value of the session cookie.
     pub(crate) fn id(&self) -> Option<String> {
         let jar = self.jar.lock().unwrap();

@@ -58,6 +58,11 @@ impl Default for Config {
 }
 
 impl Config {
+    /// What the sessions of this layer have in their keys.
+    pub(super) fn name(&self) -> &str {
+        self.transports.cookie.name_in_keys()
+    }
+
     pub(super) fn rules(&self) -> Rules {
         Rules {
             idle: self.idle,

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 
 use super::error::SessionError;
 use crate::store::{
-    Key, Namespace,
+    Key,
     operations::{
-        session::{self, Follower, Pointer, Via},
-        session_index::{self, Member},
+        session::{Follower, Names, Pointer, Via},
+        session_index::Member,
     },
     random,
 };
@@ -91,9 +91,9 @@ impl fmt::Debug for SessionId {
 }
 
 impl Place {
-    pub(super) fn key(&self, names: &Namespace) -> Key {
+    pub(super) fn key(&self, names: Names<'_>) -> Key {
         let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
-        session::key(names, slot, &self.id_hash)
+        names.session(slot, &self.id_hash)
     }
 
     pub(super) fn id_hash(&self) -> &str {
@@ -112,9 +112,9 @@ impl Place {
     }
 
     /// Where the place of the session of this `lineage` is noted.
-    pub(super) fn noted(&self, names: &Namespace, lineage: &str) -> Key {
+    pub(super) fn noted(&self, names: Names<'_>, lineage: &str) -> Key {
         let slot = std::str::from_utf8(&self.slot).expect("a slot tag is ASCII");
-        session_index::place_key(names, slot, lineage)
+        names.place(slot, lineage)
     }
 
     /// Where `pointer` leads.
@@ -191,6 +191,7 @@ impl fmt::Display for LogId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Namespace;
 
     #[test]
     fn an_id_is_48_characters_of_base64url_and_reads_back() {
@@ -228,7 +229,7 @@ mod tests {
     #[test]
     fn the_key_holds_the_hash_of_the_id_and_not_the_id() {
         let id = SessionId::random().unwrap();
-        let key = id.place().key(&Namespace::default());
+        let key = id.place().key(Names::new(&Namespace::default(), ""));
         assert!(!key.as_str().contains(&id.expose()[SLOT..]));
         assert_eq!(
             key.as_str(),

@@ -118,7 +118,7 @@ impl Session {
         }
         let touch = TouchSession {
             access: Access {
-                key: place.key(self.0.store.names()),
+                key: place.key(self.names()),
                 via: Via::Old,
                 rules,
                 lineage: Some(session.lineage.clone()),

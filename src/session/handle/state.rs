@@ -33,7 +33,7 @@ pub(super) struct State {
     /// The id that the response is to hand out.
     issued: Option<Issue>,
     /// The id of this request leads to a session that it may not use: another user has logged in
-    /// over it, or it was renewed without a grace. What is written is dropped unless somebody logs
+    /// over it. What is written is dropped unless somebody logs
     /// in: the browser has the cookie of that session by now, and is to keep it.
     pub(super) overtaken: bool,
     /// The client has sent something for an id, be it one or not.

@@ -16,6 +16,7 @@ mod half_done;
 mod ids;
 mod interleavings;
 mod keys;
+mod layers;
 mod laziness;
 mod lifetimes;
 mod login;

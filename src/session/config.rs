@@ -58,6 +58,15 @@ impl Default for Config {
 }
 
 impl Config {
+    /// Bytes that a stored value takes more than its JSON.
+    pub(super) fn overhead(&self) -> usize {
+        #[cfg(feature = "session-encryption")]
+        if self.data_keys.is_some() {
+            return super::keys::SessionKeys::OVERHEAD;
+        }
+        0
+    }
+
     /// What the sessions of this layer have in their keys.
     pub(super) fn name(&self) -> &str {
         self.transports.cookie.name_in_keys()

@@ -63,7 +63,10 @@ impl SessionLayer {
 
     /// Names the cookie. Default `id`: the name should tell nothing (OWASP Session Management).
     /// The prefix is put in front by itself: `__Host-`, or `__Secure-` with a path or a domain.
-    /// Layers with different names coexist.
+    ///
+    /// Layers with different names coexist, and do not share their sessions: in one store each knows
+    /// only the ids, the users and the lists of its own, so that an id of the shop's cookie is none
+    /// in the administration's. Layers with the same name, in one process or many, share theirs.
     ///
     /// # Errors
     ///
@@ -144,8 +147,9 @@ impl SessionLayer {
         self.set(|config| config.transports.cookie.seal = Some(Seal::Encrypted(keys)))
     }
 
-    /// Encrypts all values in the store (XChaCha20-Poly1305, the key's name authenticated). Names
-    /// of keys, the user and the device are not encrypted. Each value takes 45 bytes more. What
+    /// Encrypts all values in the store (XChaCha20-Poly1305), each bound to its key and its session, so
+    /// that it cannot be moved to another. Names
+    /// of keys, the user and the device are neither encrypted nor authenticated. Each value takes 45 bytes more. What
     /// an earlier secret of the ring has encrypted is read, and encrypted anew when it is. Default
     /// off; what was stored before it is on counts as absent.
     ///
@@ -249,8 +253,9 @@ impl SessionLayer {
     /// stay logged in. Default 10 s.
     ///
     /// It leads there longer as long as the new id was never used, in case the response with it
-    /// was lost; and not at all when somebody else has logged in. Zero ends the old id at once,
-    /// so that a client whose response is lost is logged out.
+    /// was lost; and not at all when somebody else has logged in. With zero it ends as soon as the
+    /// new id is used, and a request that the login of another user overtakes is one with an unknown
+    /// id: what it writes goes to a new session.
     ///
     /// # Errors
     ///

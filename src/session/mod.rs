@@ -77,7 +77,7 @@
 //! 6. **Renewal.** When the user stays, the old id leads to the session until the new one was used,
 //!    and for the [grace](SessionLayer::with_renewal_grace): a client that never gets the response
 //!    is not logged out, nor are requests under way. A request that comes by an old id gets no new
-//!    one. A grace of zero ends the old id at once.
+//!    one. With a grace of zero the old id ends as soon as the new one is used.
 //! 7. **Bounds.** A session holds [64 KiB](SessionLayer::with_max_bytes) and
 //!    [128 keys](SessionLayer::with_max_keys). What would make it larger is an error, and 413 at the
 //!    commit; the session is as it was.
@@ -89,7 +89,8 @@
 //! 10. **Users.** The sessions of a user are [listed](Session::list_sessions) and
 //!     [revoked](Session::revoke_session) one by one, all others, or all; a revoked session is gone
 //!     in every process when the call returns. A [cap](SessionLayer::with_max_sessions_per_user)
-//!     holds however many logins come at once. An administrator has [`UserSessions`].
+//!     holds however many logins come at once. An administrator has [`UserSessions`]. Layers with
+//!     different [cookie names](SessionLayer::with_cookie_name) share neither sessions nor users.
 //! 11. **Timeouts** are the expiry of the store's keys; no activity extends the absolute one, which a
 //!     login of another user starts. That activity could not be noted does not cost a request its
 //!     session. A session may have [timeouts of its own](Session::set_lifetime), as of a login with
@@ -121,6 +122,7 @@ mod layer;
 mod lifetime;
 mod report;
 mod service;
+mod touching;
 #[cfg(feature = "tower-sessions")]
 mod tower_sessions;
 mod transport;

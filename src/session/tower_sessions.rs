@@ -18,8 +18,8 @@ use crate::{
     store::{
         Key, StoreError,
         operations::session::{
-            self, Access, Changes, CommitSession, CreateSession, DestroySession, Lifetime,
-            LoadSession, Reached, Rules, Size, Via,
+            Access, Changes, CommitSession, CreateSession, DestroySession, Lifetime, LoadSession,
+            Names, Reached, Rules, Size, Via,
         },
     },
 };
@@ -62,7 +62,7 @@ impl TowerSessionsStore {
             .finalize();
         let hash = BASE64.encode(digest);
         Place {
-            key: session::key(self.store.names(), &hash[..4], &hash),
+            key: Names::new(self.store.names(), "").session(&hash[..4], &hash),
             lineage: hash[..16].into(),
         }
     }

@@ -77,7 +77,7 @@ async fn a_flood_of_sessions() {
     let store = small();
     bounded_and_swept::<session::Entry>(&store, async |n| {
         let create = session::CreateSession {
-            key: session::key(store.names(), "slot", &n.to_string()),
+            key: session::Names::new(store.names(), "").session("slot", &n.to_string()),
             rules: session::Rules {
                 idle: TTL,
                 absolute: TTL,

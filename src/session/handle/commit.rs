@@ -8,7 +8,7 @@ use super::{
         head::CookieChange,
         id::{self, Place, SessionId},
         transport::Issue,
-        user_sessions::{Binding, Noted, UserSessions},
+        user_sessions::{Binding, Noted},
     },
     Session,
     plan::{Plan, report_dropped},
@@ -93,10 +93,11 @@ impl Session {
         target: &Target,
         plan: &Plan,
     ) -> Result<Found<Written>, SessionError> {
+        let changes = self.seal_all(&target.place, &plan.changes)?;
         if !plan.renews {
             let commit = |access, _: &Place| CommitSession {
                 access,
-                changes: plan.changes.clone(),
+                changes: changes.clone(),
                 lifetime: None,
                 renewal: None,
             };
@@ -112,7 +113,7 @@ impl Session {
         let seen = target.seen.as_ref();
         let lifetime = plan.lifetime(seen, self.0.config.absolute);
         let new_id = SessionId::renewed(&target.place)?;
-        let names = self.0.store.names();
+        let names = self.names();
         let new_user = plan.new_user(seen);
         let user_before = seen.and_then(|seen| seen.user.as_ref());
         let user = plan.user(seen);
@@ -139,7 +140,7 @@ impl Session {
                 touch: access.touch || lifetime.is_some(),
                 ..access
             },
-            changes: plan.changes.clone(),
+            changes: changes.clone(),
             lifetime,
             renewal: Some(renewal(place)),
         };
@@ -178,21 +179,23 @@ impl Session {
     /// Stores a new session, if there is anything to store. Always under an id of our own: what
     /// the client has sent is never adopted.
     async fn create(&self, plan: &Plan) -> Result<Written, SessionError> {
-        let fields = (plan.changes.fields.iter())
-            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
-            .collect::<BTreeMap<_, _>>();
-        if fields.is_empty() && plan.login.is_none() {
+        let holds_data = plan.changes.fields.values().any(Option::is_some);
+        if !holds_data && plan.login.is_none() {
             return Ok(Written::Nothing);
         }
         let id = SessionId::random()?;
         let place = id.place();
+        let changes = self.seal_all(&place, &plan.changes)?;
+        let fields = (changes.fields.iter())
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+            .collect::<BTreeMap<_, _>>();
         let lineage = id::lineage()?;
         let rules = self.rules();
         let lifetime = plan.lifetime(None, rules.absolute);
         if let Some(login) = &plan.login {
             let member = place.member(lineage.clone());
             let binding = self.binding(plan, member, lifetime);
-            let user = UserSessions::of(self.0.store.clone(), &login.user);
+            let user = self.sessions_of(&login.user);
             let noted = match user.enter(&binding).await? {
                 Noted::AtCap(members) => user.enter_at_cap(&binding, members).await?,
                 noted => matches!(noted, Noted::Yes),
@@ -202,7 +205,7 @@ impl Session {
                 return Ok(Written::Dropped(lineage));
             }
         }
-        let names = self.0.store.names();
+        let names = self.names();
         let user = plan.login.as_ref().map(|login| login.user.clone());
         let create = CreateSession {
             key: place.key(names),
@@ -264,7 +267,7 @@ impl Session {
             let lifetime = lifetime.or(seen.and_then(|seen| seen.lifetime));
             let member = target.place.member(lineage.clone());
             let binding = self.binding(plan, member, lifetime);
-            let sessions = UserSessions::of(self.0.store.clone(), user);
+            let sessions = self.sessions_of(user);
             let noted = match sessions.enter(&binding).await? {
                 Noted::AtCap(members) => {
                     // A session that is there already ends no other.
@@ -304,7 +307,7 @@ impl Session {
     /// Takes a session that is not there out of an index. When that fails it is done at the next
     /// list.
     pub(super) async fn leave(&self, user: &str, member: &Member) {
-        let user = UserSessions::of(self.0.store.clone(), user);
+        let user = self.sessions_of(user);
         if let Err(error) = user.forget_ended(member).await {
             tracing::debug!(target: "tower_keep::session", %error, "a session that has ended is still in its user's index");
         }

@@ -223,6 +223,11 @@ impl Session {
     ///
     /// [`SessionError::Unavailable`]: the session may live on; [`SessionError::Committed`].
     pub async fn destroy(&self) -> Result<(), SessionError> {
+        self.end_stored().await.map(drop)
+    }
+
+    /// Likewise, and answers whether it was there.
+    pub(super) async fn end_stored(&self) -> Result<bool, SessionError> {
         drop(self.used());
         let _turn = self.0.turn.lock().await;
         let target = {
@@ -234,22 +239,24 @@ impl Session {
                 Err(error) => return Err(error),
             }
         };
+        let mut ended = false;
         if let Some(target) = target {
             let destroy = |access, place: &Place| DestroySession {
                 access,
                 presented: (self.0.presented.as_ref())
                     .map(SessionId::place)
                     .filter(|presented| place.via != Via::Presented && presented.shares_slot(place))
-                    .map(|presented| presented.key(self.0.store.names())),
+                    .map(|presented| presented.key(self.names())),
             };
-            let found = self.reach(target, Follower::Logout, destroy).await?;
-            if let Found::Here(place, destroyed) = found
-                && let Some(user) = destroyed.user
-            {
-                self.leave(&user, &place.member(destroyed.lineage)).await;
+            let found = self.reach(target, Follower::Request, destroy).await?;
+            if let Found::Here(place, destroyed) = found {
+                ended = true;
+                if let Some(user) = destroyed.user {
+                    self.leave(&user, &place.member(destroyed.lineage)).await;
+                }
             }
         }
         self.state().destroyed();
-        Ok(())
+        Ok(ended)
     }
 }

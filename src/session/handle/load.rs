@@ -106,7 +106,8 @@ impl Session {
     }
 
     /// Notes the activity of a request, and that the client has presented a new id, when either is
-    /// due. When this fails the read does not: the next request tries again.
+    /// due. Activity is not noted where another request of this process is doing so. When this fails
+    /// the read does not: the next request tries again.
     async fn touch(&self, place: &Place, session: &LoadedSession) -> bool {
         let rules = self.rules();
         let first_use = (session.unconfirmed.as_ref())
@@ -116,9 +117,14 @@ impl Session {
         if first_use.is_none() && !session.age.touch_due(&of_session, Duration::ZERO) {
             return false;
         }
+        let key = place.key(self.names());
+        let begun = self.0.config.touching.begin(&key);
+        if begun.is_none() && first_use.is_none() {
+            return false;
+        }
         let touch = TouchSession {
             access: Access {
-                key: place.key(self.0.store.names()),
+                key: key.clone(),
                 via: Via::Old,
                 rules,
                 lineage: Some(session.lineage.clone()),

@@ -37,13 +37,17 @@ use std::{
 };
 
 pub use self::flash::Flash;
-use self::state::State;
+use self::state::{Bounds, State};
 use super::{
     config::Config,
     id::{LogId, SessionId},
     transport::{Carrier, Transports, cookie::CookieSettings},
+    user_sessions::UserSessions,
 };
-use crate::{Store, store::operations::session::Rules};
+use crate::{
+    Store,
+    store::operations::session::{Names, Rules},
+};
 
 /// The session of a request, out of its extensions or (feature `axum`) as an extractor.
 ///
@@ -120,6 +124,25 @@ impl Session {
 
     fn rules(&self) -> Rules {
         self.0.config.rules()
+    }
+
+    fn bounds(&self) -> Bounds {
+        let config = &self.0.config;
+        Bounds {
+            max_bytes: config.max_bytes,
+            max_keys: config.max_keys,
+            overhead: config.overhead(),
+        }
+    }
+
+    /// The keys of its layer's sessions.
+    fn names(&self) -> Names<'_> {
+        Names::new(self.0.store.names(), self.0.config.name())
+    }
+
+    /// The sessions of a user whose name was checked.
+    fn sessions_of(&self, user: &str) -> UserSessions {
+        UserSessions::of(self.0.store.clone(), self.0.config.name(), user)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

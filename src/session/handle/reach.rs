@@ -83,7 +83,7 @@ impl Session {
 
     pub(super) fn first_use(&self, place: &Place, previous: &str) -> FirstUse {
         FirstUse {
-            key: place.of_hash(previous).key(self.0.store.names()),
+            key: place.of_hash(previous).key(self.names()),
             id_hash: previous.into(),
             grace: self.0.config.grace,
         }
@@ -107,13 +107,11 @@ impl Session {
         let mut located = false;
         for _ in 0..=MAX_MOVES {
             let access = |via| Access {
-                key: place.key(store.names()),
+                key: place.key(self.names()),
                 via,
                 rules: self.rules(),
                 // A login as another user has given the session a new lineage.
-                lineage: lineage
-                    .cloned()
-                    .filter(|_| via != Via::Closed || follower != Follower::Login),
+                lineage: lineage.cloned().filter(|_| via != Via::Closed),
                 touch: target.touch,
             };
             let mut reached = store.execute(operation(access(place.via), &place)).await;
@@ -160,7 +158,7 @@ impl Session {
         let Some(seen) = seen.filter(|seen| seen.user.is_some()) else {
             return Ok(None);
         };
-        let noted = place.noted(self.0.store.names(), &seen.lineage);
+        let noted = place.noted(self.names(), &seen.lineage);
         Ok(match self.0.store.execute(LocateSession(noted)).await? {
             Location::At(hash) => {
                 Some(place.of_hash(&hash)).filter(|there| there.id_hash() != place.id_hash())

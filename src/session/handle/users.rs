@@ -9,6 +9,7 @@ use super::{
     },
     Session,
 };
+use crate::{store::StoreError, to_the_end::to_the_end};
 
 impl Session {
     /// The sessions of the user who is logged in, this one among them, the oldest first; none
@@ -94,16 +95,33 @@ impl Session {
         }
     }
 
-    /// Ends all sessions of this user, at once and in every process, and this one last, as
-    /// [`destroy`](Self::destroy) does. Answers how many. Without a user it only destroys this one.
+    /// Ends all sessions of this user, at once and in every process, and this one with them, as
+    /// [`destroy`](Self::destroy) does. Answers how many. Without a user it only destroys this one. Four
+    /// round trips and those of [`destroy`](Self::destroy), one more if nothing was loaded yet.
+    ///
+    /// One step marks them all, this one among them, and they end also if the client leaves
+    /// meanwhile. Should the process die before they have, the next list, revocation or login at the
+    /// cap of this user ends them.
     ///
     /// # Errors
     ///
     /// As of [`revoke_session`](Self::revoke_session).
     pub async fn revoke_all_sessions(&self) -> Result<usize, SessionError> {
-        let others = self.revoke_other_sessions().await?;
-        self.destroy().await?;
-        Ok(others + 1)
+        let user = self.own_sessions().await?.map(|(_, user)| user);
+        // Before anything is ended: afterwards this one could not be.
+        if let Err(error @ SessionError::Committed) = self.state().writable() {
+            return Err(error);
+        }
+        let session = self.clone();
+        let ended = to_the_end(async move {
+            let ended = match user {
+                Some(user) => user.revoke_all().await?,
+                None => 0,
+            };
+            // It is still there where no list had it.
+            Ok(ended + usize::from(session.end_stored().await?))
+        });
+        (ended.await).unwrap_or(Err(StoreError::Unavailable.into()))
     }
 
     /// The handle of this session among those of the user who is logged in, if it was stored as one,
@@ -120,7 +138,7 @@ impl Session {
         };
         let own = live.filter(|_| stored == Some(user));
         let own = own.map(|live| live.seen.lineage.clone());
-        let user = UserSessions::of(self.0.store.clone(), user);
+        let user = self.sessions_of(user);
         Ok(Some((own, user)))
     }
 }

@@ -7,9 +7,9 @@ use crate::{
     store::{
         Key, StoreError,
         operations::{
-            session::{self, RevokeSession, Revoked},
+            session::{RevokeSession, Revoked},
             session_index::{
-                self, Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
+                Condemn, Condemned, Forget, LeavePlace, LocateSession, Location, Member,
             },
         },
     },
@@ -103,11 +103,11 @@ impl UserSessions {
     }
 
     pub(super) fn place(&self, member: &Member) -> Key {
-        session_index::place_key(self.store.names(), slot(member), &member.lineage)
+        self.names().place(slot(member), &member.lineage)
     }
 
     pub(super) fn session(&self, member: &Member, hash: &str) -> Key {
-        session::key(self.store.names(), slot(member), hash)
+        self.names().session(slot(member), hash)
     }
 }
 

@@ -10,12 +10,16 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest, Sha256};
 
 pub(super) use self::binding::{Binding, Noted};
-use super::{error::SessionError, id};
+use super::{
+    error::{SessionConfigError, SessionError},
+    id,
+    transport::cookie::CookieSettings,
+};
 use crate::{
     Store,
     store::{
         Key, StoreError,
-        operations::session_index::{self, Condemned},
+        operations::{session::Names, session_index::Condemned},
     },
 };
 
@@ -47,6 +51,10 @@ pub(super) const MOST: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct UserSessions {
     store: Store,
+    /// Of the layer, as it is in keys.
+    name: Box<str>,
+    /// The digest of the user's name.
+    user: Box<str>,
     key: Key,
 }
 
@@ -68,20 +76,45 @@ pub struct SessionInfo {
 }
 
 impl UserSessions {
-    /// The sessions of `user` in `store`, by the name that [`login`](super::Session::login) gets.
+    /// The sessions of `user` in `store`, by the name that [`login`](super::Session::login) gets; those
+    /// of layers that do not name their cookie.
     ///
     /// # Errors
     ///
     /// [`SessionError::InvalidUser`] when `user` is not 1 to 256 bytes.
     pub fn new(store: Store, user: &str) -> Result<Self, SessionError> {
         id::check_user(user)?;
-        Ok(Self::of(store, user))
+        Ok(Self::of(store, "", user))
     }
 
-    /// Of a user whose name was checked.
-    pub(super) fn of(store: Store, user: &str) -> Self {
-        let key = session_index::key(store.names(), &BASE64.encode(Sha256::digest(user)));
-        Self { store, key }
+    /// The sessions of layers with this [cookie name](super::SessionLayer::with_cookie_name), which are
+    /// kept apart from all others.
+    ///
+    /// # Errors
+    ///
+    /// When no cookie can have this name.
+    pub fn with_cookie_name(self, name: &str) -> Result<Self, SessionConfigError> {
+        let cookie = CookieSettings::default().with_name(name)?;
+        let name = Box::<str>::from(cookie.name_in_keys());
+        let key = Names::new(self.store.names(), &name).index(&self.user);
+        Ok(Self { name, key, ..self })
+    }
+
+    /// Of a user whose name was checked, with sessions of layers of this name in keys.
+    pub(super) fn of(store: Store, name: &str, user: &str) -> Self {
+        let user = BASE64.encode(Sha256::digest(user)).into_boxed_str();
+        let key = Names::new(store.names(), name).index(&user);
+        let name = name.into();
+        Self {
+            store,
+            name,
+            user,
+            key,
+        }
+    }
+
+    fn names(&self) -> Names<'_> {
+        Names::new(self.store.names(), &self.name)
     }
 
     /// Ends the session with this handle, at once and in every process, and answers whether the

@@ -1,14 +1,17 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
+mod answers;
 mod axum;
 mod bounds;
 mod commit;
 mod concurrency;
 mod contract;
+mod cookie_settings;
 mod cookies;
 mod cost;
 mod data;
 mod differential;
+mod encryption;
 mod events;
 mod failure;
 mod guides;
@@ -16,6 +19,7 @@ mod half_done;
 mod ids;
 mod interleavings;
 mod keys;
+mod layers;
 mod laziness;
 mod lifetimes;
 mod login;

@@ -128,26 +128,19 @@ async fn a_slow_writer_does_not_land_in_the_session_of_who_has_logged_in(stand: 
     }
 }
 
-/// A request that began before a login, or before a renewal without a grace, ends after it: what it
-/// has written is dropped, and its response leaves the browser the cookie that it got meanwhile.
+/// A request that began before a login ends after it: what it has written is dropped, and its
+/// response leaves the browser the cookie that it got meanwhile.
 async fn what_a_login_overtakes_takes_its_cookie_from_nobody(stand: Stand) {
-    for (grace, user) in [(10, "ada"), (0, "ada"), (0, "eve"), (10, "eve")] {
+    for before in [None, Some("eve")] {
         for which in 0..6 {
-            let grace = Duration::from_secs(grace);
-            let layer = stand.layer.clone().with_renewal_grace(grace).unwrap();
-            let client = Client::of(layer);
-            match user {
-                // A renewal of the same user, and a login over an anonymous session.
-                "eve" => client.login("eve").await,
-                _ => client.visit(async |s| s.insert("k", 1).unwrap()).await,
+            let client = stand.client();
+            match before {
+                Some(user) => client.login(user).await,
+                None => client.visit(async |s| s.insert("k", 1).unwrap()).await,
             }
             let old = client.copy();
-            match user {
-                "eve" if grace.is_zero() => client.renew().await,
-                "eve" => client.login("ada").await,
-                _ => client.login(user).await,
-            }
-            let before = old.id();
+            client.login("ada").await;
+            let id = old.id();
             let response = old
                 .send(async |session| {
                     match which {
@@ -174,9 +167,9 @@ async fn what_a_login_overtakes_takes_its_cookie_from_nobody(stand: Stand) {
             assert_eq!(response.status(), StatusCode::OK);
             assert!(
                 !response.headers().contains_key("set-cookie"),
-                "{grace:?} {user} {which}"
+                "{before:?} {which}"
             );
-            assert_eq!(old.id(), before);
+            assert_eq!(old.id(), id);
             assert_eq!(old.get("late").await, None);
             assert_eq!(client.get("late").await, None);
             assert!(client.get("user").await.is_some());
@@ -253,6 +246,6 @@ async fn a_login_that_a_logout_overtakes_logs_nobody_in(stand: Stand) {
         session.login("ada").unwrap();
     })
     .await;
-    assert_eq!(slow.id().as_deref().map(str::len), Some(48));
+    assert_eq!(slow.id().as_deref().map(str::len), Some(52));
     assert_eq!(slow.get("user").await, None);
 }

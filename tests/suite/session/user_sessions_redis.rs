@@ -164,6 +164,84 @@ async fn a_revocation_whose_caller_leaves_is_done_to_its_end() {
     }
 }
 
+/// Wherever the client leaves, there is no state in which the others have ended and this one goes on.
+#[tokio::test]
+async fn a_logout_everywhere_whose_client_leaves_ends_this_session_too() {
+    for polls in 1..12 {
+        let stand = Stand::redis().await;
+        let clients = [stand.logged_in("ada").await, stand.logged_in("ada").await];
+        let mut request = Box::pin(clients[0].visit(async |session| {
+            session.revoke_all_sessions().await.unwrap();
+        }));
+        let mut left = polls;
+        std::future::poll_fn(|context| {
+            left -= 1;
+            match request.as_mut().poll(context) {
+                std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
+                _ => std::task::Poll::Ready(()),
+            }
+        })
+        .await;
+        drop(request);
+        // What it had asked of the store when it left is answered by then, and what follows is done.
+        let mut live = Vec::new();
+        eventually("both have ended, or neither", async || {
+            live.clear();
+            for client in &clients {
+                live.push(is_logged_in(client).await);
+            }
+            live[0] == live[1]
+        })
+        .await;
+        // No revocation had begun only where the session was still being read.
+        assert!(!live[0] || polls < 3, "{polls}");
+    }
+}
+
+/// The process dies once the sessions are marked, before any of them has ended.
+#[tokio::test]
+async fn a_logout_everywhere_whose_process_dies_is_done_by_the_next_list() {
+    let stand = Stand::redis().await;
+    let proxy = Proxy::start(stand.server().addr());
+    let config = StoreConfig::from_url(&format!("redis://{}/", proxy.addr())).unwrap();
+    let store = config.with_deadline(Duration::from_secs(10));
+    let store = store.build().unwrap();
+    store.ping().await.unwrap();
+    let client = Client::of(SessionLayer::new(store));
+    client.login("ada").await;
+    let other = stand.logged_in("ada").await;
+    let index = index(stand.server());
+    let marked = || {
+        let entries: Vec<String> = stand.server().query(&["HVALS", &index]);
+        entries
+            .iter()
+            .filter(|entry| entry.starts_with('-'))
+            .count()
+    };
+    let request = tokio::spawn({
+        let (client, proxy) = (client.copy(), std::sync::Arc::new(proxy));
+        async move {
+            client
+                .visit(async |session| {
+                    session.exists().await.unwrap();
+                    proxy.delay(Duration::ZERO, Duration::from_secs(60));
+                    drop(session.revoke_all_sessions().await);
+                })
+                .await;
+        }
+    });
+    eventually("the sessions are marked", async || marked() > 0).await;
+    assert_eq!(marked(), 2);
+    request.abort();
+    drop(request.await);
+    assert_eq!(ada(&stand).list().await.unwrap(), []);
+    for client in [client.id().unwrap(), other.id().unwrap()] {
+        let there = stand.client();
+        there.plant(&client);
+        assert!(!is_logged_in(&there).await);
+    }
+}
+
 /// Whether a login under way is so old that it has ended is by the server's clock.
 #[tokio::test]
 async fn a_list_of_a_process_whose_clock_is_ahead_forgets_no_login() {

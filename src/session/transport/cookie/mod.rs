@@ -13,6 +13,9 @@ use http::{
 
 use super::super::{error::SessionConfigError, id::SessionId};
 
+/// The cookie's name without its prefix, where the layer says no other.
+const DEFAULT_NAME: &str = "id";
+
 /// The longest that browsers keep a cookie (RFC 6265bis, section 5.5).
 const MAX_AGE: Duration = Duration::from_secs(400 * 24 * 3600);
 
@@ -50,7 +53,7 @@ impl Default for CookieSettings {
     fn default() -> Self {
         let settings = Self {
             name: String::new(),
-            base_name: "id".to_owned(),
+            base_name: DEFAULT_NAME.to_owned(),
             path: "/".to_owned(),
             domain: None,
             same_site: SameSite::default(),
@@ -83,6 +86,15 @@ impl CookieSettings {
 
     pub(in crate::session) fn base_name(&self) -> &str {
         &self.base_name
+    }
+
+    /// What keeps the sessions of layers with different cookies apart in the store: nothing for the
+    /// default, which most applications have alone.
+    pub(in crate::session) fn name_in_keys(&self) -> &str {
+        match &*self.base_name {
+            DEFAULT_NAME => "",
+            name => name,
+        }
     }
 
     pub(in crate::session) fn with_name(mut self, name: &str) -> Result<Self, SessionConfigError> {

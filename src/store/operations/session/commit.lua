@@ -4,16 +4,16 @@
 -- ARGV  8 '*' to drop all data first, or ''
 --       9 the lifetime that the session gets, or '' where it stays (with one a touch may be due)
 --       10 how many arguments from 11 on are fields and values to set; after them come fields to
---       remove, and with KEYS[2] six more: the user who logs in or '', the hashes of this id and
---       of the new one, the grace, how long a pointer stays that leads no request (ms), and the
---       lineage that the session gets when it becomes another user's
+--       remove, and with KEYS[2] five more: the user who logs in or '', the hashes of this id and
+--       of the new one, the grace (ms), and the lineage that the session gets when it becomes
+--       another user's
 -- Answers 1; or, when the new id leads to the session, '=' ('+' when another login has brought it
 -- there), what is left of the absolute timeout (ms), and the mark of a lifetime of its own.
 local last = #ARGV
 local renews, joins, changed, stored, user, grace
 local given = ARGV[9] ~= '' and ARGV[9]
 if KEYS[2] then
-  last = last - 6
+  last = last - 5
   user, grace = ARGV[last + 1], ARGV[last + 4] + 0
   if not resent then
     if user ~= '' then
@@ -77,7 +77,7 @@ if size <= before then remove() end
 if size ~= before or due or renews then
   local new, issued = kind, string.sub(meta, 29, 39)
   if renews then
-    new = (changed or grace == 0) and '=' or '?'
+    new = changed and '=' or '?'
     issued = string.format('%011x', now)
   end
   local named = changed and ARGV[#ARGV] or string.sub(meta, 2, 17)
@@ -98,8 +98,8 @@ if changed then call('HSET', key, 'u', user) end
 
 if renews then
   local mark, life = '>', left
-  if changed or grace == 0 then
-    mark, life = changed and 'x' or '|', ARGV[last + 5] + 0
+  if changed then
+    mark, life = 'x', grace < left and grace or left
     if kind == '?' then call('HDEL', key, 'p') end
   else
     call('HSET', key, 'p', ARGV[last + 2])
@@ -107,8 +107,10 @@ if renews then
   call('RENAME', key, KEYS[2])
   if KEYS[3] then call('SET', KEYS[3], ARGV[last + 3], 'PX', left) end
   if KEYS[4] and changed then call('UNLINK', KEYS[4]) end
-  call('HSET', key, 'm', mark .. ARGV[last + 3])
-  call('PEXPIREAT', key, now + (life < left and life or left))
+  if life > 0 then
+    call('HSET', key, 'm', mark .. ARGV[last + 3])
+    call('PEXPIREAT', key, now + life)
+  end
 elseif joins then
   call('HSET', KEYS[2], 'm', '>' .. ARGV[last + 2])
   call('PEXPIREAT', KEYS[2], now + left)

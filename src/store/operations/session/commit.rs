@@ -54,7 +54,8 @@ pub(crate) struct Renewal {
     pub(crate) old_hash: Box<str>,
     pub(crate) key: Key,
     pub(crate) id_hash: Box<str>,
-    /// For how long the old id leads to the session once the new one was used.
+    /// For how long the old id leads a login to the session that has become another user's. To that
+    /// of the same user it leads until the new one is used (see `TouchSession`).
     pub(crate) grace: Duration,
     /// The lineage that the session gets when it becomes another user's.
     pub(crate) lineage: Arc<str>,
@@ -135,16 +136,6 @@ impl Changes {
 }
 
 impl Renewal {
-    /// How long a pointer stays that leads no request, only a login or a logout that was under
-    /// way when the id was renewed.
-    fn closed_life(&self) -> Duration {
-        const WITHOUT_GRACE: Duration = Duration::from_secs(10);
-        match self.grace.is_zero() {
-            true => WITHOUT_GRACE,
-            false => self.grace,
-        }
-    }
-
     /// The keys of the script beside the session's own. The place of the user before comes last
     /// and only after the place.
     fn keys(&self) -> impl Iterator<Item = &Key> {
@@ -155,11 +146,10 @@ impl Renewal {
 
     /// The pointer under the old id, and how long it stays at most.
     fn pointer(&self, changed: bool) -> (Pointer, Duration) {
-        let (leads, life) = match (changed, self.grace.is_zero()) {
-            (true, _) => (Follower::Login, self.closed_life()),
-            (false, true) => (Follower::Logout, self.closed_life()),
+        let (leads, life) = match changed {
+            true => (Follower::Login, self.grace),
             // Until the new id is used.
-            (false, false) => (Follower::Request, Duration::MAX),
+            false => (Follower::Request, Duration::MAX),
         };
         let id_hash = self.id_hash.clone();
         (Pointer { leads, id_hash }, life)
@@ -255,9 +245,8 @@ impl CommitSession {
         }
         session.touch(now);
         if let (Plan::Renew, Some(renewal)) = (plan, &self.renewal) {
-            let open = !changed && !renewal.grace.is_zero();
             session.record.issued = now;
-            session.record.previous = open.then(|| renewal.old_hash.clone());
+            session.record.previous = (!changed).then(|| renewal.old_hash.clone());
         }
         if let (true, Some(renewal)) = (changed, &self.renewal) {
             session.record.user = user.cloned();
@@ -307,7 +296,6 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
             .arg(&*renewal.old_hash)
             .arg(&*renewal.id_hash)
             .arg(millis(renewal.grace))
-            .arg(millis(renewal.closed_life()))
             .arg(&*renewal.lineage);
         out.push(command);
     }

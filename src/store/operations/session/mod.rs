@@ -30,11 +30,12 @@
 //! | State | Becomes | Leads to the session |
 //! |---|---|---|
 //! | nothing | `=` by a new session, `?`/`=` by a renewal, `>` by joining: always under a fresh random id | nobody; what a client makes up stays here |
-//! | `=` a session whose id was presented, or that no older id leads to | `>`, `\|` or `x` by a renewal | everybody |
+//! | `=` a session whose id was presented, or that no older id leads to | `>` or `x` by a renewal | everybody |
 //! | `?` a session whose id was never presented | `=` by its first use, before anything is changed through it | everybody |
 //! | `>` the id before, same user | nothing: with the session's absolute timeout, or with the grace once the new id was used | everybody |
-//! | `\|` the id before, same user, no grace | nothing, after a moment | a logout, and a login as the same user |
 //! | `x` the id before, another user or none | nothing, after the grace | a login as the user whose session it is now |
+//!
+//! Without a grace no `x` is written, and a `>` goes with the first use of the new id.
 //!
 //! Every step is one script on Redis and one locked step on memory, so two processes can only
 //! interleave them as follows.
@@ -42,17 +43,17 @@
 //! - *Two renewals over one id.* The second finds `>`, follows it and commits its changes, but gets
 //!   no id: a renewal through an old id hands out none. The client has one new id, or lost it with
 //!   the reply and goes on with the old one, which leads to the session until the new one is used.
-//! - *Two logins over one id*, of nobody's session or without grace. The second finds `x` or `|`,
-//!   and finds the session to be of the user who has just proved who they are. Its new id becomes
+//! - *Two logins over one id*, of nobody's session. The second finds `x`, and finds the session to
+//!   be of the user who has just proved who they are. Its new id becomes
 //!   a `>` to the session (it *joins*), so either cookie is logged in. Where the session is
-//!   another user's, the second login gets a session of its own.
+//!   another user's, the second login gets a session of its own. Without a grace it finds nothing,
+//!   and is dropped like one that a logout overtakes: its browser has the cookie of the first.
 //! - *A login as another user*, over whatever id, always renews, drops the data of the user before
 //!   and leaves `x`: who knew an id before, planted or stolen, is anonymous from then on. That
 //!   holds for chains, too: an older `>` ends at the `x`.
-//! - *A change that a renewal overtakes* follows `>` and lands in the session. At `x` and `|` it is
+//! - *A change that a renewal overtakes* follows `>` and lands in the session. At `x` it is
 //!   dropped: its user has not logged in, and a new session's cookie would replace the login's.
-//! - *A logout that a renewal overtakes* follows `>` and `|`: it is the same user's. It does not
-//!   follow `x`.
+//! - *A logout that a renewal overtakes* follows `>`: it is the same user's. It does not follow `x`.
 //! - *A renewal, login or change that a logout overtakes* finds nothing, and is dropped when it had
 //!   seen the session before.
 //! - *First use.* `?` becomes `=` in one step with the end of the old id. A change that comes
@@ -69,6 +70,7 @@ mod destroy;
 mod increment;
 mod load;
 mod meta;
+mod names;
 mod peek;
 mod pointer;
 mod record;
@@ -87,6 +89,7 @@ pub(crate) use increment::IncrementSession;
 pub(crate) use load::{LoadSession, LoadedSession};
 #[cfg(feature = "inspect")]
 pub(crate) use meta::show as show_meta;
+pub(crate) use names::Names;
 pub(crate) use peek::{PeekSession, Peeked};
 pub(crate) use pointer::{Follower, Pointer, Via};
 pub(crate) use revoke::{RevokeSession, Revoked};
@@ -94,10 +97,7 @@ pub(crate) use rules::{Age, Lifetime, Rules};
 pub(crate) use swap::{Swap, SwapSession};
 pub(crate) use touch::{FirstUse, TouchSession};
 
-use crate::store::{
-    key::{Key, Namespace},
-    redis::Script,
-};
+use crate::store::redis::Script;
 
 pub(crate) use record::SessionState as Entry;
 pub(super) const NAMES: [&str; 1] = ["session"];
@@ -110,12 +110,6 @@ pub(super) static SCRIPTS: &[&Script] = &[
     &swap::SWAP,
     &touch::TOUCH,
 ];
-
-/// `{namespace}:session:{{slot}}:{id_hash}`. A renewed id keeps its slot tag, so that the move
-/// from the old id to the new one is atomic on a cluster too.
-pub(crate) fn key(names: &Namespace, slot: &str, id_hash: &str) -> Key {
-    names.key(NAMES[0], &["{", slot, "}:", id_hash])
-}
 
 /// A session script: what all of them share and, last, its own.
 macro_rules! session_script {

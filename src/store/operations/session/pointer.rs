@@ -10,10 +10,8 @@ pub(crate) struct Pointer {
 /// Who follows a pointer; and, of a pointer, who may at the least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Follower {
-    /// Any request: the session is of the same user as before.
+    /// Any request, a logout among them: the session is of the same user as before.
     Request,
-    /// A logout: the same, but the renewal has left no grace.
-    Logout,
     /// A login as the user whose session it is: another user's before, or nobody's.
     Login,
 }
@@ -25,7 +23,7 @@ pub(crate) enum Via {
     Presented,
     /// By pointers that lead any request.
     Old,
-    /// By one that leads only a logout or a login.
+    /// By one that leads only a login.
     Closed,
 }
 
@@ -41,7 +39,6 @@ impl Pointer {
         let (mark, id_hash) = text.split_first()?;
         let leads = match mark {
             b'>' => Follower::Request,
-            b'|' => Follower::Logout,
             b'x' => Follower::Login,
             _ => return None,
         };

@@ -4,7 +4,7 @@ if type(meta) == 'table' then
   return meta
 end
 local kind = string.sub(meta, 1, 1)
-if kind == '>' or kind == '|' or kind == 'x' then return meta end
+if kind == '>' or kind == 'x' then return meta end
 local before = tonumber(string.sub(meta, 61), 16)
 if kind ~= '=' and kind ~= '?' or not before then return -1 end
 local lineage = string.sub(meta, 2, 17)

@@ -7,8 +7,9 @@ use std::{sync::Arc, time::Duration};
 use super::*;
 use crate::{
     Store,
-    store::operations::session_index::{
-        self, Condemn, Condemned, EnterIndex, Entered, Member, place_key,
+    store::{
+        key::Key,
+        operations::session_index::{Condemn, Condemned, EnterIndex, Entered, Member},
     },
 };
 
@@ -24,16 +25,20 @@ impl Steps {
         Self(Store::memory())
     }
 
+    fn names(&self) -> Names<'_> {
+        Names::new(self.0.names(), "")
+    }
+
     fn key(&self, id: &str) -> Key {
-        key(self.0.names(), "slot", id)
+        self.names().session("slot", id)
     }
 
     fn place(&self, lineage: &str) -> Key {
-        place_key(self.0.names(), "slot", lineage)
+        self.names().place("slot", lineage)
     }
 
     fn index(&self) -> Key {
-        session_index::key(self.0.names(), "ada")
+        self.names().index("ada")
     }
 
     fn rules() -> Rules {

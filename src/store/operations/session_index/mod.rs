@@ -50,21 +50,8 @@ pub(crate) use list::{Index, ReadIndex};
 pub(crate) use place::{LeavePlace, LocateSession, Location, is_revoked, leave, note};
 pub(crate) use state::{IndexState, Listed, Member};
 
-use crate::store::{
-    key::{Key, Namespace},
-    redis::Script,
-};
+use crate::store::redis::Script;
 
 pub(crate) use IndexState as Entry;
 pub(super) const NAMES: [&str; 2] = ["session_index", "session_place"];
 pub(super) static SCRIPTS: &[&Script] = &[&enter::ENTER, &condemn::CONDEMN, &list::LIST];
-
-/// `{namespace}:session_index:{{user}}`: the sessions of a user, whose digest `user` is.
-pub(crate) fn key(names: &Namespace, user: &str) -> Key {
-    names.key(NAMES[0], &["{", user, "}"])
-}
-
-/// `{namespace}:session_place:{{slot}}:{lineage}`: the place of a session, in its own slot.
-pub(crate) fn place_key(names: &Namespace, slot: &str, lineage: &str) -> Key {
-    names.key(NAMES[1], &["{", slot, "}:", lineage])
-}

@@ -105,7 +105,7 @@ impl Session {
                 expected: expected.clone(),
                 value: value.clone(),
             };
-            let found = self.reach(target, Follower::Request, swap).await?;
+            let found = self.reach(&target, Follower::Request, swap).await?;
             match found.answer() {
                 Some(Swap::Done) => {
                     self.state().learn(key, value);
@@ -147,7 +147,7 @@ impl Session {
             if self.state().failed.is_some() {
                 return;
             }
-            let found = self.reach(target, Follower::Request, swap).await;
+            let found = self.reach(&target, Follower::Request, swap).await;
             match found.map(|found| found.answer()) {
                 Ok(Some(Swap::Done)) => self.state().learn(key, Some(new)),
                 Ok(_) => {}

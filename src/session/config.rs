@@ -2,7 +2,7 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use super::{error::SessionConfigError, transport::Transports};
+use super::{error::SessionConfigError, touching::Touching, transport::Transports};
 use crate::store::operations::session::Rules;
 
 /// What a request gets when the store fails to load its session.
@@ -33,6 +33,7 @@ pub(super) struct Config {
     pub(super) max_bytes: usize,
     pub(super) max_keys: usize,
     pub(super) max_sessions_per_user: Option<usize>,
+    pub(super) touching: Touching,
 }
 
 const HOUR: u64 = 3600;
@@ -53,11 +54,21 @@ impl Default for Config {
             max_bytes: 64 << 10,
             max_keys: 128,
             max_sessions_per_user: None,
+            touching: Touching::default(),
         }
     }
 }
 
 impl Config {
+    /// Bytes that a stored value takes more than its JSON.
+    pub(super) fn overhead(&self) -> usize {
+        #[cfg(feature = "session-encryption")]
+        if self.data_keys.is_some() {
+            return super::keys::SessionKeys::OVERHEAD;
+        }
+        0
+    }
+
     /// What the sessions of this layer have in their keys.
     pub(super) fn name(&self) -> &str {
         self.transports.cookie.name_in_keys()

@@ -19,18 +19,21 @@ use crate::store::{
     random,
 };
 
-/// Characters of an id.
-const LENGTH: usize = 48;
+/// Characters of an id. With them its hash is one block of SHA-256.
+const LENGTH: usize = 52;
 /// Characters of it that are not secret: they choose the hash slot on a cluster.
 const SLOT: usize = 4;
+/// Characters after them that stay when the id is renewed, too.
+const ROOT: usize = 4;
 /// Characters of an id's hash.
 const HASH: usize = 43;
 
-/// The secret that names a session: 48 characters of base64url, 36 bytes of the operating
+/// The secret that names a session: 52 characters of base64url, 39 bytes of the operating
 /// system's random number generator.
 ///
 /// The first 3 bytes are the slot tag: it stays when the id is renewed and is part of the store's
-/// key names. The other 33 (264 bits) are secret and stored nowhere.
+/// key names. So does the root, 3 bytes that the store does not know: encrypted values are bound to
+/// both. The other 33 (264 bits) are new in each id, secret, and stored nowhere.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct SessionId([u8; LENGTH]);
 
@@ -38,6 +41,7 @@ pub(super) struct SessionId([u8; LENGTH]);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     slot: [u8; SLOT],
+    root: [u8; ROOT],
     id_hash: ArrayString<HASH>,
     /// Whether the client has sent this id, or an old one that led here.
     pub(super) via: Via,
@@ -51,10 +55,11 @@ impl SessionId {
         Ok(Self(id))
     }
 
-    /// A fresh id with the slot tag of the session at `place`.
+    /// A fresh id with the slot tag and the root of the session at `place`.
     pub(super) fn renewed(place: &Place) -> Result<Self, SessionError> {
         let mut id = Self::random()?;
         id.0[..SLOT].copy_from_slice(&place.slot);
+        id.0[SLOT..SLOT + ROOT].copy_from_slice(&place.root);
         Ok(id)
     }
 
@@ -71,13 +76,15 @@ impl SessionId {
     }
 
     pub(super) fn place(&self) -> Place {
-        let mut slot = [0; SLOT];
+        let (mut slot, mut root) = ([0; SLOT], [0; ROOT]);
         slot.copy_from_slice(&self.0[..SLOT]);
+        root.copy_from_slice(&self.0[SLOT..SLOT + ROOT]);
         let mut id_hash = [0; HASH];
         let written = BASE64.encode_slice(Sha256::digest(self.0), &mut id_hash);
         written.expect("32 bytes are 43 characters");
         Place {
             slot,
+            root,
             id_hash: ArrayString::from_byte_string(&id_hash).expect("base64url is ASCII"),
             via: Via::Presented,
         }
@@ -105,6 +112,13 @@ impl Place {
         self.slot == other.slot
     }
 
+    /// What an encrypted value of this name is bound to: its name, and what all ids of the session
+    /// have in common.
+    #[cfg(feature = "session-encryption")]
+    pub(super) fn binds(&self, name: &str) -> Vec<u8> {
+        [&self.slot, &self.root, name.as_bytes()].concat()
+    }
+
     /// What names the session of this `lineage` in the index of its user.
     pub(super) fn member(&self, lineage: Arc<str>) -> Member {
         let slot = self.slot;
@@ -130,6 +144,7 @@ impl Place {
     pub(super) fn of_hash(&self, id_hash: &str) -> Self {
         Self {
             slot: self.slot,
+            root: self.root,
             id_hash: hash(id_hash),
             via: Via::Old,
         }
@@ -194,9 +209,9 @@ mod tests {
     use crate::store::Namespace;
 
     #[test]
-    fn an_id_is_48_characters_of_base64url_and_reads_back() {
+    fn an_id_is_52_characters_of_base64url_and_reads_back() {
         let id = SessionId::random().unwrap();
-        assert_eq!(id.expose().len(), 48);
+        assert_eq!(id.expose().len(), 52);
         assert_eq!(SessionId::parse(id.expose().as_bytes()), Some(id.clone()));
         assert_ne!(SessionId::random().unwrap(), id);
     }
@@ -219,11 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn a_renewed_id_shares_the_slot_tag_and_nothing_else() {
+    fn a_renewed_id_shares_the_slot_tag_and_the_root_and_264_bits_are_new() {
         let id = SessionId::random().unwrap();
         let renewed = SessionId::renewed(&id.place()).unwrap();
-        assert_eq!(id.expose()[..SLOT], renewed.expose()[..SLOT]);
-        assert_ne!(id.expose()[SLOT..], renewed.expose()[SLOT..]);
+        assert_eq!(id.expose()[..8], renewed.expose()[..8]);
+        for at in (8..52).step_by(4) {
+            assert_ne!(id.expose()[at..at + 4], renewed.expose()[at..at + 4]);
+        }
+        assert_ne!(id.expose()[..4], id.expose()[4..8]);
     }
 
     #[test]

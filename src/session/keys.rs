@@ -70,26 +70,29 @@ impl SessionKeys {
         self.0.iter().map(|one| &one.cookie)
     }
 
-    /// Encrypts the value of `name`. XChaCha20-Poly1305: its nonces may be random however many
-    /// values there are.
-    pub(super) fn seal(&self, name: &str, value: &[u8]) -> Result<Vec<u8>, SessionError> {
+    /// Bytes that an encrypted value takes more than its text.
+    pub(super) const OVERHEAD: usize = 1 + ID + NONCE + 16;
+
+    /// Encrypts a value, and binds it to where it is stored. XChaCha20-Poly1305: its nonces may be
+    /// random however many values there are.
+    pub(super) fn seal(&self, binding: &[u8], value: &[u8]) -> Result<Vec<u8>, SessionError> {
         let one = &self.0[0];
         let nonce: [u8; NONCE] = random::secret()?;
-        let mut sealed = Vec::with_capacity(1 + ID + NONCE + value.len() + 16);
+        let mut sealed = Vec::with_capacity(Self::OVERHEAD + value.len());
         sealed.push(FORMAT);
         sealed.extend(one.id);
         sealed.extend(nonce);
         let mut text = value.to_vec();
         (one.data)
-            .encrypt_in_place(XNonce::from_slice(&nonce), name.as_bytes(), &mut text)
+            .encrypt_in_place(XNonce::from_slice(&nonce), binding, &mut text)
             .map_err(|_| SessionError::NoEntropy)?;
         sealed.extend(text);
         Ok(sealed)
     }
 
-    /// Decrypts the value of `name`, and says whether the current key has encrypted it. `None` for
-    /// what no key of the ring has.
-    pub(super) fn open(&self, name: &str, sealed: &[u8]) -> Option<(Vec<u8>, bool)> {
+    /// Decrypts a value, and says whether the current key has encrypted it. `None` for what no key of
+    /// the ring has, and for what is bound to another place.
+    pub(super) fn open(&self, binding: &[u8], sealed: &[u8]) -> Option<(Vec<u8>, bool)> {
         let (head, text) = sealed.split_at_checked(1 + ID + NONCE)?;
         let (format, head) = head.split_first()?;
         let (id, nonce) = head.split_at(ID);
@@ -97,7 +100,7 @@ impl SessionKeys {
         let mut text = text.to_vec();
         (*format == FORMAT).then_some(())?;
         (self.0[number].data)
-            .decrypt_in_place(XNonce::from_slice(nonce), name.as_bytes(), &mut text)
+            .decrypt_in_place(XNonce::from_slice(nonce), binding, &mut text)
             .ok()?;
         Some((text, number == 0))
     }
@@ -139,23 +142,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_opens_under_its_name_and_keys_alone() {
+    fn a_value_opens_in_its_place_and_under_its_keys_alone() {
         let old = SessionKeys::new(&[1; 32]).unwrap();
         let new = SessionKeys::new(&[2; 32]).unwrap();
         let ring = new.clone().and_previous(&[1; 32]).unwrap();
-        let sealed = old.seal("name", b"value").unwrap();
+        let sealed = old.seal(b"name", b"value").unwrap();
+        assert_eq!(sealed.len(), SessionKeys::OVERHEAD + 5);
         assert!(!sealed.windows(5).any(|part| part == b"value"));
-        assert_eq!(old.open("name", &sealed), Some((b"value".to_vec(), true)));
-        assert_eq!(ring.open("name", &sealed), Some((b"value".to_vec(), false)));
-        assert_eq!(new.open("name", &sealed), None);
-        assert_eq!(old.open("other", &sealed), None);
+        assert_eq!(old.open(b"name", &sealed), Some((b"value".to_vec(), true)));
+        assert_eq!(
+            ring.open(b"name", &sealed),
+            Some((b"value".to_vec(), false))
+        );
+        assert_eq!(new.open(b"name", &sealed), None);
+        assert_eq!(old.open(b"other", &sealed), None);
         for at in 0..sealed.len() {
             let mut forged = sealed.clone();
             forged[at] ^= 1;
-            assert_eq!(ring.open("name", &forged), None, "{at}");
+            assert_eq!(ring.open(b"name", &forged), None, "{at}");
         }
-        assert_eq!(old.open("name", b""), None);
-        assert_ne!(old.seal("name", b"value").unwrap(), sealed);
+        assert_eq!(old.open(b"name", b""), None);
+        assert_ne!(old.seal(b"name", b"value").unwrap(), sealed);
     }
 
     #[test]

@@ -147,8 +147,9 @@ impl SessionLayer {
         self.set(|config| config.transports.cookie.seal = Some(Seal::Encrypted(keys)))
     }
 
-    /// Encrypts all values in the store (XChaCha20-Poly1305, the key's name authenticated). Names
-    /// of keys, the user and the device are not encrypted. Each value takes 45 bytes more. What
+    /// Encrypts all values in the store (XChaCha20-Poly1305), each bound to its key and its session, so
+    /// that it cannot be moved to another. Names
+    /// of keys, the user and the device are neither encrypted nor authenticated. Each value takes 45 bytes more. What
     /// an earlier secret of the ring has encrypted is read, and encrypted anew when it is. Default
     /// off; what was stored before it is on counts as absent.
     ///

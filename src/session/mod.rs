@@ -122,6 +122,7 @@ mod layer;
 mod lifetime;
 mod report;
 mod service;
+mod touching;
 #[cfg(feature = "tower-sessions")]
 mod tower_sessions;
 mod transport;

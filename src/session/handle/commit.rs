@@ -103,9 +103,10 @@ impl Session {
         target: &Target,
         plan: &Plan,
     ) -> Result<Found<Written>, SessionError> {
+        let changes = self.seal_all(&target.place, &plan.changes)?;
         let commit = |access, _: &Place| CommitSession {
             access,
-            changes: plan.changes.clone(),
+            changes: changes.clone(),
             lifetime: None,
             renewal: None,
         };
@@ -115,6 +116,7 @@ impl Session {
 
     /// Commits to a session that is there, and gives it a new id.
     async fn renew_at(&self, target: &Target, plan: &Plan) -> Result<Found<Written>, SessionError> {
+        let changes = self.seal_all(&target.place, &plan.changes)?;
         let mut target = target.clone();
         let Some(lineage) = self.note(&mut target, plan).await? else {
             return Ok(Found::Nowhere);
@@ -149,7 +151,7 @@ impl Session {
                 touch: access.touch || lifetime.is_some(),
                 ..access
             },
-            changes: plan.changes.clone(),
+            changes: changes.clone(),
             lifetime,
             renewal: Some(Box::new(renewal(place))),
         };
@@ -188,14 +190,16 @@ impl Session {
     /// Stores a new session, if there is anything to store. Always under an id of our own: what
     /// the client has sent is never adopted.
     async fn create(&self, plan: &Plan) -> Result<Written, SessionError> {
-        let fields = (plan.changes.fields.iter())
-            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
-            .collect::<BTreeMap<_, _>>();
-        if fields.is_empty() && plan.login.is_none() {
+        let holds_data = plan.changes.fields.values().any(Option::is_some);
+        if !holds_data && plan.login.is_none() {
             return Ok(Written::Nothing);
         }
         let id = SessionId::random()?;
         let place = id.place();
+        let changes = self.seal_all(&place, &plan.changes)?;
+        let fields = (changes.fields.iter())
+            .filter_map(|(key, value)| Some((key.clone(), value.clone()?)))
+            .collect::<BTreeMap<_, _>>();
         let lineage = id::lineage()?;
         let rules = self.rules();
         let lifetime = plan.lifetime(None, rules.absolute);

@@ -30,11 +30,17 @@ impl Session {
         if !self.used().is_local(key) {
             self.load().await?;
         }
-        let value = self.state().value(key);
+        let (value, place) = {
+            let state = self.state();
+            (state.value(key), state.place_of(key).cloned())
+        };
         let Some(value) = value else {
             return Ok(None);
         };
-        let Some(opened) = self.open(key, &value) else {
+        let Some(place) = place else {
+            return Ok(self.read(key, &value));
+        };
+        let Some(opened) = self.open(&place, key, &value) else {
             return Ok(None);
         };
         if !opened.is_current {
@@ -63,7 +69,7 @@ impl Session {
         let value = self.encode(key, &value)?;
         let mut state = self.used();
         state.writable()?;
-        state.change(key, value, &self.rules())
+        state.change(key, value, &self.bounds())
     }
 
     /// Removes `key` at the commit.
@@ -144,7 +150,7 @@ impl Session {
         state.writable()?;
         let sum = IncrementSession::sum(state.value(key).as_ref(), by)
             .ok_or_else(|| SessionError::Overflow(key.into()))?;
-        state.change(key, sum.to_string().into(), &self.rules())?;
+        state.change(key, sum.to_string().into(), &self.bounds())?;
         Ok(sum)
     }
 
@@ -185,7 +191,7 @@ impl Session {
     fn check_sum(&self, key: &str, by: i64) -> Result<(), SessionError> {
         let mut state = self.state();
         match IncrementSession::sum(state.value(key).as_ref(), by) {
-            Some(sum) => state.check(key, &sum.to_string().into(), &self.rules()),
+            Some(sum) => state.check(key, &sum.to_string().into(), &self.bounds()),
             None => Ok(()),
         }
     }

@@ -1,11 +1,20 @@
 //! Values as they are stored: JSON, encrypted where the layer says so.
+//!
+//! What a request has changed is JSON until it is written, since only then is it known to which session
+//! it belongs.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{super::error::SessionError, Session};
+use super::{
+    super::{error::SessionError, id::Place},
+    Session,
+};
+use crate::store::operations::session::Changes;
 
-/// A value as JSON.
+/// A stored value as JSON.
 pub(super) struct Opened {
     pub(super) text: Bytes,
     /// Whether the current key has encrypted it, or none had to.
@@ -13,7 +22,7 @@ pub(super) struct Opened {
 }
 
 impl Session {
-    /// Writes a value as JSON, and encrypts it where the layer says so.
+    /// Writes a value as JSON.
     pub(super) fn encode<T: Serialize + ?Sized>(
         &self,
         key: &str,
@@ -23,23 +32,48 @@ impl Session {
             key: key.into(),
             error,
         })?;
-        #[cfg(feature = "session-encryption")]
-        if let Some(keys) = &self.0.config.data_keys {
-            return keys.seal(key, &text).map(Bytes::from);
-        }
         Ok(text.into())
     }
 
-    pub(super) fn decode<T: DeserializeOwned>(&self, key: &str, value: &Bytes) -> Option<T> {
-        let opened = self.open(key, value)?;
-        self.read(key, &opened.text)
-    }
-
-    /// Decrypts a value where the layer says that it is encrypted.
-    pub(super) fn open(&self, key: &str, value: &Bytes) -> Option<Opened> {
+    /// Encrypts a value of the session at `place` where the layer says so.
+    pub(super) fn seal(
+        &self,
+        place: &Place,
+        key: &str,
+        text: Bytes,
+    ) -> Result<Bytes, SessionError> {
         #[cfg(feature = "session-encryption")]
         if let Some(keys) = &self.0.config.data_keys {
-            let Some((text, is_current)) = keys.open(key, value) else {
+            return keys.seal(&place.binds(key), &text).map(Bytes::from);
+        }
+        let _ = (place, key);
+        Ok(text)
+    }
+
+    /// Changes as they are stored in the session at `place`.
+    pub(super) fn seal_all(
+        &self,
+        place: &Place,
+        changes: &Arc<Changes>,
+    ) -> Result<Arc<Changes>, SessionError> {
+        if !self.is_encrypted() {
+            return Ok(changes.clone());
+        }
+        let fields = changes.fields.iter().map(|(key, value)| {
+            let value = (value.clone()).map(|text| self.seal(place, key, text));
+            Ok((key.clone(), value.transpose()?))
+        });
+        Ok(Arc::new(Changes {
+            cleared: changes.cleared,
+            fields: fields.collect::<Result<_, SessionError>>()?,
+        }))
+    }
+
+    /// Decrypts a value of the session at `place` where the layer says that it is encrypted.
+    pub(super) fn open(&self, place: &Place, key: &str, value: &Bytes) -> Option<Opened> {
+        #[cfg(feature = "session-encryption")]
+        if let Some(keys) = &self.0.config.data_keys {
+            let Some((text, is_current)) = keys.open(&place.binds(key), value) else {
                 #[cfg(feature = "metrics")]
                 crate::metrics::session_unreadable("value");
                 let session = self.log_id();
@@ -49,7 +83,7 @@ impl Session {
             let text = text.into();
             return Some(Opened { text, is_current });
         }
-        let _ = key;
+        let _ = (place, key);
         Some(Opened {
             text: value.clone(),
             is_current: true,

@@ -39,8 +39,8 @@ impl Session {
         mut about_to: impl FnMut(Option<&T>),
     ) -> Result<Option<T>, SessionError> {
         let _turn = self.turn_to_change(key).await?;
-        let remove = |value: Option<&Bytes>| {
-            let value = value.and_then(|value| self.decode(key, value));
+        let remove = |text: Option<&Bytes>| {
+            let value = text.and_then(|text| self.read(key, text));
             about_to(value.as_ref());
             Ok((None, value))
         };
@@ -67,15 +67,15 @@ impl Session {
         T: DeserializeOwned,
         U: Serialize,
     {
-        let replace = |value: Option<&Bytes>| {
-            let new = f(value.and_then(|value| self.decode(key, value)))?;
+        let replace = |text: Option<&Bytes>| {
+            let new = f(text.and_then(|text| self.read(key, text)))?;
             Ok((Some(self.encode(key, &new)?), new))
         };
         self.exchange(key, replace).await
     }
 
-    /// Replaces what is stored under `key` by what `f` makes of it, and answers what else `f` says;
-    /// `None` is nothing stored.
+    /// Replaces what is stored under `key` by what `f` makes of it, both as JSON, and answers what else
+    /// `f` says; `None` is nothing stored.
     async fn exchange<R>(
         &self,
         key: &str,
@@ -86,18 +86,22 @@ impl Session {
                 let state = self.state();
                 (self.stored_target(&state, key), state.value(key))
             };
-            let (value, answer) = f(expected.as_ref())?;
             let Some(target) = target else {
+                let (text, answer) = f(expected.as_ref())?;
                 let mut state = self.state();
                 state.writable()?;
-                match value {
-                    Some(value) => state.change(key, value, &self.rules())?,
+                match text {
+                    Some(text) => state.change(key, text, &self.bounds())?,
                     None => drop(state.changes.fields.insert(key.into(), None)),
                 }
                 return Ok(answer);
             };
+            let opened = (expected.as_ref()).and_then(|value| self.open(&target.place, key, value));
+            let (text, answer) = f(opened.as_ref().map(|opened| &opened.text))?;
+            let value = text.map(|text| self.seal(&target.place, key, text));
+            let value = value.transpose()?;
             if let Some(value) = &value {
-                self.state().check(key, value, &self.rules())?;
+                self.state().check(key, value, &self.bounds())?;
             }
             let swap = |access, _: &Place| SwapSession {
                 access,
@@ -131,12 +135,10 @@ impl Session {
 
     /// Encrypts a value anew that an earlier key has encrypted, if it is still the same in the
     /// store. A read does not fail when this does.
-    pub(super) async fn rewrite(&self, key: &str, old: &Bytes, text: &[u8]) {
-        #[cfg(feature = "session-encryption")]
-        if let (Some(keys), Ok(Some(target))) = (&self.0.config.data_keys, self.target_of(key))
-            && let Ok(new) = keys.seal(key, text)
+    pub(super) async fn rewrite(&self, key: &str, old: &Bytes, text: &Bytes) {
+        if let Ok(Some(target)) = self.target_of(key)
+            && let Ok(new) = self.seal(&target.place, key, text.clone())
         {
-            let new = Bytes::from(new);
             let swap = |access, _: &Place| SwapSession {
                 access,
                 field: key.into(),
@@ -155,7 +157,5 @@ impl Session {
                 Err(_) => self.state().failed = None,
             }
         }
-        #[cfg(not(feature = "session-encryption"))]
-        let _ = (key, old, text);
     }
 }

@@ -128,9 +128,13 @@ impl Session {
         })
     }
 
-    /// Whether the activity was noted. When this fails the read does not: the next request tries
-    /// again.
+    /// Whether the activity was noted. It is not where another request of this process is doing
+    /// so. When this fails the read does not: the next request tries again.
     async fn touch(&self, touch: TouchSession) -> bool {
+        let begun = self.0.config.touching.begin(&touch.access.key);
+        if begun.is_none() && touch.first_use.is_none() {
+            return false;
+        }
         match self.0.store.execute(touch).await {
             Ok(_) => true,
             Err(error) => {

@@ -37,7 +37,7 @@ use std::{
 };
 
 pub use self::flash::Flash;
-use self::state::State;
+use self::state::{Bounds, State};
 use super::{
     config::Config,
     id::{LogId, SessionId},
@@ -124,6 +124,15 @@ impl Session {
 
     fn rules(&self) -> Rules {
         self.0.config.rules()
+    }
+
+    fn bounds(&self) -> Bounds {
+        let config = &self.0.config;
+        Bounds {
+            max_bytes: config.max_bytes,
+            max_keys: config.max_keys,
+            overhead: config.overhead(),
+        }
     }
 
     /// The keys of its layer's sessions.

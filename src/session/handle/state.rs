@@ -14,7 +14,7 @@ use super::{
 };
 use crate::store::{
     StoreError,
-    operations::session::{Changes, Fields, LoadedSession, Prospect, Rules, Size, Via},
+    operations::session::{Changes, Fields, LoadedSession, Prospect, Size, Via},
 };
 
 /// The session of one request.
@@ -52,6 +52,16 @@ pub(super) struct State {
     pub(super) closed: bool,
     /// The handler has saved the session and may go on with it after the head of the response.
     pub(super) kept: bool,
+}
+
+/// What a session may hold.
+#[derive(Debug)]
+pub(super) struct Bounds {
+    /// Of names and values as they are stored.
+    pub(super) max_bytes: usize,
+    pub(super) max_keys: usize,
+    /// Bytes that a stored value takes more than its JSON.
+    pub(super) overhead: usize,
 }
 
 /// Who logs in, and with which device.
@@ -154,7 +164,14 @@ impl State {
             }
     }
 
-    /// The value of `key` as this request sees it.
+    /// Where the value of `key` is stored as this request sees it; `None` where it is this request's
+    /// own.
+    pub(super) fn place_of(&self, key: &str) -> Option<&Place> {
+        let live = self.live().filter(|_| !self.is_local(key));
+        live.map(|live| &live.place)
+    }
+
+    /// The value of `key` as this request sees it: as it is stored, or JSON that is to be.
     pub(super) fn value(&self, key: &str) -> Option<Bytes> {
         match self.changes.fields.get(key) {
             Some(changed) => changed.clone(),
@@ -162,20 +179,20 @@ impl State {
         }
     }
 
-    /// Sets the value of `key` at the commit, unless it is known already that the session would
+    /// Sets the value of `key`, as JSON, at the commit, unless it is known already that the session would
     /// grow over its bounds.
     pub(super) fn change(
         &mut self,
         key: &str,
         value: Bytes,
-        rules: &Rules,
+        bounds: &Bounds,
     ) -> Result<(), SessionError> {
         let previous = self.changes.fields.insert(key.into(), Some(value));
         let none = Fields::default();
         let stored = self.kept_fields().unwrap_or(&none);
         let before = Size::of(stored);
-        let after = self.changes.size(before, stored);
-        if !after.over(before, rules.max_bytes, rules.max_keys) {
+        let after = self.size(before, stored, bounds);
+        if !after.over(before, bounds.max_bytes, bounds.max_keys) {
             return Ok(());
         }
         match previous {
@@ -191,17 +208,25 @@ impl State {
         &mut self,
         key: &str,
         value: &Bytes,
-        rules: &Rules,
+        bounds: &Bounds,
     ) -> Result<(), SessionError> {
         let none = Fields::default();
         let stored = self.kept_fields().unwrap_or(&none);
         let before = Size::of(stored);
         let changed = before.with(key, stored.get(key), Some(value));
-        let after = self.changes.size(changed, stored);
-        if after.over(before, rules.max_bytes, rules.max_keys) {
+        let after = self.size(changed, stored, bounds);
+        if after.over(before, bounds.max_bytes, bounds.max_keys) {
             return Err(self.too_large());
         }
         Ok(())
+    }
+
+    /// The size of a session with `fields` once the changes are written to it.
+    fn size(&self, before: Size, fields: &Fields, bounds: &Bounds) -> Size {
+        let mut size = self.changes.size(before, fields);
+        let values = self.changes.fields.values().flatten().count();
+        size.bytes += values * bounds.overhead;
+        size
     }
 
     pub(super) fn too_large(&mut self) -> SessionError {

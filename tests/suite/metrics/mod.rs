@@ -126,7 +126,7 @@ async fn session_loads_and_commits_are_counted() {
     client.login("ada").await;
     client.get("user").await;
     let stranger = client.another();
-    stranger.plant(&"x".repeat(48));
+    stranger.plant(&"x".repeat(52));
     stranger.get("user").await;
     let loads =
         |outcome| recorder.counter("tower_keep_session_loads_total", &[("outcome", outcome)]);

@@ -8,7 +8,7 @@ use tower_keep::{
 };
 
 use super::stand::{Client, Stand};
-use crate::harness::proxy::Proxy;
+use crate::harness::{connected::PATIENT, proxy::Proxy};
 
 /// A Redis behind a proxy that counts trips.
 struct Counted {
@@ -217,4 +217,53 @@ async fn a_save_is_one_trip_for_what_has_changed() {
         })
         .await;
     assert_eq!((trips, calls["evalsha"]), (4, 3), "{calls:?}");
+}
+
+/// Reads of this many processes, twenty at once, when a touch is due.
+async fn parallel_reads(processes: usize) -> BTreeMap<String, u64> {
+    let counted = Counted::start().await;
+    let client = counted.logged_in().await;
+    let mut layers = vec![counted.layer.clone()];
+    for _ in 1..processes {
+        layers.push(SessionLayer::new(
+            counted.stand.server().connected(PATIENT).await,
+        ));
+    }
+    counted.stand.advance(Duration::from_secs(3 * 3600)).await;
+    // All have read the session before the first of them is told that it was touched.
+    let read = std::sync::Arc::new(tokio::sync::Barrier::new(20));
+    counted
+        .proxy
+        .delay(Duration::ZERO, Duration::from_millis(200));
+    let (_, calls) = counted
+        .cost(async {
+            let mut reads = tokio::task::JoinSet::new();
+            for n in 0..20 {
+                let reader = Client::of(layers[n % processes].clone());
+                reader.plant(&client.id().unwrap());
+                let read = read.clone();
+                reads.spawn(async move {
+                    read.wait().await;
+                    assert!(reader.user().await.is_some());
+                });
+            }
+            reads.join_all().await;
+        })
+        .await;
+    calls
+}
+
+#[tokio::test]
+async fn of_parallel_reads_in_one_process_one_notes_the_activity() {
+    let calls = parallel_reads(1).await;
+    let read = [("hgetall", 20), ("pttl", 20)];
+    let touch = [("evalsha", 1), ("time", 1), ("hget", 2), ("hset", 1)];
+    let expected = [&read[..], &touch, &[("pexpireat", 1)]].concat();
+    assert_calls(&calls, &expected);
+}
+
+#[tokio::test]
+async fn of_parallel_reads_in_two_processes_one_writes_the_activity() {
+    let calls = parallel_reads(2).await;
+    assert_eq!((calls["hset"], calls["pexpireat"]), (1, 1), "{calls:?}");
 }

@@ -1,10 +1,9 @@
-//! What is built on values: encrypted data, typed sessions, messages, tokens for forms.
+//! What is built on values: typed sessions, messages, tokens for forms.
 
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio::sync::Notify;
-use tower_keep::session::{Session, SessionError, SessionKeys, TypedSession};
+use tower_keep::session::{Session, SessionError, TypedSession};
 
 use super::{
     on_all_stores,
@@ -13,76 +12,12 @@ use super::{
 use crate::harness::eventually;
 
 on_all_stores!(
-    encrypted_data_read_back_and_count,
-    what_an_earlier_key_has_encrypted_is_read_and_rewritten,
-    what_no_key_has_encrypted_counts_as_absent,
     a_typed_session_writes_the_fields_that_have_changed,
     a_message_is_shown_once,
     a_message_is_shown_by_one_page_and_a_new_one_is_not_lost,
     the_first_tokens_of_two_pages_at_once_are_both_good,
     a_csrf_token_is_good_for_its_session_alone,
 );
-
-fn keys(secret: u8) -> SessionKeys {
-    SessionKeys::new(&[secret; 32]).unwrap()
-}
-
-fn client(stand: &Stand, keys: SessionKeys) -> Client {
-    Client::of(stand.layer.clone().with_encrypted_data(keys))
-}
-
-async fn encrypted_data_read_back_and_count(stand: Stand) {
-    let client = client(&stand, keys(1));
-    client
-        .visit(async |session| {
-            session.insert("secret", "a secret").unwrap();
-            assert_eq!(session.increment("n", 1).await.unwrap(), 1);
-        })
-        .await;
-    client
-        .visit(async |session| {
-            let secret = session.get::<String>("secret").await.unwrap();
-            assert_eq!(secret.as_deref(), Some("a secret"));
-            assert_eq!(session.increment("n", 2).await.unwrap(), 3);
-            let doubled = session.update("n", |n: Option<i64>| n.unwrap() * 2);
-            assert_eq!(doubled.await.unwrap(), 6);
-            let error = session.increment("n", i64::MAX).await.unwrap_err();
-            assert!(matches!(error, SessionError::Overflow(_)), "{error}");
-        })
-        .await;
-    assert_eq!(client.get("n").await, Some(json!(6)));
-    if stand.is_redis() {
-        let key = stand.only_key();
-        let fields: Vec<Vec<u8>> = stand.server().query(&["HVALS", &key]);
-        for value in fields {
-            assert!(!String::from_utf8_lossy(&value).contains("secret"));
-        }
-    }
-}
-
-async fn what_an_earlier_key_has_encrypted_is_read_and_rewritten(stand: Stand) {
-    let old = client(&stand, keys(1));
-    old.visit(async |s| s.insert("k", "v").unwrap()).await;
-    let id = old.id().unwrap();
-    let with = |keys| {
-        let client = client(&stand, keys);
-        client.plant(&id);
-        client
-    };
-    let ring = keys(2).and_previous(&[1; 32]).unwrap();
-    assert_eq!(with(ring).get("k").await, Some(json!("v")));
-    assert_eq!(with(keys(2)).get("k").await, Some(json!("v")));
-    assert_eq!(with(keys(1)).get("k").await, None);
-}
-
-async fn what_no_key_has_encrypted_counts_as_absent(stand: Stand) {
-    let plain = stand.client();
-    plain.visit(async |s| s.insert("k", "v").unwrap()).await;
-    let encrypted = client(&stand, keys(1));
-    encrypted.plant(&plain.id().unwrap());
-    assert_eq!(encrypted.get("k").await, None);
-    assert_eq!(plain.get("k").await, Some(json!("v")));
-}
 
 #[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Shop {

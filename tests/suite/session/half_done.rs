@@ -54,7 +54,7 @@ async fn before_a_login_is_stored_no_handle_names_its_session(stand: Stand) {
 async fn what_was_saved_under_a_new_id_can_be_destroyed_at_once(stand: Stand) {
     for login in [false, true] {
         let client = stand.client();
-        client.plant(&"a".repeat(48));
+        client.plant(&"a".repeat(52));
         client
             .visit(async |session| {
                 session.insert("k", 1).unwrap();

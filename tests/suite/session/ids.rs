@@ -10,7 +10,7 @@ on_all_stores!(
 );
 
 async fn an_id_that_the_client_made_up_is_never_adopted(stand: Stand) {
-    let planted = "a".repeat(48);
+    let planted = "a".repeat(52);
     for read_first in [false, true] {
         let client = stand.client();
         client.plant(&planted);

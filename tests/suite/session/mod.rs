@@ -9,6 +9,7 @@ mod cookies;
 mod cost;
 mod data;
 mod differential;
+mod encryption;
 mod events;
 mod failure;
 mod guides;

@@ -246,6 +246,6 @@ async fn a_login_that_a_logout_overtakes_logs_nobody_in(stand: Stand) {
         session.login("ada").unwrap();
     })
     .await;
-    assert_eq!(slow.id().as_deref().map(str::len), Some(48));
+    assert_eq!(slow.id().as_deref().map(str::len), Some(52));
     assert_eq!(slow.get("user").await, None);
 }

@@ -122,6 +122,22 @@ async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent()
             "m",
             "=aaaaaaaaaaaaaaaa00000000000x00000000000x00000000000x00000000000",
         ],
+        // The mark, the time of its creation, the size.
+        &[
+            "HSET",
+            "m",
+            "#aaaaaaaaaaaaaaaa00000000001000000000010000000000100000000011",
+        ],
+        &[
+            "HSET",
+            "m",
+            "=aaaaaaaaaaaaaaaa0000000000x000000000010000000000100000000011",
+        ],
+        &[
+            "HSET",
+            "m",
+            "=aaaaaaaaaaaaaaaa0000000000100000000001000000000010000000001g",
+        ],
         &["SET", "a string"],
         &["LPUSH", "a list"],
     ] {
@@ -142,6 +158,9 @@ async fn a_session_without_its_metadata_or_under_another_type_counts_as_absent()
         client
             .visit(async |session| session.destroy().await.unwrap())
             .await;
+        let renews = client.another();
+        renews.plant(&id.clone().unwrap());
+        renews.visit(async |session| session.renew().unwrap()).await;
         client.plant(&id.clone().unwrap());
         client
             .visit(async |session| session.insert("k", 1).unwrap())

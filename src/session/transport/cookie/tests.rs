@@ -9,7 +9,7 @@ fn read(settings: &CookieSettings, lines: &[&[u8]]) -> Option<SessionId> {
 }
 
 fn line(settings: &CookieSettings) -> String {
-    let id = SessionId::parse(&[b'a'; 48]).unwrap();
+    let id = SessionId::parse(&[b'a'; 52]).unwrap();
     let line = settings.issue(&id, Duration::from_secs(60), None);
     assert!(!format!("{line:?}").contains("aaa"), "an id in Debug");
     line.to_str().unwrap().replace(id.expose(), "ID")
@@ -64,7 +64,7 @@ fn a_persistent_cookie_lives_as_long_as_the_session_and_at_most_400_days() {
         ..CookieSettings::default()
     };
     assert!(line(&settings).ends_with("; Max-Age=60"));
-    let id = SessionId::parse(&[b'a'; 48]).unwrap();
+    let id = SessionId::parse(&[b'a'; 52]).unwrap();
     let line = settings.issue(&id, MAX_AGE * 2, None);
     assert!(line.to_str().unwrap().ends_with("; Max-Age=34560000"));
 }
@@ -72,7 +72,7 @@ fn a_persistent_cookie_lives_as_long_as_the_session_and_at_most_400_days() {
 #[test]
 fn the_id_is_found_among_other_cookies_on_any_line() {
     let settings = CookieSettings::default();
-    let id = "a".repeat(48);
+    let id = "a".repeat(52);
     let cookie = format!("__Host-id={id}");
     let both = format!("other=1;{cookie} ; __Host-idx=2; bare");
     for lines in [
@@ -87,9 +87,9 @@ fn the_id_is_found_among_other_cookies_on_any_line() {
 #[test]
 fn a_missing_malformed_or_repeated_cookie_is_none() {
     let settings = CookieSettings::default();
-    let cookie = format!("__Host-id={}", "a".repeat(48));
+    let cookie = format!("__Host-id={}", "a".repeat(52));
     let twice = format!("{cookie}; {cookie}");
-    let quoted = format!("__Host-id=\"{}\"", "a".repeat(48));
+    let quoted = format!("__Host-id=\"{}\"", "a".repeat(52));
     let huge = format!("__Host-id={}", "a".repeat(60_000));
     for lines in [
         &[][..],
@@ -129,5 +129,18 @@ fn a_setting_that_browsers_refuse_is_named() {
     for domain in ["", ".example.com", "a b", "example..com", "-a.com", "a;b"] {
         let error = settings.clone().with_domain(domain).expect_err(domain);
         assert!(error.to_string().contains("cookie domain"), "{error}");
+    }
+}
+
+#[cfg(feature = "session-encryption")]
+#[test]
+fn a_sealed_id_reads_under_the_name_of_its_cookie_alone() {
+    use super::{super::super::keys::SessionKeys, seal::Seal};
+    let keys = SessionKeys::new(&[1; 32]).unwrap();
+    for seal in [Seal::Signed(keys.clone()), Seal::Encrypted(keys)] {
+        let id = SessionId::parse(&[b'a'; 52]).unwrap();
+        let value = seal.write("__Host-id", &id);
+        assert_eq!(seal.read("__Host-id", value.as_bytes()), Some(id));
+        assert_eq!(seal.read("__Host-admin", value.as_bytes()), None);
     }
 }

@@ -1,13 +1,10 @@
 //! Refresh tokens: how a client stays logged in for longer than its access lasts.
 
 use axum::{
-    Router,
-    extract::State,
-    http::{StatusCode, header::CACHE_CONTROL},
-    response::IntoResponse,
-    routing::post,
+    Router, extract::State, http::header::CACHE_CONTROL, response::IntoResponse, routing::post,
 };
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tower_keep::refresh_token::{Grant, RefreshTokenError, RefreshTokens};
 
 use crate::{
@@ -68,11 +65,11 @@ async fn refresh(
     Ok(([(CACHE_CONTROL, "no-store")], Json(refreshed)))
 }
 
-/// A token that is no good already is as well revoked (RFC 7009).
+/// A token that is no good already is as well revoked. The status says it all (RFC 7009, section 2.2).
 async fn revoke(
     State(app): State<App>,
     Json(Presented { refresh_token }): Json<Presented>,
-) -> Result<StatusCode, RefreshTokenError> {
+) -> Result<impl IntoResponse, RefreshTokenError> {
     app.tokens.revoke(&refresh_token).await?;
-    Ok(StatusCode::OK)
+    Ok(([(CACHE_CONTROL, "no-store")], Json(json!({}))))
 }

@@ -11,6 +11,7 @@ use crate::store::{
         Life, MemoryFacts, ReadLife, ReadMemory, ReadSlowLog, ReadType, ReadValue, ReadWeight,
         Remove, Type,
     },
+    operations,
 };
 
 /// The most bytes of a string that are read.
@@ -237,19 +238,37 @@ impl Inspector {
         Ok(slow)
     }
 
-    /// Removes a key; whether there was one. `UNLINK`.
+    /// Removes a key; whether there was one. A load of it that is under way, in whichever process,
+    /// will not be stored. `UNLINK` of its lease, then of the key, in one round trip.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # use tower_keep::{Store, inspect::Inspector};
+    /// let inspector = Inspector::new(Store::memory());
+    /// assert!(!inspector.delete("user:42").await?);
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
     ///
-    /// Any [`StoreError`].
+    /// Any [`StoreError`]: the key may be there or not.
     pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
-        let name = self.key(name).as_str().as_bytes().to_vec();
-        Ok(self.store.execute(Remove(vec![name])).await? > 0)
+        let key = self.key(name);
+        let lease = operations::lease(self.store.names(), &key);
+        let remove = |key: Key| Remove(vec![key.as_str().as_bytes().to_vec()]);
+        let removed = self.store.execute((remove(lease), remove(key))).await;
+        let (_leases, keys) = (removed.0?, removed.1?);
+        Ok(keys > 0)
     }
 
     /// Removes every key of the namespace, and of those nested in it, a page at a time, and tells
-    /// `progress` after each page how many keys that were so far. Answers how many in all. What is
-    /// written meanwhile may stay. `SCAN` and `UNLINK`, a page.
+    /// `progress` after each page how many keys that were so far. Answers how many in all.
+    ///
+    /// What is written meanwhile may stay, so stop the writers first or ask again. What was being
+    /// loaded or fetched when this began is not stored: the leases of loads go before all else, in a
+    /// walk of their own. It ends however much is written: it walks over the keys twice, by `SCAN`,
+    /// and sends `UNLINK`s for each page with matches.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -268,15 +287,19 @@ impl Inspector {
     ///
     /// Any [`StoreError`]. What was removed before stays removed; ask again for the rest.
     pub async fn delete_namespace(&self, mut progress: impl FnMut(u64)) -> Result<u64, StoreError> {
-        let mut pages = Pages::new(self.store.clone(), "*");
         let mut removed = 0;
-        while let Some(page) = pages.next().await {
-            let names = page?;
-            if !names.is_empty() {
-                // By slot: a key may have moved to another server.
-                removed += self.store.execute(Remove(names)).await?;
+        // A load that has no lease any more stores nothing. One that has stored before its lease was
+        // found is there for all of the second walk, which so finds the value.
+        for pattern in ["*lease:{*", "*"] {
+            let mut pages = Pages::new(self.store.clone(), pattern);
+            while let Some(page) = pages.next().await {
+                let names = page?;
+                if !names.is_empty() {
+                    // By slot: a key may have moved to another server.
+                    removed += self.store.execute(Remove(names)).await?;
+                }
+                progress(removed);
             }
-            progress(removed);
         }
         Ok(removed)
     }

@@ -111,6 +111,8 @@ impl Pages {
         };
         match store.execute(scan).await {
             Ok((cursor, names)) => {
+                // Embedded memory answers at once: others on this thread have their turn between two pages.
+                tokio::task::yield_now().await;
                 self.cursor = cursor;
                 if cursor == 0 {
                     servers.pop_front();

@@ -80,6 +80,7 @@ mod entry;
 mod envelope;
 mod error;
 mod load;
+mod many;
 mod policy;
 mod prefix;
 mod read;

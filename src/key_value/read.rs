@@ -16,14 +16,11 @@ use crate::{
         Key,
         operations::{
             tag::{ReadStamp, Stamp, TagName},
-            value::{Exists, Expiry, Get, GetMany, ReadExpiry, identity},
+            value::{Exists, Expiry, Get, ReadExpiry, identity},
         },
         random::fraction,
     },
 };
-
-/// How many keys one `MGET` names at most, so that it does not hold the server up.
-const KEYS_AT_ONCE: usize = 256;
 
 /// What a call wants to find.
 #[derive(Clone, Copy)]
@@ -44,11 +41,11 @@ pub(super) enum Found {
 }
 
 /// The stamps that have been read, by the names of their tags.
-type Stamps = HashMap<TagName, Option<Stamp>>;
+pub(super) type Stamps = HashMap<TagName, Option<Stamp>>;
 
 /// When a value expires, as far as that has been read.
 #[derive(Debug, Clone, Copy)]
-enum ReadSoFar {
+pub(super) enum ReadSoFar {
     Nothing,
     /// `None` if the value has gone since it was read.
     Expiry(Option<Expiry>),
@@ -98,70 +95,11 @@ impl<C: Codec> KeyValue<C> {
         Ok(self.fresh(found))
     }
 
-    fn fresh<T: DeserializeOwned>(&self, found: Found) -> Option<T> {
+    pub(super) fn fresh<T: DeserializeOwned>(&self, found: Found) -> Option<T> {
         match found {
             Found::Value(opened, Freshness::Fresh) => self.decode(&opened)?,
             Found::Value(..) | Found::Missing | Found::Unusable(_) => None,
         }
-    }
-
-    /// The values of `ids`, in their order, as [`get`](Self::get) answers each. One round trip, on
-    /// a cluster one for each shard, side by side. One `MGET` for 256 ids, on a cluster one for
-    /// each id.
-    ///
-    /// ```
-    /// # use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let scores = KeyValue::new(Store::memory(), "score")?;
-    /// scores.set_many([("ada", 3), ("alan", 5)], USER_DATA_TTL).await?;
-    /// let found = scores.get_many::<u32>(["alan", "grace", "ada"]).await?;
-    /// assert_eq!(found, [Some(5), None, Some(3)]);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the store fails for one of them.
-    pub async fn get_many<T: DeserializeOwned>(
-        &self,
-        ids: impl IntoIterator<Item = impl Display>,
-    ) -> Result<Vec<Option<T>>, StoreError> {
-        let keys: Vec<_> = ids.into_iter().map(|id| self.key(id)).collect();
-        let at_once = match self.store.is_split_by_slot() {
-            true => 1,
-            false => KEYS_AT_ONCE,
-        };
-        let values = keys.chunks(at_once).map(|keys| GetMany(keys.to_vec()));
-        let expiries = match self.policy.reads_expiry(Serve::Fresh) {
-            true => keys.iter().cloned().map(ReadExpiry).collect(),
-            false => Vec::new(),
-        };
-        let read = self.store.execute((values.collect::<Vec<_>>(), expiries));
-        let (values, expiries) = read.await;
-        let mut expiries: Vec<_> = (expiries.into_iter())
-            .map(|expiry| expiry.map(ReadSoFar::Expiry))
-            .collect::<Result<_, _>>()?;
-        expiries.resize(keys.len(), ReadSoFar::Nothing);
-        let mut found = Vec::with_capacity(keys.len());
-        for value in values {
-            for bytes in value? {
-                found.push(bytes.and_then(|bytes| self.open(bytes).ok()));
-            }
-        }
-        let mut stamps = Stamps::new();
-        let opened = keys.iter().zip(&found).zip(&mut expiries);
-        let opened = opened.filter_map(|((key, found), expiry)| {
-            let opened = found.as_ref()?;
-            Some((key, &opened.head, expiry))
-        });
-        self.learn(&mut stamps, opened.collect()).await?;
-        let values = found.into_iter().zip(expiries);
-        let values = values.map(|(found, expiry)| {
-            let judged = judge(found?, expiry, &stamps, &self.policy, Serve::Fresh);
-            self.fresh(judged)
-        });
-        Ok(values.collect())
     }
 
     /// Whether `id` has a value, be it stale, of another schema or of a tag that was invalidated:
@@ -266,7 +204,7 @@ impl<C: Codec> KeyValue<C> {
 
     /// Reads the stamps and expiries that are missing to judge these values. One round trip, or
     /// none if nothing is missing.
-    async fn learn(
+    pub(super) async fn learn(
         &self,
         stamps: &mut Stamps,
         values: Vec<(&Key, &Head, &mut ReadSoFar)>,
@@ -338,7 +276,7 @@ impl<C: Codec> KeyValue<C> {
     }
 }
 
-fn judge(
+pub(super) fn judge(
     opened: Opened,
     expiry: ReadSoFar,
     stamps: &Stamps,

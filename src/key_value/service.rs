@@ -7,8 +7,11 @@ use std::{
 };
 
 use super::{
-    Codec, Entry, Json, PrefixError, USER_DATA_TTL, envelope::PlainLine, load::Loads,
-    policy::LoadPolicy, prefix,
+    Codec, Entry, Json, PrefixError, USER_DATA_TTL,
+    envelope::PlainLine,
+    load::{Failures, Loads},
+    policy::LoadPolicy,
+    prefix,
 };
 use crate::{
     Store, StoreError,
@@ -30,6 +33,7 @@ pub struct KeyValue<C = Json> {
     pub(super) codec: C,
     pub(super) policy: LoadPolicy,
     pub(super) loads: Arc<Loads>,
+    pub(super) failures: Arc<Failures>,
 }
 
 impl KeyValue {
@@ -67,6 +71,7 @@ impl KeyValue {
                 budget: None,
             },
             loads: Arc::default(),
+            failures: Arc::default(),
         })
     }
 }
@@ -83,6 +88,7 @@ impl<C: Codec> KeyValue<C> {
             codec,
             policy: self.policy,
             loads: self.loads,
+            failures: self.failures,
         }
     }
 
@@ -128,6 +134,12 @@ impl<C: Codec> KeyValue<C> {
 
     /// Lets a loaded value be served for `window` after its time to live, while one of the calls
     /// that find it loads a new one in the background. Nothing by default.
+    ///
+    /// A load that fails, or whose value the store does not take, is not tried again at once: calls of
+    /// this process that have a stale value get that alone for a second after the first failure, and
+    /// for twice as long after each that follows, up to 30 seconds. The same goes for
+    /// [early refresh](Self::with_early_refresh) and [stale on error](Self::with_stale_on_error); a
+    /// call that finds no value always loads. The 1,024 values that failed last are remembered.
     #[must_use]
     pub fn with_stale_while_revalidate(self, window: Duration) -> Self {
         self.with(|policy| policy.stale_while_revalidate = window)
@@ -135,6 +147,8 @@ impl<C: Codec> KeyValue<C> {
 
     /// Lets a loaded value be served for `window` after its time to live when a new one cannot be
     /// loaded: the loader fails, panics or takes longer than the call's budget. Nothing by default.
+    /// After a failure it is served without asking for
+    /// [a while](Self::with_stale_while_revalidate).
     #[must_use]
     pub fn with_stale_on_error(self, window: Duration) -> Self {
         self.with(|policy| policy.stale_on_error = window)

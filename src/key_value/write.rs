@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::{
     Codec, CodecError, KeyValue, SetError,
     envelope::{self, Head},
+    many::Pieces,
 };
 use crate::{
     StoreError,
@@ -68,45 +69,6 @@ impl<C: Codec> KeyValue<C> {
         self.put(self.keys(id), value, None).await
     }
 
-    /// Sets several values for `ttl`. One round trip, on a cluster one for each shard, side by
-    /// side; one EVALSHA for each value. They are set independently: of some that were set before
-    /// another failed, the error does not tell.
-    ///
-    /// ```
-    /// # use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let names = KeyValue::new(Store::memory(), "name")?;
-    /// names.set_many([(1, "Ada"), (2, "Grace")], USER_DATA_TTL).await?;
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the codec cannot write one of them: then none is set. When the store fails or has no
-    /// room for one: the first such error.
-    pub async fn set_many<T: Serialize>(
-        &self,
-        values: impl IntoIterator<Item = (impl Display, T)>,
-        ttl: Duration,
-    ) -> Result<(), SetError> {
-        let set = |(id, value)| {
-            Ok(Set {
-                keys: self.keys(id),
-                value: self.encode(&value)?,
-                ttl: Some(at_least_a_millisecond(ttl)),
-            })
-        };
-        let sets: Vec<_> = values
-            .into_iter()
-            .map(set)
-            .collect::<Result<_, SetError>>()?;
-        sets.iter()
-            .for_each(|set| self.loads.forget(&set.keys.value));
-        let results = self.store.execute(sets).await;
-        Ok(results.into_iter().collect::<Result<(), _>>()?)
-    }
-
     /// Deletes the value of `id`; whether there was one. A load that is under way, in whichever
     /// process, will not be stored. One EVALSHA, one round trip.
     ///
@@ -128,35 +90,6 @@ impl<C: Codec> KeyValue<C> {
         let keys = self.keys(id);
         self.loads.forget(&keys.value);
         self.store.execute(Del(keys)).await
-    }
-
-    /// Deletes several values; how many there were. One round trip, on a cluster one for each
-    /// shard, side by side; one EVALSHA for each id.
-    ///
-    /// ```
-    /// # use tower_keep::{Store, key_value::{KeyValue, USER_DATA_TTL}};
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let names = KeyValue::new(Store::memory(), "name")?;
-    /// names.set_many([(1, "Ada"), (2, "Grace")], USER_DATA_TTL).await?;
-    /// assert_eq!(names.del_many([1, 2, 3]).await?, 2);
-    /// # Ok(()) }
-    /// ```
-    ///
-    /// # Errors
-    ///
-    /// When the store fails for one of them: it, and others, may still be there.
-    pub async fn del_many(
-        &self,
-        ids: impl IntoIterator<Item = impl Display>,
-    ) -> Result<usize, StoreError> {
-        let dels: Vec<_> = ids.into_iter().map(|id| Del(self.keys(id))).collect();
-        dels.iter().for_each(|del| self.loads.forget(&del.0.value));
-        let mut deleted = 0;
-        for existed in self.store.execute(dels).await {
-            deleted += usize::from(existed?);
-        }
-        Ok(deleted)
     }
 
     /// Lets the value of `id` expire `ttl` from now, at least a millisecond, whatever it had before;
@@ -185,8 +118,8 @@ impl<C: Codec> KeyValue<C> {
 
     /// Makes every value with one of these [tags](super::Entry::tags) missing, whatever its prefix,
     /// in every process. What loads that are under way find is for those who called before, and not
-    /// kept; a later call waits for their end and loads anew. One `UNLINK` for each tag, whatever the number of its values, in one round trip, on a cluster one for each
-    /// shard.
+    /// kept; a later call waits for their end and loads anew. One `UNLINK` for each tag, whatever the
+    /// number of its values, in one round trip for up to 1,024 tags, on a cluster one for each shard.
     ///
     /// ```
     /// # use std::convert::Infallible;
@@ -210,8 +143,12 @@ impl<C: Codec> KeyValue<C> {
     ) -> Result<(), StoreError> {
         let names = self.store.names();
         let remove = |tag| RemoveStamp(TagName::new(tag).key(names));
-        let removes: Vec<_> = tags.into_iter().map(remove).collect();
-        self.store.execute(removes).await.into_iter().collect()
+        let mut pieces = Pieces::new(tags.into_iter().map(remove).collect());
+        while let Some(removes) = pieces.next(|_| 0) {
+            let removed = self.store.execute(removes).await;
+            removed.into_iter().collect::<Result<(), _>>()?;
+        }
+        Ok(())
     }
 
     pub(super) async fn put(
@@ -225,7 +162,7 @@ impl<C: Codec> KeyValue<C> {
         Ok(self.store.execute(Set { keys, value, ttl }).await?)
     }
 
-    fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes, SetError> {
+    pub(super) fn encode<T: Serialize + ?Sized>(&self, value: &T) -> Result<Bytes, SetError> {
         let head = Head {
             schema: self.schema,
             ..Head::default()

@@ -5,6 +5,7 @@
 //! the one load over all processes, or waits until another process has stored the value.
 
 mod answer;
+mod failures;
 mod lease;
 mod task;
 
@@ -16,6 +17,7 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument as _;
 
 pub(super) use answer::{Answer, Present};
+pub(super) use failures::Failures;
 use task::{Load, WhenHeld};
 
 use super::{
@@ -231,12 +233,17 @@ impl<C: Codec> KeyValue<C> {
         Fut: Future<Output = Result<A, E>> + Send + 'static,
     {
         let stale = match meanwhile {
+            None => None,
+            Some(Meanwhile::AtOnce(answer) | Meanwhile::OnError(answer))
+                if !self.failures.may_load(&plan.key) =>
+            {
+                return Ok(answer);
+            }
             Some(Meanwhile::AtOnce(answer)) => {
                 self.refresh(plan, known, loader);
                 return Ok(answer);
             }
             Some(Meanwhile::OnError(answer)) => Some(answer),
-            None => None,
         };
         let load = self.load_once(plan, known, loader);
         let result = match budget {

@@ -259,6 +259,13 @@ impl<C: Codec> Load<C> {
     }
 
     fn finish(&mut self, outcome: Outcome) {
+        let (failures, key) = (&self.values.failures, &self.keys.value);
+        match outcome {
+            Outcome::Loaded(_) | Outcome::Overtaken(_) => failures.forget(key),
+            // Only what there was a value for: there is nothing else to serve meanwhile.
+            _ if self.known.replace.is_some() => failures.note(key),
+            _ => {}
+        }
         if let Some(lead) = self.lead.take() {
             lead.finish(outcome);
         }

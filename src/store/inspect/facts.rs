@@ -31,7 +31,7 @@ impl Batch<Memory> for ReadMemory {
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
         let mut keys = 0;
-        memory.each_key(now, &mut |_| keys += 1);
+        memory.keys(0, usize::MAX, now, &mut |_| keys += 1);
         let (used, max) = memory.bytes();
         Ok(MemoryFacts {
             keys,

@@ -28,13 +28,14 @@ impl Batch<Memory> for Scan {
 
     fn run(&self, memory: &Memory, now: Timestamp) -> Self::Output {
         let mut names = Vec::new();
-        memory.each_key(now, &mut |name| {
+        let count = usize::try_from(self.count).unwrap_or(usize::MAX);
+        let cursor = memory.keys(self.cursor, count, now, &mut |name| {
             let name = name.as_bytes();
             if super::glob::matches(self.pattern.as_bytes(), name) {
                 names.push(name.to_vec());
             }
         });
-        Ok((0, names))
+        Ok((cursor, names))
     }
 
     fn commands(&self, out: &mut Commands) {

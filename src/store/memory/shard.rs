@@ -11,6 +11,7 @@ use super::{
     list::{NONE, Region, Slots},
     live::Live,
     sketch::Sketch,
+    walk::{POSITIONS, position},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
@@ -54,15 +55,25 @@ impl<V: Weigh> Shard<V> {
         (self.slots.len(), weight)
     }
 
-    pub(super) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
-        let slots = self
-            .slots
-            .indices()
-            .filter_map(|index| self.slots.get(index));
+    /// As [`shard_keys`](super::walk::Walk::shard_keys) of this shard.
+    pub(super) fn keys(
+        &self,
+        from: u64,
+        count: usize,
+        now: Timestamp,
+        f: &mut dyn FnMut(&str),
+    ) -> Option<u64> {
+        // Hashes are spread evenly.
+        let parts = self.slots.len() / count.max(1) + 1;
+        let end = from.saturating_add(POSITIONS / parts as u64).min(POSITIONS);
+        let indices = self.slots.indices();
+        let slots = indices.filter_map(|index| self.slots.get(index));
+        let slots = slots.filter(|slot| (from..end).contains(&position(slot.hash)));
         let lives = |live: &Live<V>| live.expires_at > now;
         for slot in slots.filter(|slot| slot.live.as_ref().is_some_and(lives)) {
             f(&slot.key);
         }
+        (end < POSITIONS).then_some(end)
     }
 
     fn find(&self, key: &Key, hash: u64) -> Option<u32> {

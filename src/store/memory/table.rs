@@ -13,6 +13,7 @@ use super::{
     live::Live,
     shard::{Shard, Touch},
     sketch::Sketch,
+    walk::Walk,
     weigh::Weigh,
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
@@ -32,7 +33,7 @@ pub(crate) struct Table<V> {
     turn: AtomicUsize,
 }
 
-const SHARDS: usize = 16;
+pub(super) const SHARDS: usize = 16;
 /// The share of the budget that goes to counting how often keys are asked for.
 const SKETCH: usize = 32;
 /// The share of it that a single entry may take.
@@ -77,13 +78,6 @@ impl<V: Weigh> Table<V> {
         let hash = self.hasher.hash_one(key);
         let mut shard = lock(&self.shards[shard_of(hash)]);
         shard.get(key, hash, now).map(f)
-    }
-
-    /// Shows every key that has not expired to `f`, of one shard after another.
-    pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
-        for shard in &self.shards {
-            lock(shard).each_key(now, f);
-        }
     }
 
     /// The bytes that the entries take, and those that they may.
@@ -246,6 +240,19 @@ impl<V: Weigh> Table<V> {
         let usage = self.shards.iter().map(usage).fold((0, 0), sum);
         assert_eq!(usage.1, self.budget.held.load(Ordering::Relaxed));
         usage
+    }
+}
+
+impl<V: Weigh> Walk for Table<V> {
+    fn shard_keys(
+        &self,
+        shard: usize,
+        from: u64,
+        count: usize,
+        now: Timestamp,
+        f: &mut dyn FnMut(&str),
+    ) -> Option<u64> {
+        lock(self.shards.get(shard)?).keys(from, count, now, f)
     }
 }
 

@@ -25,9 +25,21 @@ pub(crate) mod token;
 #[cfg(feature = "key-value")]
 pub(crate) mod value;
 
-use super::{clock::Timestamp, memory::Reclaim, redis::Script};
+use super::{
+    clock::Timestamp,
+    memory::{Reclaim, Walk, walk},
+    redis::Script,
+};
 
 const MIB: usize = 1 << 20;
+
+/// The lease of the load that may store a value of the key-value service under `key`, in its slot. Who
+/// removes a value takes it away first, in whichever build: then nothing that was loaded before
+/// comes after.
+#[cfg(any(feature = "key-value", feature = "inspect"))]
+pub(crate) fn lease(names: &super::key::Namespace, key: &super::key::Key) -> super::key::Key {
+    names.key("lease", &["{", key.as_str(), "}"])
+}
 
 /// Each kind of data: its feature, its folder, the names that its keys begin with, and its table
 /// on embedded memory with the default budget. The lines of documentation are the budget's.
@@ -72,10 +84,11 @@ macro_rules! kinds {
         }
 
         impl Memory {
-            /// Shows every key that has not expired to `f`, no two tables at once.
-            pub(crate) fn each_key(&self, now: Timestamp, f: &mut dyn FnMut(&str)) {
-                let _ = (now, &f);
-                $(#[cfg(feature = $feature)] self.$table.each_key(now, f);)*
+            /// Shows about `count` keys that have not expired to `f`, from `cursor` on, which is 0 at
+            /// the beginning. The cursor of the next, 0 after the last.
+            pub(crate) fn keys(&self, cursor: u64, count: usize, now: Timestamp, f: &mut dyn FnMut(&str)) -> u64 {
+                let tables: &[&dyn Walk] = &[$(#[cfg(feature = $feature)] &self.$table,)*];
+                walk(tables, cursor, count, now, f)
             }
 
             /// When a key ends; `None` without it.

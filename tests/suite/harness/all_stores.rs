@@ -13,13 +13,21 @@ macro_rules! on_all_stores {
                 }
             )*
         }
+        crate::harness::on_every_redis!($($test),*);
+    };
+}
+pub(crate) use on_all_stores;
+
+/// Makes each function a test on each topology of Redis.
+macro_rules! on_every_redis {
+    ($($test:ident),* $(,)?) => {
         crate::harness::on_redis!(redis: $($test),*);
         crate::harness::on_redis!(cluster: $($test),*);
         crate::harness::on_redis!(sentinel: $($test),*);
         crate::harness::on_redis!(restricted: $($test),*);
     };
 }
-pub(crate) use on_all_stores;
+pub(crate) use on_every_redis;
 
 /// Makes each function a test on one topology, in a module of its name.
 macro_rules! on_redis {
@@ -36,3 +44,13 @@ macro_rules! on_redis {
     };
 }
 pub(crate) use on_redis;
+
+/// Makes each function a test on each topology of Redis, on servers of its own, which it may kill.
+macro_rules! on_own_servers {
+    ($($test:ident),* $(,)?) => {
+        crate::harness::on_redis!(redis: $($test),*);
+        crate::harness::on_redis!(own_cluster: $($test),*);
+        crate::harness::on_redis!(own_sentinel: $($test),*);
+    };
+}
+pub(crate) use on_own_servers;

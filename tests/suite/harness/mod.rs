@@ -19,7 +19,7 @@ pub(crate) mod proxy;
 pub(crate) mod raw;
 pub(crate) mod redis;
 
-pub(crate) use all_stores::{on_all_stores, on_redis};
+pub(crate) use all_stores::{on_all_stores, on_every_redis, on_own_servers, on_redis};
 pub(crate) use eventually::eventually;
 
 mod tests;

@@ -1,10 +1,23 @@
 //! How long values live: by tokio's clock on embedded memory, by the server's on Redis.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tower_keep::key_value::{Expiry, LIST_TTL, LoadError, USER_DATA_TTL};
 
 use super::stand::{Database, Stand, user};
+use crate::harness::eventually;
+
+mod servers_time {
+    use super::{
+        Stand, redis_keeps_a_value_for_its_time, redis_tells_and_changes_a_time_to_live_too,
+    };
+
+    crate::harness::on_every_redis!(
+        redis_tells_and_changes_a_time_to_live_too,
+        redis_keeps_a_value_for_its_time,
+    );
+}
+super::on_all_stores!(any_duration_is_a_time_to_live);
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -70,9 +83,7 @@ async fn a_time_to_live_is_told_changed_and_absent() {
     assert_eq!(stand.get("2").await, Some(user("Grace")));
 }
 
-#[tokio::test]
-async fn redis_tells_and_changes_a_time_to_live_too() {
-    let mut stand = Stand::redis().await;
+async fn redis_tells_and_changes_a_time_to_live_too(mut stand: Stand) {
     told_changed_and_absent(&stand).await;
     let left: i64 = stand.server().query(&["PTTL", "keep:user:2"]);
     assert_eq!(left, -1, "the one that was to have none");
@@ -97,9 +108,7 @@ async fn told_changed_and_absent(stand: &Stand) {
     assert!(users.expire(1, SECOND * 10).await.unwrap());
 }
 
-#[tokio::test]
-async fn redis_keeps_a_value_for_its_time() {
-    let mut stand = Stand::redis().await;
+async fn redis_keeps_a_value_for_its_time(mut stand: Stand) {
     stand.users.set(1, &user("Ada"), LIST_TTL).await.unwrap();
     let database = Database::open("Grace");
     database.through(&stand.users, "2").await.unwrap();
@@ -110,21 +119,28 @@ async fn redis_keeps_a_value_for_its_time() {
     }
 }
 
-#[tokio::test]
-async fn any_duration_is_a_time_to_live() {
-    for stand in [Stand::memory(), Stand::redis().await] {
-        for ttl in [Duration::MAX, Duration::from_secs(u64::MAX / 1_000)] {
-            stand.users.set(1, &user("Ada"), ttl).await.unwrap();
-            assert_eq!(stand.get("1").await, Some(user("Ada")), "{ttl:?}");
-        }
-        let users = &stand.users;
-        for ttl in [Duration::ZERO, Duration::from_nanos(1)] {
-            users.set(1, &user("Ada"), ttl).await.unwrap();
-            let end = tokio::time::Instant::now() + SECOND * 5;
-            while users.exists(1).await.unwrap() {
-                assert!(tokio::time::Instant::now() < end, "it stays: {ttl:?}");
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        }
+async fn any_duration_is_a_time_to_live(stand: Stand) {
+    let users = &stand.users;
+    for ttl in [Duration::MAX, Duration::from_secs(u64::MAX / 1_000)] {
+        users.set(1, &user("Ada"), ttl).await.unwrap();
+        assert_eq!(stand.get("1").await, Some(user("Ada")), "{ttl:?}");
+        assert!(users.expire(1, ttl).await.unwrap());
+        assert_eq!(stand.get("1").await, Some(user("Ada")), "{ttl:?}");
+        users.set_many([(2, user("Alan"))], ttl).await.unwrap();
+        let loaded = users.get_or_load(3, ttl, || async { Ok::<_, Infallible>(user("Grace")) });
+        assert_eq!(loaded.await.unwrap(), user("Grace"));
+        assert_eq!(stand.get("2").await, Some(user("Alan")), "{ttl:?}");
+        assert_eq!(stand.get("3").await, Some(user("Grace")), "{ttl:?}");
+        users.del_many([2, 3]).await.unwrap();
+    }
+    for ttl in [Duration::ZERO, Duration::from_nanos(1)] {
+        users.set(1, &user("Ada"), ttl).await.unwrap();
+        eventually("it is gone", async || !users.exists(1).await.unwrap()).await;
+        users.set(1, &user("Ada"), USER_DATA_TTL).await.unwrap();
+        assert!(users.expire(1, ttl).await.unwrap());
+        eventually("it is gone", async || !users.exists(1).await.unwrap()).await;
+        let loaded = users.get_or_load(1, ttl, || async { Ok::<_, Infallible>(user("Grace")) });
+        assert_eq!(loaded.await.unwrap(), user("Grace"));
+        eventually("it is gone", async || !users.exists(1).await.unwrap()).await;
     }
 }

@@ -8,13 +8,19 @@ use tokio::{
 };
 use tower_keep::key_value::USER_DATA_TTL;
 
-use crate::harness::eventually;
+use crate::harness::{eventually, on_own_servers};
 
 use super::stand::{Database, Stand, User, user};
 
-#[tokio::test]
-async fn a_dead_redis_is_an_error_of_every_call_but_get_or_load() {
-    let mut stand = Stand::redis().await;
+on_own_servers!(
+    a_dead_redis_is_an_error_of_every_call_but_get_or_load,
+    a_hundred_tasks_load_once_without_a_store_too,
+    values_are_kept_again_once_redis_is_back,
+    a_redis_that_dies_while_a_load_runs_costs_no_answer,
+    a_redis_at_its_memory_limit_takes_no_value_and_no_lease,
+);
+
+async fn a_dead_redis_is_an_error_of_every_call_but_get_or_load(mut stand: Stand) {
     stand.server().kill();
     let users = &stand.users;
     assert!(users.get::<User>(1).await.is_err());
@@ -26,9 +32,7 @@ async fn a_dead_redis_is_an_error_of_every_call_but_get_or_load() {
     assert_eq!(database.calls(), 1);
 }
 
-#[tokio::test]
-async fn a_hundred_tasks_load_once_without_a_store_too() {
-    let mut stand = Stand::redis().await;
+async fn a_hundred_tasks_load_once_without_a_store_too(mut stand: Stand) {
     stand.server().kill();
     // From here on the breaker is open, so that all of them find out at once.
     while stand.users.exists(1).await.is_ok() {}
@@ -47,9 +51,7 @@ async fn a_hundred_tasks_load_once_without_a_store_too() {
     assert_eq!(database.calls(), 1);
 }
 
-#[tokio::test]
-async fn values_are_kept_again_once_redis_is_back() {
-    let mut stand = Stand::redis().await;
+async fn values_are_kept_again_once_redis_is_back(mut stand: Stand) {
     stand.server().kill();
     let database = Database::open("Ada");
     database.through(&stand.users, "1").await.unwrap();
@@ -65,9 +67,7 @@ async fn values_are_kept_again_once_redis_is_back() {
     assert_eq!(database.calls(), calls);
 }
 
-#[tokio::test]
-async fn a_redis_that_dies_while_a_load_runs_costs_no_answer() {
-    let mut stand = Stand::redis().await;
+async fn a_redis_that_dies_while_a_load_runs_costs_no_answer(mut stand: Stand) {
     let database = Database::closed("Ada");
     let load = database.spawn_through(&stand.users, "1");
     database.has_begun().await;
@@ -76,17 +76,15 @@ async fn a_redis_that_dies_while_a_load_runs_costs_no_answer() {
     assert_eq!(load.await.unwrap().unwrap(), user("Ada"));
 }
 
-#[tokio::test]
-async fn a_redis_at_its_memory_limit_takes_no_value_and_no_lease() {
-    let mut stand = Stand::redis().await;
+async fn a_redis_at_its_memory_limit_takes_no_value_and_no_lease(mut stand: Stand) {
     let ada = user("Ada");
     stand.users.set(1, &ada, USER_DATA_TTL).await.unwrap();
     let begun_before = Database::closed("Ada");
     let load = begun_before.spawn_through(&stand.users, "2");
     begun_before.has_begun().await;
     let server = stand.server();
-    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    server.command_each(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command_each(&["CONFIG", "SET", "maxmemory", "1"]);
     for id in ["1", "3"] {
         let set = stand.users.set(id, &user("Bob"), USER_DATA_TTL).await;
         let error = set.unwrap_err().to_string();

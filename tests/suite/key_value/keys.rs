@@ -5,10 +5,18 @@ use std::collections::BTreeMap;
 use tower_keep::key_value::{KeyValue, PrefixError, USER_DATA_TTL};
 
 use super::stand::{Database, Stand, User, user};
+use crate::harness::on_every_redis;
 
-#[tokio::test]
-async fn keys_have_readable_names_and_all_of_them_a_ttl() {
-    let mut stand = Stand::redis().await;
+on_every_redis!(
+    keys_have_readable_names_and_all_of_them_a_ttl,
+    a_del_while_a_load_runs_leaves_nothing_behind,
+    a_read_is_one_get_and_a_question_one_exists,
+    a_miss_costs_two_scripts_beside_the_read,
+    damaged_bytes_are_a_miss_and_are_overwritten,
+    a_flush_of_the_scripts_is_not_noticed,
+);
+
+async fn keys_have_readable_names_and_all_of_them_a_ttl(mut stand: Stand) {
     let database = Database::closed("Ada");
     let load = database.spawn_through(&stand.users, "42");
     database.has_begun().await;
@@ -24,9 +32,7 @@ async fn keys_have_readable_names_and_all_of_them_a_ttl() {
     assert_eq!(stored, "{\"v\":1}\n{\"name\":\"Ada\"}");
 }
 
-#[tokio::test]
-async fn a_del_while_a_load_runs_leaves_nothing_behind() {
-    let mut stand = Stand::redis().await;
+async fn a_del_while_a_load_runs_leaves_nothing_behind(mut stand: Stand) {
     let database = Database::closed("Ada");
     let load = database.spawn_through(&stand.users, "1");
     database.has_begun().await;
@@ -36,9 +42,7 @@ async fn a_del_while_a_load_runs_leaves_nothing_behind() {
     assert_eq!(stand.server().keys("*"), Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn a_read_is_one_get_and_a_question_one_exists() {
-    let mut stand = Stand::redis().await;
+async fn a_read_is_one_get_and_a_question_one_exists(mut stand: Stand) {
     stand
         .users
         .set(1, &user("Ada"), USER_DATA_TTL)
@@ -54,9 +58,7 @@ async fn a_read_is_one_get_and_a_question_one_exists() {
     assert_eq!(stand.server().command_calls(), expected);
 }
 
-#[tokio::test]
-async fn a_miss_costs_two_scripts_beside_the_read() {
-    let mut stand = Stand::redis().await;
+async fn a_miss_costs_two_scripts_beside_the_read(mut stand: Stand) {
     stand.server().reset_stats();
     let database = Database::open("Ada");
     database.through(&stand.users, "1").await.unwrap();
@@ -66,9 +68,7 @@ async fn a_miss_costs_two_scripts_beside_the_read() {
     assert!(!calls.contains_key("eval"), "{calls:?}");
 }
 
-#[tokio::test]
-async fn damaged_bytes_are_a_miss_and_are_overwritten() {
-    let mut stand = Stand::redis().await;
+async fn damaged_bytes_are_a_miss_and_are_overwritten(mut stand: Stand) {
     for damaged in ["", "\u{0}", "{\"v\":1}\n{\"na", "{\"v\":1}", "null", "[]"] {
         let server = stand.server();
         server.command(&["SET", "keep:user:1", damaged, "EX", "60"]);
@@ -79,9 +79,7 @@ async fn damaged_bytes_are_a_miss_and_are_overwritten() {
     }
 }
 
-#[tokio::test]
-async fn a_flush_of_the_scripts_is_not_noticed() {
-    let mut stand = Stand::redis().await;
+async fn a_flush_of_the_scripts_is_not_noticed(mut stand: Stand) {
     let database = Database::open("Ada");
     for id in ["1", "2"] {
         stand.server().flush_scripts();

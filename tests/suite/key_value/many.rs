@@ -1,12 +1,17 @@
 //! Several values in one round trip.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use tower_keep::key_value::{KeyValue, USER_DATA_TTL};
+use tower_keep::{
+    StoreError,
+    key_value::{KeyValue, SetError, USER_DATA_TTL},
+};
 
 use super::stand::{Stand, User, user};
 use crate::harness::{
     connected::{PATIENT, connected},
+    eventually,
+    proxy::Proxy,
     redis::RedisCluster,
 };
 
@@ -14,7 +19,14 @@ super::on_all_stores!(
     many_are_set_read_and_deleted_as_one_by_one,
     what_cannot_be_read_is_missing_among_many,
     none_at_all_is_no_error,
+    as_many_as_there_are,
 );
+
+mod gone {
+    use super::{Stand, a_store_that_is_gone_is_an_error_of_many};
+
+    crate::harness::on_own_servers!(a_store_that_is_gone_is_an_error_of_many);
+}
 
 async fn many_are_set_read_and_deleted_as_one_by_one(stand: Stand) {
     let users = &stand.users;
@@ -112,4 +124,130 @@ async fn on_a_cluster_every_shard_gets_its_own_and_no_redirection_is_needed() {
     };
     assert_eq!(sum("mget"), 60);
     assert_eq!(sum("set"), 60);
+}
+
+/// So many values of so many bytes each, with ids from 0 on.
+fn values(count: usize, bytes: usize) -> impl Iterator<Item = (usize, String)> {
+    (0..count).map(move |id| (id, "x".repeat(bytes)))
+}
+
+async fn as_many_as_there_are(stand: Stand) {
+    let users = &stand.users;
+    // More than a piece by number, and more than a piece by size.
+    for (count, bytes) in [(3_000, 10), (40, 100_000)] {
+        users
+            .set_many(values(count, bytes), USER_DATA_TTL)
+            .await
+            .unwrap();
+        let found = users.get_many::<String>(0..count + 1).await.unwrap();
+        assert_eq!(found.len(), count + 1);
+        assert!(
+            found[..count]
+                .iter()
+                .all(|value| value.as_ref().unwrap().len() == bytes)
+        );
+        assert_eq!(found[count], None);
+        assert_eq!(users.del_many(0..count + 5).await.unwrap(), count);
+        assert!(!users.exists(count - 1).await.unwrap());
+    }
+    let tags: Vec<_> = (0..2_000).map(|n| format!("tag{n}")).collect();
+    let last = || users.entry(1).tags(["tag1999"]);
+    last().set("Ada").await.unwrap();
+    users.invalidate_tags(&tags).await.unwrap();
+    assert_eq!(last().get::<String>().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn many_values_are_sent_in_pieces_of_a_mebibyte() {
+    let mut stand = Stand::redis().await;
+    let proxy = Proxy::start(stand.server().addr());
+    let store = connected(&format!("redis://{}/", proxy.addr()), PATIENT).await;
+    let users = KeyValue::new(store, "user").unwrap();
+    users
+        .set(1, "to be connected", USER_DATA_TTL)
+        .await
+        .unwrap();
+    // While no reply comes, no other piece is sent.
+    stand.server().reset_stats();
+    proxy.delay(Duration::ZERO, Duration::from_secs(60));
+    let set = tokio::spawn(async move { users.set_many(values(50, 100_000), USER_DATA_TTL).await });
+    let executed = |stand: &mut Stand| {
+        let calls = stand.server().command_calls();
+        calls.get("set").copied().unwrap_or(0)
+    };
+    eventually("a piece is executed", async || executed(&mut stand) == 10).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(executed(&mut stand), 10);
+    proxy.delay(Duration::ZERO, Duration::ZERO);
+    proxy.drop_connections();
+    set.await.unwrap().unwrap();
+    assert_eq!(stand.users.del_many(0..50).await.unwrap(), 50);
+}
+
+#[tokio::test]
+async fn a_piece_that_fails_is_the_last_that_is_sent() {
+    let stand = Stand::memory();
+    let users = &stand.users;
+    // What embedded memory has no room for is in the second of three pieces.
+    let all = || {
+        values(3_000, 10).map(|(id, value)| match id {
+            1_500 => (id, "x".repeat(40 << 20)),
+            _ => (id, value),
+        })
+    };
+    let error = users.set_many(all(), USER_DATA_TTL).await.unwrap_err();
+    assert!(
+        matches!(error, SetError::Store(StoreError::NoRoom)),
+        "{error}"
+    );
+    let found = users.get_many::<String>(0..3_000).await.unwrap();
+    let set: Vec<_> = found.iter().map(Option::is_some).collect();
+    assert!(set[..1_024].iter().all(|set| *set));
+    assert!(!set[1_500]);
+    assert!(set[2_048..].iter().all(|set| !*set));
+}
+
+#[tokio::test]
+async fn a_redis_that_fills_up_on_the_way_has_what_was_sent_before_and_nothing_later() {
+    let mut stand = Stand::redis().await;
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    let used: String = server.query(&["INFO", "memory"]);
+    let used = used
+        .lines()
+        .find_map(|line| line.strip_prefix("used_memory:"));
+    let used: usize = used.unwrap().trim().parse().unwrap();
+    let most = (used + (12 << 20)).to_string();
+    server.command(&["CONFIG", "SET", "maxmemory", &most]);
+    server.reset_stats();
+    let set = stand
+        .users
+        .set_many(values(400, 100_000), USER_DATA_TTL)
+        .await;
+    let error = set.unwrap_err().to_string();
+    assert!(error.contains("OOM"), "{error}");
+    let sent = stand.server().command_calls()["evalsha"];
+    let there = stand.server().keys("keep:user:*").len();
+    // All but those of the last piece, of which some may be there.
+    assert!((20..300).contains(&there), "{there}");
+    assert!(sent as usize <= there / 10 * 10 + 10, "{sent} {there}");
+    for id in 0..there / 10 * 10 {
+        assert!(stand.users.exists(id).await.unwrap(), "{id}");
+    }
+    // To delete needs no room.
+    assert_eq!(stand.users.del_many(0..400).await.unwrap(), there);
+}
+
+async fn a_store_that_is_gone_is_an_error_of_many(mut stand: Stand) {
+    stand.server().kill();
+    let users = &stand.users;
+    assert!(users.get_many::<User>(0..2_000).await.is_err());
+    assert!(
+        users
+            .set_many(values(2_000, 1), USER_DATA_TTL)
+            .await
+            .is_err()
+    );
+    assert!(users.del_many(0..2_000).await.is_err());
+    assert!(users.invalidate_tags(0..2_000).await.is_err());
 }

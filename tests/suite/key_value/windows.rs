@@ -1,6 +1,12 @@
 //! Values that are served though they are stale, refreshed before they are, or known to be missing.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tower_keep::key_value::{Entry, Expiry, LoadError, USER_DATA_TTL};
@@ -96,9 +102,14 @@ async fn a_stale_value_is_served_when_the_loader_fails(stand: Stand) {
     }
     let panics = entry(&stand).or_load(async || -> Result<User, NoSuchUser> { panic!("broken") });
     assert_eq!(panics.await.unwrap(), user("old"));
-    // In the foreground, where it can be: the new value is for this call already.
+    // In the foreground, where it can be: the new value is for the very call that loads it.
     let database = Database::open("new");
-    assert_eq!(load(entry(&stand), &database).await.unwrap(), user("new"));
+    eventually("the source is asked again", async || {
+        let loaded = load(entry(&stand), &database).await.unwrap();
+        assert_eq!(loaded == user("new"), database.calls() > 0);
+        loaded == user("new")
+    })
+    .await;
     assert_eq!(stand.get("1").await, Some(user("new")));
 }
 
@@ -288,4 +299,93 @@ async fn a_hit_with_windows_is_one_get_and_one_pttl() {
     let calls = stand.server().command_calls();
     let expected = [("get".to_owned(), 1), ("pttl".to_owned(), 1)];
     assert!(calls.into_iter().eq(expected));
+}
+
+/// How many of the calls of the next `seconds`, one every tenth of a second, ask the source, which
+/// fails. All of them get the stale value.
+async fn asked_in(stand: &Stand, seconds: u32) -> usize {
+    let asked = Arc::new(AtomicUsize::new(0));
+    for _ in 0..seconds * 10 {
+        let asked = asked.clone();
+        let broken = async move || {
+            asked.fetch_add(1, Ordering::SeqCst);
+            Err::<User, _>(NoSuchUser)
+        };
+        let served = entry(stand).or_load(broken).await;
+        assert_eq!(served.unwrap(), user("old"));
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    asked.load(Ordering::SeqCst)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_is_asked_less_and_less_often() {
+    // While it is refreshed in the background, and in the foreground.
+    for stale_for in [MINUTE, HOUR + MINUTE] {
+        let stand = Stand::memory();
+        store_stale(&stand, "old", stale_for).await;
+        // At 0, 1, 3, 7, 15, 31, 61 and 91 seconds.
+        assert_eq!(asked_in(&stand, 120).await, 8, "{stale_for:?}");
+        // And anew when it is back.
+        let database = Database::open("new");
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let _ = load(entry(&stand), &database).await;
+        is_loaded_anew(&stand, "new").await;
+        assert_eq!(database.calls(), 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_that_panics_or_takes_too_long_has_failed_too() {
+    let stand = Stand::memory();
+    store_stale(&stand, "old", MINUTE).await;
+    let panics = entry(&stand).or_load(async || -> Result<User, NoSuchUser> { panic!("broken") });
+    assert_eq!(panics.await.unwrap(), user("old"));
+    tokio::time::sleep(Duration::from_millis(10)).await;
+    let database = Database::open("new");
+    assert_eq!(load(entry(&stand), &database).await.unwrap(), user("old"));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let stuck = Database::closed("new");
+    let hasty = entry(&stand).load_timeout(Duration::from_millis(10));
+    assert_eq!(load(hasty, &stuck).await.unwrap(), user("old"));
+    stuck.has_begun().await;
+    tokio::time::sleep(Duration::from_millis(20)).await;
+    assert_eq!(load(entry(&stand), &database).await.unwrap(), user("old"));
+    assert_eq!(database.calls(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_is_asked_by_every_call_that_has_nothing_to_serve() {
+    let stand = Stand::memory();
+    store_stale(&stand, "old", MINUTE).await;
+    assert_eq!(asked_in(&stand, 5).await, 3);
+    stand.users.del(1).await.unwrap();
+    for _ in 0..3 {
+        assert!(fail(entry(&stand)).await.is_err());
+    }
+    let database = Database::open("new");
+    assert_eq!(load(entry(&stand), &database).await.unwrap(), user("new"));
+}
+
+/// Values that the store does not take are no better than none.
+#[tokio::test]
+async fn a_store_that_takes_no_write_does_not_let_every_call_ask_the_source() {
+    let mut stand = Stand::redis().await;
+    store_stale(&stand, "old", MINUTE).await;
+    let server = stand.server();
+    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let database = Database::open("new");
+    let begin = Instant::now();
+    for _ in 0..50 {
+        assert_eq!(load(entry(&stand), &database).await.unwrap(), user("old"));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // One, and one more for each second of a slow machine.
+    let most = 1 + begin.elapsed().as_secs() as usize;
+    assert!(
+        (1..=most).contains(&database.calls()),
+        "{}",
+        database.calls()
+    );
 }

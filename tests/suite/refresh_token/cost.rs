@@ -3,6 +3,9 @@
 use tower_keep::refresh_token::{Grant, RefreshTokenError};
 
 use super::stand::Stand;
+use crate::harness::on_every_redis;
+
+on_every_redis!(every_call_is_one_command, what_is_no_token_costs_nothing,);
 
 /// The commands that the server executes for a call, each of them once.
 async fn commands<T>(
@@ -16,9 +19,7 @@ async fn commands<T>(
     calls.into_keys().collect()
 }
 
-#[tokio::test]
-async fn every_call_is_one_command() {
-    let stand = Stand::redis().await;
+async fn every_call_is_one_command(stand: Stand) {
     let token = stand.login("ada").await;
     let tokens = &stand.tokens;
     let rotated = commands(&stand, tokens.rotate(&token, "web")).await;
@@ -41,9 +42,7 @@ async fn every_call_is_one_command() {
     );
 }
 
-#[tokio::test]
-async fn what_is_no_token_costs_nothing() {
-    let stand = Stand::redis().await;
+async fn what_is_no_token_costs_nothing(stand: Stand) {
     stand.server().reset_stats();
     let long = "x".repeat(1 << 20);
     for none in ["", "rt_", "nonsense", &long] {

@@ -10,9 +10,18 @@ use tower_keep::{
 
 use super::stand::Stand;
 use crate::harness::{
-    eventually,
+    eventually, on_own_servers,
     redis::{Backend, RedisServer},
 };
+
+on_own_servers!(
+    a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft,
+    a_full_server_issues_and_rotates_nothing_and_loses_nothing,
+    forgotten_scripts_cost_nobody_a_token,
+    another_type_of_data_under_the_key_is_the_stores_failure,
+    damaged_families_are_unknown_and_go_at_the_next_login,
+    without_a_store_every_call_says_so,
+);
 
 #[track_caller]
 fn assert_unavailable<T>(result: Result<T, RefreshTokenError>) {
@@ -27,10 +36,7 @@ fn assert_unavailable<T>(result: Result<T, RefreshTokenError>) {
     assert_eq!(error.oauth_error(), None);
 }
 
-#[tokio::test]
-async fn without_a_store_every_call_says_so_and_no_token_is_lost() {
-    let persistent = RedisServer::config().persistent().start();
-    let mut stand = Stand::on(Backend::Redis(persistent)).await;
+async fn without_a_store_every_call_says_so(mut stand: Stand) {
     let token = stand.login("ada").await;
     let family = stand.tokens.list("ada").await.unwrap()[0].id;
     stand.server_mut().kill();
@@ -47,6 +53,15 @@ async fn without_a_store_every_call_says_so_and_no_token_is_lost() {
     assert_unavailable(tokens.revoke_family("ada", family).await);
     assert_unavailable(tokens.revoke_device("ada", "laptop").await);
     assert_unavailable(tokens.revoke_user("ada").await);
+}
+
+#[tokio::test]
+async fn no_token_is_lost_with_the_server_that_keeps_its_data() {
+    let persistent = RedisServer::config().persistent().start();
+    let mut stand = Stand::on(Backend::Redis(persistent)).await;
+    let token = stand.login("ada").await;
+    stand.server_mut().kill();
+    assert_unavailable(stand.rotate(&token).await);
     stand.server_mut().restart();
     eventually("the store answers again", async || {
         stand.store.ping().await.is_ok()
@@ -55,9 +70,7 @@ async fn without_a_store_every_call_says_so_and_no_token_is_lost() {
     stand.next(&token).await;
 }
 
-#[tokio::test]
-async fn a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft() {
-    let mut stand = Stand::redis().await;
+async fn a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft(mut stand: Stand) {
     let first = stand.login("ada").await;
     let second = stand.next(&first).await;
     stand.server_mut().restart();
@@ -97,33 +110,37 @@ async fn a_frozen_server_costs_the_deadline_and_the_same_token_works_afterwards(
     assert!(stand.reuses().is_empty());
 }
 
-#[tokio::test]
-async fn a_full_server_issues_and_rotates_nothing_and_loses_nothing() {
-    let stand = Stand::redis().await;
+async fn a_full_server_issues_and_rotates_nothing_and_loses_nothing(stand: Stand) {
     let stolen = stand.login("ada").await;
     let second = stand.next(&stolen).await;
     let third = stand.next(&second).await;
     let token = stand.login("ada").await;
-    stand.server().command(&["CONFIG", "SET", "maxmemory", "1"]);
+    stand
+        .server()
+        .command_each(&["CONFIG", "SET", "maxmemory", "1"]);
     assert_unavailable(stand.rotate(&token).await);
     assert_unavailable(stand.tokens.issue(Grant::new("ada", "web")).await);
     assert_eq!(stand.families("ada").await, 2);
     // A theft is acted upon all the same, and so is a logout.
     stand.assert_reused(&stolen).await;
     stand.tokens.revoke_device("ada", "laptop").await.unwrap();
-    stand.server().command(&["CONFIG", "SET", "maxmemory", "0"]);
+    stand
+        .server()
+        .command_each(&["CONFIG", "SET", "maxmemory", "0"]);
     stand.assert_invalid(&third).await;
     let next = stand.next(&token).await;
-    stand.server().command(&["CONFIG", "SET", "maxmemory", "1"]);
+    stand
+        .server()
+        .command_each(&["CONFIG", "SET", "maxmemory", "1"]);
     stand.tokens.revoke(&next).await.unwrap();
     stand.tokens.revoke_user("ada").await.unwrap();
-    stand.server().command(&["CONFIG", "SET", "maxmemory", "0"]);
+    stand
+        .server()
+        .command_each(&["CONFIG", "SET", "maxmemory", "0"]);
     stand.assert_invalid(&next).await;
 }
 
-#[tokio::test]
-async fn forgotten_scripts_cost_nobody_a_token() {
-    let stand = Stand::redis().await;
+async fn forgotten_scripts_cost_nobody_a_token(stand: Stand) {
     let mut token = stand.login("ada").await;
     for _ in 0..3 {
         stand.server().flush_scripts();
@@ -137,9 +154,7 @@ async fn forgotten_scripts_cost_nobody_a_token() {
     stand.tokens.revoke_device("ada", "laptop").await.unwrap();
 }
 
-#[tokio::test]
-async fn another_type_of_data_under_the_key_is_the_stores_failure() {
-    let stand = Stand::redis().await;
+async fn another_type_of_data_under_the_key_is_the_stores_failure(stand: Stand) {
     let token = stand.login("ada").await;
     let key = stand.keys()[0].clone();
     stand
@@ -155,9 +170,7 @@ async fn another_type_of_data_under_the_key_is_the_stores_failure() {
     stand.next(&again).await;
 }
 
-#[tokio::test]
-async fn damaged_families_are_unknown_and_go_at_the_next_login() {
-    let stand = Stand::redis().await;
+async fn damaged_families_are_unknown_and_go_at_the_next_login(stand: Stand) {
     let (token, other) = (stand.login("ada").await, stand.login("ada").await);
     const DAMAGE: &str = r"
         local families = redis.call('HGETALL', KEYS[1])

@@ -3,10 +3,23 @@
 use tower_keep::refresh_token::Grant;
 
 use super::stand::Stand;
+use crate::harness::on_every_redis;
 
-#[tokio::test]
-async fn no_token_stands_in_redis_in_whole_or_in_part() {
-    let stand = Stand::redis().await;
+on_every_redis!(
+    no_token_stands_in_redis_in_whole_or_in_part,
+    all_families_of_a_user_are_one_key,
+);
+
+/// The restricted user has rights in one namespace only.
+mod namespaces {
+    use super::{Stand, all_families_of_a_user_are_one_key_in_the_namespace};
+
+    crate::harness::on_redis!(redis: all_families_of_a_user_are_one_key_in_the_namespace);
+    crate::harness::on_redis!(cluster: all_families_of_a_user_are_one_key_in_the_namespace);
+    crate::harness::on_redis!(sentinel: all_families_of_a_user_are_one_key_in_the_namespace);
+}
+
+async fn no_token_stands_in_redis_in_whole_or_in_part(stand: Stand) {
     let grant = Grant::new("ada", "web")
         .with_device("laptop")
         .with_scope("read");
@@ -40,14 +53,16 @@ async fn no_token_stands_in_redis_in_whole_or_in_part() {
     stand.assert_every_key_has_a_ttl();
 }
 
-#[tokio::test]
-async fn all_families_of_a_user_are_one_key_in_the_namespace() {
-    let stand = Stand::redis().await;
+async fn all_families_of_a_user_are_one_key(stand: Stand) {
     let (ada, eve) = (stand.login("ada").await, stand.login("eve").await);
     stand.next(&ada).await;
     stand.next(&eve).await;
     stand.login("ada").await;
     assert_eq!(stand.keys().len(), 2);
+}
+
+async fn all_families_of_a_user_are_one_key_in_the_namespace(stand: Stand) {
+    let ada = stand.login("ada").await;
     let shop = stand.store.clone().with_namespace("shop:eu").unwrap();
     let tokens = tower_keep::refresh_token::RefreshTokens::new(shop);
     tokens.issue(Grant::new("ada", "web")).await.unwrap();

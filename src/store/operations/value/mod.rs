@@ -56,8 +56,7 @@ pub(crate) struct ValueKeys {
 
 impl ValueKeys {
     pub(crate) fn new(names: &Namespace, value: Key) -> Self {
-        // In the slot of its value.
-        let lease = names.key(NAMES[0], &["{", value.as_str(), "}"]);
+        let lease = super::lease(names, &value);
         Self { value, lease }
     }
 }

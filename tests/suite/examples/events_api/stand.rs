@@ -73,6 +73,12 @@ impl Stand {
         start(Some(self.server()), &flags)
     }
 
+    /// Likewise, one that waits for Redis so many milliseconds.
+    pub(super) fn another_of_patience(&self, millis: u32) -> Example {
+        let millis = millis.to_string();
+        start(Some(self.server()), &["--store-timeout-ms", &millis])
+    }
+
     pub(super) fn example(&mut self) -> &mut Example {
         &mut self.example
     }

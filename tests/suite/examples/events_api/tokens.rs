@@ -9,6 +9,7 @@ use super::{
     stand::{Api, Stand, assert_problem},
 };
 use crate::harness::{
+    body::full,
     client::{Client, Reply},
     example::PATIENT,
 };
@@ -20,6 +21,7 @@ on_all_stores!(
     a_revoked_token_is_invalid_and_is_revoked_again,
     what_is_no_token_is_an_invalid_grant,
     a_login_without_a_device_has_a_token_too,
+    what_is_no_request_for_a_token_is_a_problem,
 );
 
 /// The token of a client who logs in.
@@ -58,6 +60,8 @@ async fn revoke(client: &Client, token: &str) {
     let body = json!({"refresh_token": token});
     let reply = client.post_json("/token/revoke", &body).await;
     assert_eq!(reply.status, StatusCode::OK);
+    assert_eq!(reply.header("content-type"), Some("application/json"));
+    assert_eq!(reply.json::<Value>(), json!({}));
 }
 
 async fn a_login_gives_a_token_that_is_exchanged_for_the_next(stand: Stand) {
@@ -201,4 +205,53 @@ async fn no_token_stands_in_redis_and_every_key_ends() {
     assert!(!keys.concat().contains("ada"), "{keys:?}");
     let asked = client.ask(Method::GET, "/token/refresh").await;
     assert_eq!(asked.status, StatusCode::METHOD_NOT_ALLOWED);
+}
+
+async fn what_is_no_request_for_a_token_is_a_problem(stand: Stand) {
+    let client = stand.client();
+    let token = log_in(&client, "ada").await;
+    let json = "application/json";
+    let twice = format!(r#"{{"refresh_token":"{token}","refresh_token":"{token}"}}"#);
+    let large = format!(r#"{{"refresh_token":"{}"}}"#, "x".repeat(2 << 20));
+    let form = format!("refresh_token={token}");
+    for path in ["/token/refresh", "/token/revoke"] {
+        for (content_type, body, expected) in [
+            (
+                "application/x-www-form-urlencoded",
+                &form,
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ),
+            ("text/plain", &twice, StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            (json, &twice, StatusCode::UNPROCESSABLE_ENTITY),
+            (json, &large, StatusCode::PAYLOAD_TOO_LARGE),
+            (json, &form, StatusCode::BAD_REQUEST),
+            (json, &String::new(), StatusCode::BAD_REQUEST),
+        ] {
+            let request = http::Request::post(path).header("content-type", content_type);
+            let reply = client.send(request.body(full(body.clone())).unwrap()).await;
+            assert_problem(&reply, expected);
+        }
+    }
+    refresh(&client, &token).await;
+}
+
+#[tokio::test]
+async fn a_store_that_freezes_is_a_503_and_public_data_are_served() {
+    let stand = Stand::redis().await;
+    let impatient = stand.another_of_patience(100);
+    let client = Client::http1(impatient.addr());
+    let token = log_in(&stand.client(), "ada").await;
+    crate::harness::eventually("the other has found its Redis", async || {
+        client.me().await.0 != StatusCode::SERVICE_UNAVAILABLE
+    })
+    .await;
+    stand.server().pause();
+    for path in ["/token/refresh", "/token/revoke"] {
+        let presented = json!({"refresh_token": token});
+        let reply = client.post_json(path, &presented).await;
+        assert_problem(&reply, StatusCode::SERVICE_UNAVAILABLE);
+        // A user comes out of the database.
+        assert_eq!(client.status("/users/1").await, StatusCode::OK);
+    }
+    stand.server().resume();
 }

@@ -21,6 +21,10 @@ pub(crate) enum Backend {
     Sentinel(Lease<RedisSentinel>),
     /// TLS, and a user with the rights that the README lists.
     Restricted(Lease<RedisServer>),
+    /// A cluster of the test's own, whose nodes it may kill.
+    OwnCluster(RedisCluster),
+    /// A master, its replica and three sentinels of the test's own: it may kill the two.
+    OwnSentinel(RedisSentinel),
 }
 
 impl Backend {
@@ -40,6 +44,14 @@ impl Backend {
         Self::Restricted(Lease::take())
     }
 
+    pub(crate) fn own_cluster() -> Self {
+        Self::OwnCluster(RedisCluster::start())
+    }
+
+    pub(crate) fn own_sentinel() -> Self {
+        Self::OwnSentinel(RedisSentinel::start())
+    }
+
     /// The URL an application connects with, credentials included.
     pub(crate) fn url(&self) -> String {
         match self {
@@ -47,6 +59,8 @@ impl Backend {
             Self::Cluster(cluster) => cluster.url(),
             Self::Sentinel(group) => group.url(),
             Self::Restricted(server) => server.url(),
+            Self::OwnCluster(cluster) => cluster.url(),
+            Self::OwnSentinel(group) => group.url(),
         }
     }
 
@@ -56,6 +70,7 @@ impl Backend {
             Self::Redis(server) => server.authority(),
             Self::Restricted(server) => server.authority(),
             Self::Cluster(_) | Self::Sentinel(_) => None,
+            Self::OwnCluster(_) | Self::OwnSentinel(_) => None,
         }
     }
 
@@ -78,10 +93,12 @@ impl Backend {
             Self::Cluster(cluster) => cluster.data(),
             Self::Sentinel(group) => group.data(),
             Self::Restricted(server) => server.data(),
+            Self::OwnCluster(cluster) => cluster.first_masters().iter().collect(),
+            Self::OwnSentinel(group) => vec![&group.servers()[0]],
         }
     }
 
-    /// The only server: of one that the test shares with others it must not touch the process.
+    /// The only server: of what the test shares with others it must not touch the processes.
     #[track_caller]
     fn own(&self) -> &RedisServer {
         match self {
@@ -90,11 +107,14 @@ impl Backend {
         }
     }
 
+    /// All servers that hold data, likewise.
     #[track_caller]
-    fn own_mut(&mut self) -> &mut RedisServer {
+    fn all_own(&mut self) -> Vec<&mut RedisServer> {
         match self {
-            Self::Redis(server) => server,
-            _ => panic!("this test wants a server of its own: give it `Backend::redis()`"),
+            Self::Redis(server) => vec![server],
+            Self::OwnCluster(cluster) => cluster.nodes_mut().iter_mut().collect(),
+            Self::OwnSentinel(group) => group.servers_mut().iter_mut().collect(),
+            _ => panic!("this test wants servers of its own: give it `Backend::own_…()`"),
         }
     }
 
@@ -158,6 +178,14 @@ impl Backend {
             .for_each(|master| master.reset_stats());
     }
 
+    /// Sends a command that names no key to every master.
+    #[track_caller]
+    pub(crate) fn command_each(&self, words: &[&str]) {
+        self.masters().into_iter().for_each(|master| {
+            master.command(words);
+        });
+    }
+
     pub(crate) fn flush_scripts(&self) {
         (self.masters().iter()).for_each(|master| master.flush_scripts());
     }
@@ -174,11 +202,12 @@ impl Backend {
         self.own().resume();
     }
 
+    /// All servers that hold data are gone at once.
     pub(crate) fn kill(&mut self) {
-        self.own_mut().kill();
+        self.all_own().into_iter().for_each(RedisServer::kill);
     }
 
     pub(crate) fn restart(&mut self) {
-        self.own_mut().restart();
+        self.all_own().into_iter().for_each(RedisServer::restart);
     }
 }

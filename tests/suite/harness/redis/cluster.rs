@@ -146,6 +146,10 @@ impl RedisCluster {
         }
     }
 
+    pub(super) fn nodes_mut(&mut self) -> &mut [RedisServer] {
+        &mut self.nodes
+    }
+
     pub(crate) fn node_mut(&mut self, number: usize) -> &mut RedisServer {
         &mut self.nodes[number]
     }

@@ -97,6 +97,10 @@ impl RedisSentinel {
         &self.sentinels
     }
 
+    pub(super) fn servers_mut(&mut self) -> &mut [RedisServer] {
+        &mut self.servers
+    }
+
     pub(crate) fn server_mut(&mut self, number: usize) -> &mut RedisServer {
         &mut self.servers[number]
     }

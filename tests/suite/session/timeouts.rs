@@ -17,6 +17,7 @@ on_all_stores!(
     a_shorter_timeout_applies_to_sessions_that_are_there,
     a_longer_timeout_applies_to_sessions_that_are_there,
     a_users_session_lives_no_longer_than_its_index_knows_of_it,
+    changes_alone_keep_no_session_longer_than_its_index_knows_of_it,
     activity_keeps_a_session_whose_timeouts_became_shorter,
     no_activity_is_noted_that_changes_nothing,
     activity_through_an_old_id_keeps_a_session,
@@ -134,6 +135,25 @@ async fn a_users_session_lives_no_longer_than_its_index_knows_of_it(stand: Stand
         assert_eq!(client.get("user").await, Some(json!("ada")));
         assert_eq!(ada.list().await.unwrap().len(), 1);
     }
+}
+
+/// Nor do requests that have not read it.
+async fn changes_alone_keep_no_session_longer_than_its_index_knows_of_it(stand: Stand) {
+    let stand = with_timeouts(stand, tenths(2_000), tenths(6_000));
+    let id = stand.logged_in("ada").await.id().unwrap();
+    let stand = with_timeouts(stand, tenths(4_000), tenths(20_000));
+    let increment = async || {
+        let client = stand.client();
+        client.plant(&id);
+        let sum = client.visit(async |session| session.increment("n", 1).await.unwrap());
+        sum.await
+    };
+    for n in 1..=3 {
+        stand.advance(tenths(1_900)).await;
+        assert_eq!(increment().await, n);
+    }
+    stand.advance(tenths(400)).await;
+    assert_eq!(increment().await, 1);
 }
 
 async fn activity_keeps_a_session_whose_timeouts_became_shorter(stand: Stand) {

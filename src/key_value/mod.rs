@@ -81,6 +81,7 @@ mod envelope;
 mod error;
 mod load;
 mod many;
+mod pieces;
 mod policy;
 mod prefix;
 mod read;

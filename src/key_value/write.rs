@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::{
     Codec, CodecError, KeyValue, SetError,
     envelope::{self, Head},
-    many::Pieces,
+    pieces::Pieces,
 };
 use crate::{
     StoreError,

@@ -11,7 +11,6 @@ use super::{
     list::{NONE, Region, Slots},
     live::Live,
     sketch::Sketch,
-    walk::{POSITIONS, position},
     weigh::{Weigh, heap},
 };
 use crate::store::{clock::Timestamp, error::StoreError, key::Key};
@@ -31,10 +30,21 @@ pub(super) struct Shard<V> {
     sketch: Sketch,
 }
 
+/// How many a table has.
+pub(super) const SHARDS: usize = 16;
+/// The bits of a position in a shard. In a cursor those above say which shard, of all tables'.
+pub(super) const POSITION_BITS: u32 = 56;
+/// All positions are below.
+pub(super) const POSITIONS: u64 = 1 << POSITION_BITS;
 /// How many of the longest unused are looked at for one to push out.
 const VICTIMS: usize = 8;
 /// How often a key must have been seen to push out another, if not in the window.
 const RETURNED: u8 = 3;
+
+/// Where a key of this hash stands in its shard.
+pub(super) fn position(hash: u64) -> u64 {
+    hash >> (u64::BITS - POSITION_BITS)
+}
 
 impl<V: Weigh> Shard<V> {
     /// Beside the key's and the value's own bytes: the slot, and the index at its emptiest.

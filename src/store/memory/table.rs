@@ -11,7 +11,7 @@ use std::{
 use super::{
     budget::Budget,
     live::Live,
-    shard::{Shard, Touch},
+    shard::{SHARDS, Shard, Touch},
     sketch::Sketch,
     walk::Walk,
     weigh::Weigh,
@@ -33,7 +33,6 @@ pub(crate) struct Table<V> {
     turn: AtomicUsize,
 }
 
-pub(super) const SHARDS: usize = 16;
 /// The share of the budget that goes to counting how often keys are asked for.
 const SKETCH: usize = 32;
 /// The share of it that a single entry may take.

@@ -4,12 +4,12 @@
 //! there from the beginning to the end is shown. It goes shard by shard and by the keys' hashes,
 //! which stay as they are when a table is compacted.
 
-use super::table::SHARDS;
+use super::shard::{POSITION_BITS, POSITIONS, SHARDS};
 use crate::store::clock::Timestamp;
 
 /// What can be walked over: a table.
 pub(crate) trait Walk {
-    /// Shows the keys of a shard that have not expired to `f`, from those whose [`position`] is
+    /// Shows the keys of a shard that have not expired to `f`, from those whose [`position`](super::shard::position) is
     /// `from` on: about `count` of them. The position of the next, `None` after the last.
     fn shard_keys(
         &self,
@@ -19,16 +19,6 @@ pub(crate) trait Walk {
         now: Timestamp,
         f: &mut dyn FnMut(&str),
     ) -> Option<u64>;
-}
-
-/// The bits of a cursor that are a position in a shard; those above say which shard, of all tables'.
-const POSITION_BITS: u32 = 56;
-/// All positions are below.
-pub(super) const POSITIONS: u64 = 1 << POSITION_BITS;
-
-/// Where a key of this hash stands in its shard.
-pub(super) fn position(hash: u64) -> u64 {
-    hash >> (u64::BITS - POSITION_BITS)
 }
 
 /// Shows about `count` keys to `f`, from `cursor` on, which is 0 at the beginning. The cursor of the

@@ -92,7 +92,10 @@ where
                             Ok(change)
                         })
                     }
-                    Ending::Commit(plan) => Box::pin(session.clone().commit(plan)),
+                    Ending::Commit(mut plan) => {
+                        let session = session.clone();
+                        Box::pin(async move { session.commit(&mut plan).await })
+                    }
                 };
                 this.commit.insert(Committing {
                     commit,

@@ -29,7 +29,10 @@ use crate::store::{
 impl Session {
     /// Commits before the head of the response, and says what the client is to do with its
     /// cookie.
-    pub(in crate::session) async fn commit(self, plan: Plan) -> Result<CookieChange, SessionError> {
+    pub(in crate::session) async fn commit(
+        &self,
+        plan: &mut Plan,
+    ) -> Result<CookieChange, SessionError> {
         let _turn = self.0.turn.lock().await;
         let chosen = plan.lifetime;
         let written = self.write(plan).await;
@@ -49,14 +52,17 @@ impl Session {
     /// not read, for every renewal by another request meanwhile, and when the session is not there
     /// any more. A login takes one more to note the session, and so does another lifetime of a
     /// session with a user. The caller has the turn.
-    pub(super) async fn write(&self, mut plan: Plan) -> Result<Written, SessionError> {
+    ///
+    /// All but a change of a session that is there is boxed: most commits are that, and do not pay
+    /// for the room that the others need.
+    pub(super) async fn write(&self, plan: &mut Plan) -> Result<Written, SessionError> {
         // A handler that has read the session does not want to log in to another one.
         let seen = plan.target.as_ref().and_then(|target| target.seen.clone());
         if plan.renews
             && seen.is_none()
             && let Some(target) = plan.target.take()
         {
-            let found = self.find(target, follower(&plan)).await?;
+            let found = Box::pin(self.find(&target, follower(plan))).await?;
             // Where another user has logged in over this id, whoever logs in gets a session of
             // their own.
             let found = found.filter(|found| {
@@ -66,7 +72,11 @@ impl Session {
             plan.target = found.map(|found| found.target());
         }
         if let Some(target) = &plan.target {
-            match self.commit_to(target, &plan).await? {
+            let found = match plan.renews {
+                true => Box::pin(self.renew_at(target, plan)).await?,
+                false => self.change_at(target, plan).await?,
+            };
+            match found {
                 Found::Here(_, written) => return Ok(written),
                 // Whoever logs in gets a session of their own.
                 Found::Another => {}
@@ -84,28 +94,29 @@ impl Session {
             report_dropped(id_hash);
             return Ok(Written::Dropped(id_hash.into()));
         }
-        self.create(&plan).await
+        Box::pin(self.create(plan)).await
     }
 
-    /// Commits to a session that is there.
-    async fn commit_to(
+    /// Commits to a session that is there, and keeps its id.
+    async fn change_at(
         &self,
         target: &Target,
         plan: &Plan,
     ) -> Result<Found<Written>, SessionError> {
         let changes = self.seal_all(&target.place, &plan.changes)?;
-        if !plan.renews {
-            let commit = |access, _: &Place| CommitSession {
-                access,
-                changes: changes.clone(),
-                lifetime: None,
-                renewal: None,
-            };
-            let found = self
-                .reach(target.clone(), Follower::Request, commit)
-                .await?;
-            return Ok(found.map_with(|place, _| Written::Here(place.clone(), target.seen.clone())));
-        }
+        let commit = |access, _: &Place| CommitSession {
+            access,
+            changes: changes.clone(),
+            lifetime: None,
+            renewal: None,
+        };
+        let found = self.reach(target, Follower::Request, commit).await?;
+        Ok(found.map_with(|place, _| Written::Here(place.clone(), target.seen.clone())))
+    }
+
+    /// Commits to a session that is there, and gives it a new id.
+    async fn renew_at(&self, target: &Target, plan: &Plan) -> Result<Found<Written>, SessionError> {
+        let changes = self.seal_all(&target.place, &plan.changes)?;
         let mut target = target.clone();
         let Some(lineage) = self.note(&mut target, plan).await? else {
             return Ok(Found::Nowhere);
@@ -142,9 +153,9 @@ impl Session {
             },
             changes: changes.clone(),
             lifetime,
-            renewal: Some(renewal(place)),
+            renewal: Some(Box::new(renewal(place))),
         };
-        let found = self.reach(target.clone(), follower(plan), commit).await;
+        let found = self.reach(&target, follower(plan), commit).await;
         if let Some(login) = new_user {
             match &found {
                 Ok(Found::Here(place, Committed::NewId(_))) => {
@@ -287,7 +298,7 @@ impl Session {
 
     /// The session of the other login that has used up this id, if it was one as `user`.
     async fn joined(&self, target: &Target, user: &str) -> Result<Option<Target>, SessionError> {
-        let found = self.find(target.clone(), Follower::Login).await?;
+        let found = self.find(target, Follower::Login).await?;
         Ok(found
             .filter(|found| found.place.via == Via::Closed)
             .filter(|found| found.session.user.as_deref() == Some(user))

@@ -138,7 +138,7 @@ impl Session {
                 field: key.into(),
                 by,
             };
-            let found = self.reach(target, Follower::Request, increment).await?;
+            let found = self.reach(&target, Follower::Request, increment).await?;
             if let Some(sum) = found.answer() {
                 let sum = sum.ok_or_else(|| SessionError::Overflow(key.into()))?;
                 self.state().learn(key, Some(sum.to_string().into()));

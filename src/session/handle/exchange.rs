@@ -109,7 +109,7 @@ impl Session {
                 expected: expected.clone(),
                 value: value.clone(),
             };
-            let found = self.reach(target, Follower::Request, swap).await?;
+            let found = self.reach(&target, Follower::Request, swap).await?;
             match found.answer() {
                 Some(Swap::Done) => {
                     self.state().learn(key, value);
@@ -149,7 +149,7 @@ impl Session {
             if self.state().failed.is_some() {
                 return;
             }
-            let found = self.reach(target, Follower::Request, swap).await;
+            let found = self.reach(&target, Follower::Request, swap).await;
             match found.map(|found| found.answer()) {
                 Ok(Some(Swap::Done)) => self.state().learn(key, Some(new)),
                 Ok(_) => {}

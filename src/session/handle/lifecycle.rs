@@ -248,7 +248,7 @@ impl Session {
                     .filter(|presented| place.via != Via::Presented && presented.shares_slot(place))
                     .map(|presented| presented.key(self.names())),
             };
-            let found = self.reach(target, Follower::Request, destroy).await?;
+            let found = self.reach(&target, Follower::Request, destroy).await?;
             if let Found::Here(place, destroyed) = found {
                 ended = true;
                 if let Some(user) = destroyed.user {

@@ -57,11 +57,10 @@ impl Session {
     }
 
     async fn fetch(&self) -> Result<(), SessionError> {
-        let target = self.target(&self.state().stored);
-        let Some(target) = target else {
+        let Some(target) = self.target(&self.state().stored) else {
             return Ok(());
         };
-        let found = self.find(target, Follower::Request).await;
+        let found = self.find(&target, Follower::Request).await;
         #[cfg(feature = "metrics")]
         if self.0.presented.is_some() {
             crate::metrics::session_load(match &found {
@@ -84,54 +83,58 @@ impl Session {
         Ok(())
     }
 
-    /// Asks the store for a session, along the pointers that a `follower` may follow. The caller has
-    /// the turn.
+    /// Asks the store for a session, along the pointers that a `follower` may follow, and notes the
+    /// activity where it is due. The caller has the turn.
     pub(super) async fn find(
         &self,
-        target: Target,
+        target: &Target,
         follower: Follower,
     ) -> Result<Option<Loaded>, SessionError> {
         let load = |access, _: &Place| LoadSession(access);
-        match self.reach(target, follower, load).await? {
-            Found::Here(place, session) => {
-                let touched = self.touch(&place, &session).await;
-                Ok(Some(Loaded {
-                    place,
-                    session,
-                    touched,
-                }))
-            }
-            Found::Another | Found::Nowhere => Ok(None),
-        }
+        let Found::Here(place, session) = self.reach(target, follower, load).await? else {
+            return Ok(None);
+        };
+        let touched = match self.touch_due(&place, &session) {
+            Some(touch) => Box::pin(self.touch(touch)).await,
+            None => false,
+        };
+        Ok(Some(Loaded {
+            place,
+            session,
+            touched,
+        }))
     }
 
-    /// Notes the activity of a request, and that the client has presented a new id, when either is
-    /// due. Activity is not noted where another request of this process is doing so. When this fails
-    /// the read does not: the next request tries again.
-    async fn touch(&self, place: &Place, session: &LoadedSession) -> bool {
+    /// What notes the activity of a request, and that the client has presented a new id, when
+    /// either is due.
+    fn touch_due(&self, place: &Place, session: &LoadedSession) -> Option<TouchSession> {
         let rules = self.rules();
         let first_use = (session.unconfirmed.as_ref())
             .filter(|_| place.via == Via::Presented)
             .map(|previous| self.first_use(place, previous));
         let of_session = rules.of(session.lifetime);
         if first_use.is_none() && !session.age.touch_due(&of_session, Duration::ZERO) {
-            return false;
+            return None;
         }
-        let key = place.key(self.names());
-        let begun = self.0.config.touching.begin(&key);
-        if begun.is_none() && first_use.is_none() {
-            return false;
-        }
-        let touch = TouchSession {
+        Some(TouchSession {
             access: Access {
-                key: key.clone(),
+                key: place.key(self.names()),
                 via: Via::Old,
                 rules,
                 lineage: Some(session.lineage.clone()),
                 touch: true,
             },
             first_use,
-        };
+        })
+    }
+
+    /// Whether the activity was noted. It is not where another request of this process is doing
+    /// so. When this fails the read does not: the next request tries again.
+    async fn touch(&self, touch: TouchSession) -> bool {
+        let begun = self.0.config.touching.begin(&touch.access.key);
+        if begun.is_none() && touch.first_use.is_none() {
+            return false;
+        }
         match self.0.store.execute(touch).await {
             Ok(_) => true,
             Err(error) => {

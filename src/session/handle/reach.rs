@@ -92,9 +92,10 @@ impl Session {
     /// Executes an operation on the session, following the pointers that a `follower` may follow.
     /// One that comes too late for them finds the session by its place, if it has a user.
     /// After a failure before the head of the response the request's session is of no more use.
+    /// What is rarely needed on the way is boxed: the future is a part of every handler's.
     pub(super) async fn reach<B, T>(
         &self,
-        target: Target,
+        target: &Target,
         follower: Follower,
         operation: impl Fn(Access, &Place) -> B,
     ) -> Result<Found<T>, SessionError>
@@ -103,7 +104,7 @@ impl Session {
     {
         let store = &self.0.store;
         let lineage = target.seen.as_ref().map(|seen| &seen.lineage);
-        let mut place = target.place;
+        let mut place = target.place.clone();
         let mut located = false;
         for _ in 0..=MAX_MOVES {
             let access = |via| Access {
@@ -120,7 +121,7 @@ impl Session {
                     access: access(Via::Old),
                     first_use: Some(self.first_use(&place, previous)),
                 };
-                match store.execute(touch).await {
+                match Box::pin(store.execute(touch)).await {
                     Ok(_) => continue,
                     Err(error) => reached = Err(error),
                 }
@@ -135,7 +136,7 @@ impl Session {
                         self.state().overtaken = true;
                     }
                     let seen = target.seen.as_ref().filter(|_| !located);
-                    match self.locate(&place, seen).await {
+                    match Box::pin(self.locate(&place, seen)).await {
                         Ok(Some(there)) => place = there,
                         Ok(None) => return Ok(Found::Nowhere),
                         Err(error) => return Err(self.fail(error)),

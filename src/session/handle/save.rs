@@ -79,7 +79,7 @@ impl Session {
             state.read_anew();
             (plan, closed)
         };
-        let Some(plan) = plan else {
+        let Some(mut plan) = plan else {
             return Ok(());
         };
         if plan.target.is_none() && closed {
@@ -90,7 +90,7 @@ impl Session {
             session: self,
             changes: Some(changes.clone()),
         };
-        let written = self.write(plan).await;
+        let written = self.write(&mut plan).await;
         unanswered.changes = None;
         let mut state = self.state();
         match written {

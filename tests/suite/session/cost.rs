@@ -146,6 +146,23 @@ async fn a_renewal_does_not_ask_the_index() {
     assert_eq!((trips, calls["evalsha"]), (2, 1), "{calls:?}");
 }
 
+/// It hands out no id, so that nothing is to be written.
+#[tokio::test]
+async fn a_renewal_through_an_old_id_is_not_asked_for() {
+    let counted = Counted::start().await;
+    let client = counted.logged_in().await;
+    let old = client.copy();
+    client.renew().await;
+    let (trips, calls) = counted
+        .visit(&old, async |session| {
+            session.require_user().await.unwrap();
+            session.renew().unwrap();
+        })
+        .await;
+    assert_calls(&calls, &[("hgetall", 2), ("pttl", 2)]);
+    assert_eq!(trips, 2);
+}
+
 #[tokio::test]
 async fn a_logout_takes_the_session_out_of_the_index() {
     let counted = Counted::start().await;

@@ -5,6 +5,8 @@ use std::time::Duration;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
+use tower_keep::session::SessionLifetime;
+
 use super::stand::Stand;
 
 /// All that Redis holds, names and values.
@@ -116,4 +118,76 @@ async fn sessions_live_under_the_stores_namespace() {
     let stand = stand.with(|_| tower_keep::session::SessionLayer::new(shop));
     stand.logged_in("ada").await;
     assert!(stand.only_key().starts_with("shop:session:{"));
+}
+
+/// Whatever wrote it last, and however long the idle timeout and the grace are.
+#[tokio::test]
+async fn no_key_outlives_the_absolute_timeout_of_its_session() {
+    const HOUR: Duration = Duration::from_secs(3600);
+    let stand = Stand::redis().await.with(|layer| {
+        let layer = layer.with_absolute_timeout(HOUR).unwrap();
+        let layer = layer.with_idle_timeout(24 * HOUR).unwrap();
+        layer.with_renewal_grace(HOUR).unwrap()
+    });
+    let assert_within = |what: &str, left: Duration| {
+        for key in stand.server().keys("*") {
+            // Of a user's index nothing moves back with the clock.
+            if key.contains("session_") {
+                continue;
+            }
+            let ttl: i64 = stand.server().query(&["PTTL", &key]);
+            let left = i64::try_from(left.as_millis()).unwrap();
+            assert!((1..=left).contains(&ttl), "{what}: {key} {ttl}");
+        }
+    };
+    let client = stand.client();
+    client
+        .visit(async |session| session.insert("k", 1).unwrap())
+        .await;
+    assert_within("new", HOUR);
+    stand.advance(HOUR / 6).await;
+    assert_eq!(client.get("k").await, Some(serde_json::json!(1)));
+    assert_within("read", HOUR * 5 / 6);
+    client.renew().await;
+    assert_within("renewed", HOUR * 5 / 6);
+    client
+        .visit(async |session| assert!(session.exists().await.unwrap()))
+        .await;
+    assert_within("used", HOUR * 5 / 6);
+    client
+        .visit(async |session| session.insert("k", 2).unwrap())
+        .await;
+    assert_within("changed", HOUR * 5 / 6);
+    client.login("ada").await;
+    assert_within("logged in", HOUR);
+    stand.advance(HOUR / 2).await;
+    client.login("ada").await;
+    assert_within("again", HOUR / 2);
+    client.user().await;
+    client.login("eve").await;
+    assert_within("another", HOUR);
+    client
+        .visit(async |session| {
+            let own = SessionLifetime::new(24 * HOUR, HOUR * 2 / 3).unwrap();
+            session.set_lifetime(own).unwrap();
+        })
+        .await;
+    client.user().await;
+    client
+        .visit(async |session| session.insert("k", 3).unwrap())
+        .await;
+    // The pointers of before have the timeout of before.
+    let ttl: i64 = stand.server().query(&["PTTL", &live_key(&stand)]);
+    assert!((1..=2_400_000).contains(&ttl), "{ttl}");
+}
+
+/// The key of the only session among the pointers to it.
+fn live_key(stand: &Stand) -> String {
+    let is_live = |key: &String| {
+        let meta: String = stand.server().query(&["HGET", key, "m"]);
+        meta.starts_with(['=', '?'])
+    };
+    let live: Vec<_> = stand.session_keys().into_iter().filter(is_live).collect();
+    assert_eq!(live.len(), 1, "{live:?}");
+    live[0].clone()
 }

@@ -21,6 +21,7 @@ on_all_stores!(
     a_second_login_as_another_user_over_one_id_gets_a_session_of_its_own,
     parallel_logins_on_one_id_all_leave_a_session,
     clearing_keeps_the_session_and_drops_its_data,
+    what_is_set_after_clearing_stays_however_large,
 );
 
 async fn a_login_gives_a_new_id_and_keeps_the_data(stand: Stand) {
@@ -233,6 +234,31 @@ async fn parallel_logins_on_one_id_all_leave_a_session(stand: Stand) {
     }
     while let Some(client) = logins.join_next().await {
         assert_eq!(client.unwrap().get("user").await, Some(json!("ada")));
+    }
+}
+
+async fn what_is_set_after_clearing_stays_however_large(stand: Stand) {
+    for length in [1, 10, 100] {
+        for reads in [false, true] {
+            let client = stand.client();
+            client
+                .visit(async |session| {
+                    session.insert("a", "ten bytes!").unwrap();
+                    session.insert("b", 1).unwrap();
+                })
+                .await;
+            client
+                .visit(async |session| {
+                    if reads {
+                        session.exists().await.unwrap();
+                    }
+                    session.clear().unwrap();
+                    session.insert("a", "x".repeat(length)).unwrap();
+                })
+                .await;
+            assert_eq!(client.get("a").await, Some(json!("x".repeat(length))));
+            assert_eq!(client.get("b").await, None);
+        }
     }
 }
 

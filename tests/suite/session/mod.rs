@@ -1,10 +1,12 @@
 //! Sessions as a client and a handler see them, the same tests on embedded memory and on Redis.
 
+mod answers;
 mod axum;
 mod bounds;
 mod commit;
 mod concurrency;
 mod contract;
+mod cookie_settings;
 mod cookies;
 mod cost;
 mod data;

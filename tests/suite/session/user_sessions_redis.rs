@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use http::{Response, StatusCode};
 use tower_keep::{
     StoreConfig,
-    session::{SessionLayer, UserSessions},
+    session::{SessionLayer, SessionLifetime, UserSessions},
 };
 
 use super::stand::{Client, Stand};
@@ -67,6 +68,41 @@ async fn what_a_dead_process_has_marked_is_ended_by_the_next_list_or_revocation(
         assert!(!is_logged_in(&client).await);
         assert_eq!(stand.server().keys("*index*"), [""; 0]);
     }
+}
+
+/// Then the session goes on as it was, and its user's list has to know of it as long.
+#[tokio::test]
+async fn a_shorter_lifetime_that_is_not_stored_leaves_the_session_in_the_index() {
+    let stand = Stand::redis().await;
+    let stand = stand.with(|layer| layer.with_max_bytes(200).unwrap());
+    let lifetime = |days: u64| {
+        let time = Duration::from_secs(days * 24 * 3600);
+        SessionLifetime::new(time, time).unwrap()
+    };
+    let client = stand.client();
+    client
+        .visit(async |session| {
+            session.login("ada").unwrap();
+            session.set_lifetime(lifetime(30)).unwrap();
+            session.insert("a", "x".repeat(100)).unwrap();
+        })
+        .await;
+    let index = index(stand.server());
+    let ends = || {
+        let entries: Vec<String> = stand.server().query(&["HVALS", &index]);
+        u64::from_str_radix(&entries[0][16..27], 16).unwrap()
+    };
+    let before = ends();
+    let response = client
+        .send(async |session| {
+            session.set_lifetime(lifetime(1))?;
+            session.insert("b", "x".repeat(100))?;
+            Ok(Response::default())
+        })
+        .await;
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(ends(), before);
+    assert!(is_logged_in(&client).await);
 }
 
 /// The revocation comes between the two steps of a login: the session is noted and not stored.

@@ -33,7 +33,8 @@ pub(crate) struct CommitSession {
     pub(crate) changes: Arc<Changes>,
     /// The lifetime that the session gets; `None` where it stays. With one, a touch may be due.
     pub(crate) lifetime: Option<Lifetime>,
-    pub(crate) renewal: Option<Renewal>,
+    /// Rare, and large.
+    pub(crate) renewal: Option<Box<Renewal>>,
 }
 
 /// What a request has changed; what it has not is not written.
@@ -277,7 +278,7 @@ impl<M: Holds<SessionState> + Holds<IndexState>> Batch<M> for CommitSession {
     fn commands(&self, out: &mut Commands) {
         let fields = &self.changes.fields;
         let sets = || (fields.iter()).filter_map(|(name, value)| Some((name, value.as_ref()?)));
-        let keys = self.renewal.iter().flat_map(Renewal::keys);
+        let keys = self.renewal.iter().flat_map(|renewal| renewal.keys());
         let mut command = (self.access.growing(&COMMIT, keys))
             .arg(if self.changes.cleared { "*" } else { "" })
             .arg(self.lifetime.map(Lifetime::text).unwrap_or_default())

@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{reply::utf8, rules::Age};
+use super::{
+    reply::{hex, utf8},
+    rules::Age,
+};
 
 /// The field `m` of a session: 61 characters and more, all but the last of fixed width.
 ///
@@ -48,10 +51,7 @@ pub(crate) fn show(text: &[u8]) -> Option<serde_json::Value> {
 
 impl Meta {
     pub(super) fn read(text: &[u8]) -> Option<Self> {
-        let number = |from, to| {
-            let digits = std::str::from_utf8(text.get(from..to)?).ok()?;
-            u64::from_str_radix(digits, 16).ok()
-        };
+        let number = |from, to| hex(text.get(from..to)?);
         // The bytes of data matter to the scripts alone.
         number(60, text.len())?;
         Some(Self {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::reply::hex;
+
 /// The rules of a session's layer, by the store's own clock.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Rules {
@@ -104,12 +106,7 @@ impl Lifetime {
 
     /// `None` for what this crate never writes.
     pub(super) fn read(text: &[u8]) -> Option<Self> {
-        let millis = |from, to| {
-            let digits = std::str::from_utf8(text.get(from..to)?).ok()?;
-            u64::from_str_radix(digits, 16)
-                .ok()
-                .map(Duration::from_millis)
-        };
+        let millis = |from, to| hex(text.get(from..to)?).map(Duration::from_millis);
         let absolute = millis(1, 11)?;
         Some(match text.first()? {
             b'-' => Self::Noted { absolute },

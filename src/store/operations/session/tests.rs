@@ -86,15 +86,17 @@ impl Steps {
                 fields: [("late".into(), Some("1".into()))].into(),
             }),
             lifetime: None,
-            renewal: login.map(|lineage| Renewal {
-                user: Some("ada".into()),
-                old_hash: id.into(),
-                key: self.key("renewed"),
-                id_hash: "renewed".into(),
-                grace: HOUR,
-                lineage: lineage.into(),
-                place: Some(self.place(lineage)),
-                old_place: None,
+            renewal: login.map(|lineage| {
+                Box::new(Renewal {
+                    user: Some("ada".into()),
+                    old_hash: id.into(),
+                    key: self.key("renewed"),
+                    id_hash: "renewed".into(),
+                    grace: HOUR,
+                    lineage: lineage.into(),
+                    place: Some(self.place(lineage)),
+                    old_place: None,
+                })
             }),
         };
         self.0.execute(commit).await.unwrap()

@@ -13,6 +13,7 @@ mod session_data;
 mod sessions;
 mod stand;
 mod tokens;
+mod two_processes;
 mod users;
 
 use crate::harness::on_all_stores;

@@ -10,6 +10,8 @@ use http::{
 };
 use serde::Serialize;
 
+#[cfg(feature = "tonic")]
+use super::grpc;
 use super::limiter::{RateLimitDecision, ceil_seconds};
 use crate::problem::{Plain, Problem};
 
@@ -88,7 +90,7 @@ impl<'a> Denial<'a> {
     }
 
     /// What happened, in the words of the draft's problem types.
-    pub(super) fn title(&self) -> &'static str {
+    fn title(&self) -> &'static str {
         match self.reason {
             DenialReason::QuotaExceeded => {
                 "Request cannot be satisfied as assigned quota has been exceeded"
@@ -127,7 +129,12 @@ impl<'a> Denial<'a> {
             .answer(StatusCode::BAD_REQUEST, &self.request.headers),
         };
         #[cfg(feature = "tonic")]
-        super::grpc::add_details(self, response.headers_mut());
+        grpc::add_details(
+            response.headers_mut(),
+            self.title(),
+            self.retry_after(),
+            &self.violated(),
+        );
         if let Some(retry_after) = self.retry_after() {
             let seconds = ceil_seconds(retry_after).max(1);
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
@@ -148,7 +155,7 @@ impl<'a> Denial<'a> {
     }
 
     /// The names of what the request violates: policies, and the ban that is in force.
-    pub(super) fn violated(&self) -> Vec<&'a str> {
+    fn violated(&self) -> Vec<&'a str> {
         let policies = self.decision.into_iter().flat_map(RateLimitDecision::iter);
         let violated = policies.filter(|policy| policy.is_violated());
         let names = violated.map(|policy| policy.policy().name());

@@ -7,9 +7,12 @@ use crate::{
     rate_limit::policy::QuotaPolicy,
     store::{
         StoreError,
-        operations::limit::{Algorithm, Limit, Outcome, PerLimit, Subject, Wait},
+        operations::limit::{Algorithm, Outcome, PerLimit, Subject, Wait},
     },
 };
+
+/// How often a request that waits asks for a place of a concurrency limit.
+const PLACE_POLL: Duration = Duration::from_millis(50);
 
 /// What every policy said to a request, and a hold on the limiter that said it.
 ///
@@ -105,14 +108,6 @@ impl RateLimitDecision {
         self.members.iter().flat_map(Member::policies)
     }
 
-    /// What each policy said, with the limit that said it.
-    pub(super) fn limits(&self) -> impl Iterator<Item = (PolicyDecision<'_>, &Limit)> {
-        self.members.iter().flat_map(|member| {
-            let limits = member.set.limits.iter().map(|named| &named.limit);
-            member.policies().zip(limits)
-        })
-    }
-
     /// Whether the request passed all policies. A denied request has consumed nothing.
     pub fn is_admitted(&self) -> bool {
         !self.is_banned() && self.iter().all(|policy| !policy.is_violated())
@@ -166,6 +161,30 @@ impl RateLimitDecision {
         let bans = bans.filter(|left| *left > 0).map(Duration::from_micros);
         let policies = self.iter().filter_map(|policy| policy.retry_after());
         policies.chain(bans).max()
+    }
+
+    /// How long the request has to wait where so many units go first; `None` where that is never or
+    /// not known, and where its subject is banned.
+    pub(super) fn wait_behind(&self, before: u64) -> Option<Duration> {
+        if self.is_banned() {
+            return None;
+        }
+        self.retry_after()?;
+        let each = self.members.iter().flat_map(|member| {
+            let limits = member.set.limits.iter().map(|named| &named.limit);
+            member.policies().zip(limits)
+        });
+        let violated = each.filter(|(policy, _)| policy.is_violated());
+        let waits: Option<Vec<_>> = violated
+            .map(|(policy, limit)| match limit.is_concurrency() {
+                true => Some(PLACE_POLL),
+                false => {
+                    let queue = Duration::from_micros(limit.time_of(before)?);
+                    policy.retry_after()?.checked_add(queue)
+                }
+            })
+            .collect();
+        waits?.into_iter().max()
     }
 
     /// Whether the store did not answer and a local limiter took its place.

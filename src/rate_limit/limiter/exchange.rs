@@ -6,8 +6,8 @@ use tokio::time::Instant;
 use super::{
     decision::RateLimitDecision,
     inquiry::{Inquiry, Instead},
-    joint::JointAsk,
     local_denials::Recheck,
+    part::Part,
     permit::Permit,
     question::Answer,
 };
@@ -31,13 +31,19 @@ type Answers = Vec<Option<Said>>;
 impl Exchange {
     /// `may_wait` is whether a denial need not be the answer, and `rechecks` which answers decide
     /// about a denial that the process knows.
-    pub(super) fn new(ask: &JointAsk, may_wait: bool, rechecks: Vec<Option<Recheck>>) -> Self {
-        let parts = ask.parts.iter().cloned().zip(rechecks);
-        let inquiry = |(part, recheck)| Inquiry::new(part, ask.cost, may_wait, recheck);
+    pub(super) fn new(
+        parts: &[Part],
+        cost: u64,
+        reserves: bool,
+        may_wait: bool,
+        rechecks: Vec<Option<Recheck>>,
+    ) -> Self {
+        let parts = parts.iter().cloned().zip(rechecks);
+        let inquiry = |(part, recheck)| Inquiry::new(part, cost, may_wait, recheck);
         let inquiries = parts.map(inquiry);
         Self {
             inquiries: inquiries.collect(),
-            reserves: ask.reserves,
+            reserves,
             sent_at: Instant::now(),
         }
     }

@@ -101,7 +101,8 @@ impl JointAsk {
 
     /// Asks the store, to the end: what was taken for a caller who has left is given back.
     async fn exchange(&self, may_wait: bool, rechecks: Vec<Option<Recheck>>) -> Answer {
-        let exchange = Exchange::new(self, may_wait, rechecks).run();
+        let exchange =
+            Exchange::new(&self.parts, self.cost, self.reserves, may_wait, rechecks).run();
         let answer = to_the_end(exchange).await;
         answer.unwrap_or(Answer::Unavailable(StoreError::Unavailable))
     }
@@ -111,10 +112,11 @@ impl JointAsk {
     fn waits(&self, waiting: &mut Option<Waiting>, denied: &RateLimitDecision) -> bool {
         let now = Instant::now();
         if let Some(waiting) = waiting {
-            return waiting.again(denied, now);
+            return waiting.again(denied.wait_behind(0), now);
         }
         let room = self.waiting_room();
-        *waiting = room.and_then(|(room, subject)| room.enter(subject, self.cost, denied, now));
+        let wait = |before| denied.wait_behind(before);
+        *waiting = room.and_then(|(room, subject)| room.enter(subject, self.cost, wait, now));
         waiting.is_some()
     }
 

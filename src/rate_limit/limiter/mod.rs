@@ -1,5 +1,6 @@
 //! The limits without HTTP: the engine that the layer uses, as plain calls.
 
+mod asked;
 mod asking;
 mod ban;
 mod blocks;
@@ -20,6 +21,7 @@ mod requests;
 mod reservation;
 mod waiting;
 
+pub(crate) use asked::Asked;
 pub use ban::{BanError, BanPolicy};
 pub use decision::{PolicyDecision, RateLimitDecision};
 pub(crate) use decision::{ceil_seconds, part_left};
@@ -28,7 +30,7 @@ pub use joint_limiter::JointRateLimiter;
 pub(crate) use joint_limiter::check_joint;
 pub(crate) use limits::Limits;
 pub use on_store_error::RateLimitOnStoreError;
-pub(crate) use part::{Asked, Part};
+pub(crate) use part::Part;
 pub use permit::Permit;
 pub(crate) use places::HeldPlaces;
 pub(crate) use policy_set::PolicySet;

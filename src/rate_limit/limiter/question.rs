@@ -198,9 +198,10 @@ impl Question {
         let now = Instant::now();
         // The limiter in this process has no clock in common with the store, but the same rules.
         match &mut self.waiting {
-            Some(waiting) => waiting.again(decision, now),
+            Some(waiting) => waiting.again(decision.wait_behind(0), now),
             None => {
-                self.waiting = room.enter(part.subject, self.inquiry.cost, decision, now);
+                let wait = |before| decision.wait_behind(before);
+                self.waiting = room.enter(part.subject, self.inquiry.cost, wait, now);
                 self.waiting.is_some()
             }
         }

@@ -14,11 +14,7 @@ use std::{
 
 use tokio::time::{Instant, Sleep};
 
-use super::decision::RateLimitDecision;
 use crate::store::operations::limit::Subject;
-
-/// How often a place of a concurrency limit is asked for.
-const PLACE_POLL: Duration = Duration::from_millis(50);
 
 /// No window is longer, and clocks can tell when it is over.
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
@@ -63,17 +59,18 @@ impl WaitingRoom {
     }
 
     /// Takes a seat for a denied request, if one is free and its turn comes soon enough: after
-    /// those of its subject that wait in this process already.
+    /// those of its subject that wait in this process already. `wait_behind` is how long it waits
+    /// where so many units go first; `None` where that is never or not known.
     pub(crate) fn enter(
         &self,
         subject: Subject,
         cost: u64,
-        decision: &RateLimitDecision,
+        wait_behind: impl FnOnce(u64) -> Option<Duration>,
         now: Instant,
     ) -> Option<Waiting> {
         let mut ahead = self.shared.ahead();
         let before = ahead.get(&subject).copied().unwrap_or(0);
-        let wait = wait(decision, before)?;
+        let wait = wait_behind(before)?;
         if wait > self.max_wait {
             return None;
         }
@@ -97,34 +94,14 @@ impl WaitingRoom {
     }
 }
 
-/// How long the request has to wait where so many units go first; `None` where that is never or
-/// not known, and where its subject is banned.
-fn wait(decision: &RateLimitDecision, before: u64) -> Option<Duration> {
-    if decision.is_banned() {
-        return None;
-    }
-    decision.retry_after()?;
-    let waits: Option<Vec<_>> = (decision.limits())
-        .filter(|(policy, _)| policy.is_violated())
-        .map(|(policy, limit)| match limit.is_concurrency() {
-            true => Some(PLACE_POLL),
-            false => {
-                let queue = Duration::from_micros(limit.time_of(before)?);
-                policy.retry_after()?.checked_add(queue)
-            }
-        })
-        .collect();
-    waits?.into_iter().max()
-}
-
 impl Waiting {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.sleep.as_mut().poll(cx)
     }
 
     /// Waits again, since others were faster; `false` if that would take too long.
-    pub(crate) fn again(&mut self, decision: &RateLimitDecision, now: Instant) -> bool {
-        let wake = wait(decision, 0).and_then(|wait| now.checked_add(wait));
+    pub(crate) fn again(&mut self, wait: Option<Duration>, now: Instant) -> bool {
+        let wake = wait.and_then(|wait| now.checked_add(wait));
         match wake.filter(|wake| *wake <= self.until) {
             Some(wake) => {
                 self.sleep.as_mut().reset(wake);

@@ -31,7 +31,8 @@ async fn two_processes_admit_exactly_the_quota_in_every_round(backend: Backend) 
         .map(|process| Arc::new(Client::http1(process.addr())));
     for round in 0..ROUNDS {
         let mut requests = JoinSet::new();
-        for client in clients.iter().cycle().take(200).cloned() {
+        for client in clients.iter().cycle().take(200) {
+            let client = client.clone();
             requests.spawn(async move {
                 let request = Request::get("/").header("x-round", round);
                 let request = request.body(body::empty()).unwrap();

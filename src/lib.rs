@@ -139,6 +139,7 @@ mod collapse;
 mod peer;
 #[cfg(any(
     feature = "cache",
+    feature = "health",
     feature = "rate-limit",
     feature = "session",
     all(feature = "axum", feature = "refresh-token")

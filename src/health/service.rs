@@ -19,7 +19,10 @@ use serde::Serialize;
 use tower_service::Service;
 
 use super::{Report, probe};
-use crate::Store;
+use crate::{
+    Store,
+    problem::{Plain, Problem},
+};
 
 /// What [`live`](Self::live) and [`ready`](Self::ready) look after. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -140,13 +143,19 @@ impl fmt::Debug for ResponseFuture {
     }
 }
 
-/// 405 for anything but GET and HEAD.
+/// 405, as problem details (RFC 9457), for anything but GET and HEAD.
 fn refused(method: &Method) -> Option<Response<Full<Bytes>>> {
     if matches!(*method, Method::GET | Method::HEAD) {
         return None;
     }
-    let mut response = Response::new(Full::default());
-    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let problem = Problem {
+        kind: "about:blank",
+        title: "Method Not Allowed",
+        detail: Some("Health is asked for with GET or HEAD."),
+        extension: Plain {},
+    };
+    let response = problem.into_response(StatusCode::METHOD_NOT_ALLOWED);
+    let mut response = response.map(Full::from);
     let allowed = HeaderValue::from_static("GET, HEAD");
     response.headers_mut().insert(ALLOW, allowed);
     Some(response)

@@ -23,7 +23,8 @@ pub(super) type Page = Vec<Vec<u8>>;
 /// The names of keys, a page at a time as they are asked for. A stream.
 ///
 /// A key that is there from the beginning to the end is named, maybe more than once. One that comes
-/// or goes meanwhile may be. An error ends the walk.
+/// or goes meanwhile may be. An error ends the walk. A name that is not text, which this crate never
+/// writes, has replacement characters in it and is found by no other call.
 pub struct Keys(Pin<Box<dyn Stream<Item = Result<String, StoreError>> + Send>>);
 
 impl Keys {

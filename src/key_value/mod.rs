@@ -53,6 +53,11 @@
 //! 5. **A store that fails** is an error of `get`, `set`, `del` and the others. `get_or_load` goes
 //!    to the loader once one of its calls has failed, which takes at most the store's deadline,
 //!    and asks the store no more.
+//! 6. **A source that fails** is asked by every call that has nothing else. Where a
+//!    [stale value](KeyValue::with_stale_while_revalidate) may be served, it is asked again after
+//!    pauses of 1 to 30 seconds.
+//! 7. **Many at once** are one round trip for up to 1,024 and 1 MiB; more go in pieces, one after another,
+//!    and a piece that fails is the last.
 //!
 //! So write to the database first and `del` then; when the `del` fails, what was cached may be
 //! served until it expires, so let the client try again.

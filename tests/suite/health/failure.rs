@@ -14,9 +14,22 @@ use crate::harness::{
     redis::{Backend, RedisCluster},
 };
 
-#[tokio::test]
-async fn ready_is_503_while_the_server_is_down_and_200_when_it_is_back() {
-    let mut backend = Backend::redis();
+/// What these tests stand on is the servers alone.
+struct Stand;
+
+impl Stand {
+    async fn on(backend: Backend) -> Backend {
+        backend
+    }
+}
+
+crate::harness::on_own_servers!(
+    ready_is_503_while_the_server_is_down_and_200_when_it_is_back,
+    a_frozen_server_is_waited_for_no_longer_than_the_deadline,
+    a_server_that_refuses_writes_is_degraded_and_says_why,
+);
+
+async fn ready_is_503_while_the_server_is_down_and_200_when_it_is_back(mut backend: Backend) {
     let health = Health::new(backend.connected(PATIENT).await);
     backend.kill();
     let (status, report) = ready(&health).await;
@@ -34,9 +47,7 @@ async fn ready_is_503_while_the_server_is_down_and_200_when_it_is_back() {
     .await;
 }
 
-#[tokio::test]
-async fn a_frozen_server_is_waited_for_no_longer_than_the_deadline() {
-    let backend = Backend::redis();
+async fn a_frozen_server_is_waited_for_no_longer_than_the_deadline(backend: Backend) {
     let health = Health::new(backend.connected(Store::DEFAULT_DEADLINE).await);
     backend.pause();
     let mut slowest = Duration::ZERO;
@@ -54,12 +65,10 @@ async fn a_frozen_server_is_waited_for_no_longer_than_the_deadline() {
     .await;
 }
 
-#[tokio::test]
-async fn a_server_that_refuses_writes_is_degraded_and_says_why() {
-    let backend = Backend::redis();
+async fn a_server_that_refuses_writes_is_degraded_and_says_why(backend: Backend) {
     let store = backend.connected(PATIENT).await;
     let health = Health::new(store.clone());
-    backend.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    backend.command_each(&["CONFIG", "SET", "maxmemory", "1"]);
     let values = tower_keep::key_value::KeyValue::new(store, "user").unwrap();
     values
         .set("1", "ada", Duration::from_secs(60))

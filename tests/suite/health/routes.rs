@@ -137,6 +137,11 @@ async fn both_are_routes_of_axum_for_get_and_head() {
             assert_eq!(response.status(), status);
             let is_refused = status == StatusCode::METHOD_NOT_ALLOWED;
             assert_eq!(response.headers().contains_key("allow"), is_refused);
+            let expected = match is_refused {
+                true => "application/problem+json",
+                false => "application/json",
+            };
+            assert_eq!(response.headers()["content-type"], expected);
         }
     }
 }

@@ -169,3 +169,25 @@ async fn a_namespace_is_deleted_while_others_write(stand: Stand) {
         .await;
     assert!(others.unwrap().iter().all(Option::is_some));
 }
+
+#[tokio::test]
+async fn names_that_are_not_text_are_found_and_go_too() {
+    let stand = Stand::on(crate::harness::redis::Backend::redis()).await;
+    let backend = stand.backend.as_ref().unwrap();
+    let set = r"for i = 0, 255 do
+        redis.call('SET', 'keep:' .. string.char(i, 255, 10), 'x', 'EX', 60)
+        redis.call('SET', 'keeper:' .. string.char(i), 'x', 'EX', 60)
+    end";
+    backend.command(&["EVAL", set, "0"]);
+    let mut keys = stand.inspector.keys("*");
+    let mut count = 0;
+    while let Some(name) = keys.next().await {
+        let name = name.unwrap();
+        assert!(name.ends_with("\u{fffd}\n"), "{name:?}");
+        assert_eq!(stand.inspector.value(&name).await.unwrap(), None);
+        count += 1;
+    }
+    assert_eq!(count, 256);
+    assert_eq!(stand.inspector.delete_namespace(|_| ()).await.unwrap(), 256);
+    assert_eq!(backend.query::<u64>(&["DBSIZE"]), 256);
+}

@@ -15,6 +15,7 @@ on_each_topology!(
     what_is_not_there_is_nothing,
     other_kinds_of_data_are_shown_too,
     of_what_has_many_parts_the_first_thousand_are_shown,
+    of_a_huge_value_the_beginning_is_shown,
 );
 
 async fn a_value_is_shown_decoded_with_its_time_to_live(stand: Stand) {
@@ -68,6 +69,17 @@ async fn of_what_has_many_parts_the_first_thousand_are_shown(stand: Stand) {
             assert!((least..=most).contains(&parts), "{name}: {parts}");
         }
     }
+}
+
+async fn of_a_huge_value_the_beginning_is_shown(stand: Stand) {
+    const MIB: usize = 1 << 20;
+    let users = stand.values("keep", "user");
+    users.set("42", &"x".repeat(5 * MIB), HOUR).await.unwrap();
+    let shown = stand.inspector.value("user:42").await.unwrap().unwrap();
+    assert_eq!(shown["head"], json!({"v": 1}));
+    let length = shown["value"].as_str().unwrap().len();
+    assert!((MIB - 100..=MIB).contains(&length), "{length}");
+    assert!(stand.inspector.delete("user:42").await.unwrap());
 }
 
 async fn other_kinds_of_data_are_shown_too(stand: Stand) {

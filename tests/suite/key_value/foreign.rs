@@ -4,6 +4,13 @@ use tower_keep::key_value::USER_DATA_TTL;
 
 use super::stand::{Database, Stand, user};
 
+crate::harness::on_every_redis!(
+    a_value_of_another_redis_type_is_a_miss_which_a_load_heals,
+    a_value_of_another_redis_type_is_overwritten_and_deleted,
+    a_lease_of_another_redis_type_is_replaced_by_the_next_load,
+    a_lease_that_becomes_another_redis_type_makes_a_value_that_is_not_stored,
+);
+
 const VALUE: &str = "keep:user:1";
 const LEASE: &str = "keep:lease:{keep:user:1}";
 /// Ways to put something else there than a string.
@@ -15,8 +22,7 @@ const OTHER_TYPES: [&[&str]; 4] = [
 ];
 
 /// Puts each of them at `key` in turn, for a minute.
-async fn with_each_type(key: &str, mut test: impl AsyncFnMut(&mut Stand)) {
-    let mut stand = Stand::redis().await;
+async fn with_each_type(stand: &mut Stand, key: &str, mut test: impl AsyncFnMut(&mut Stand)) {
     for command in OTHER_TYPES {
         let mut command = command.to_vec();
         command[1] = key;
@@ -24,14 +30,13 @@ async fn with_each_type(key: &str, mut test: impl AsyncFnMut(&mut Stand)) {
         server.command(&["DEL", VALUE, LEASE]);
         server.command(&command);
         server.command(&["PEXPIRE", key, "60000"]);
-        test(&mut stand).await;
+        test(stand).await;
         stand.server().assert_every_key_has_a_ttl();
     }
 }
 
-#[tokio::test]
-async fn a_value_of_another_redis_type_is_a_miss_which_a_load_heals() {
-    with_each_type(VALUE, async |stand| {
+async fn a_value_of_another_redis_type_is_a_miss_which_a_load_heals(mut stand: Stand) {
+    with_each_type(&mut stand, VALUE, async |stand| {
         assert_eq!(stand.get("1").await, None);
         let database = Database::open("Ada");
         for _ in 0..2 {
@@ -44,15 +49,14 @@ async fn a_value_of_another_redis_type_is_a_miss_which_a_load_heals() {
     .await;
 }
 
-#[tokio::test]
-async fn a_value_of_another_redis_type_is_overwritten_and_deleted() {
-    with_each_type(VALUE, async |stand| {
+async fn a_value_of_another_redis_type_is_overwritten_and_deleted(mut stand: Stand) {
+    with_each_type(&mut stand, VALUE, async |stand| {
         let users = &stand.users;
         users.set(1, &user("Ada"), USER_DATA_TTL).await.unwrap();
         assert_eq!(stand.get("1").await, Some(user("Ada")));
     })
     .await;
-    with_each_type(VALUE, async |stand| {
+    with_each_type(&mut stand, VALUE, async |stand| {
         assert!(stand.users.exists(1).await.unwrap());
         assert!(stand.users.del(1).await.unwrap());
         assert!(!stand.users.exists(1).await.unwrap());
@@ -60,9 +64,8 @@ async fn a_value_of_another_redis_type_is_overwritten_and_deleted() {
     .await;
 }
 
-#[tokio::test]
-async fn a_lease_of_another_redis_type_is_replaced_by_the_next_load() {
-    with_each_type(LEASE, async |stand| {
+async fn a_lease_of_another_redis_type_is_replaced_by_the_next_load(mut stand: Stand) {
+    with_each_type(&mut stand, LEASE, async |stand| {
         let database = Database::open("Ada");
         database.through(&stand.users, "1").await.unwrap();
         assert_eq!(stand.get("1").await, Some(user("Ada")));
@@ -71,9 +74,10 @@ async fn a_lease_of_another_redis_type_is_replaced_by_the_next_load() {
     .await;
 }
 
-#[tokio::test]
-async fn a_lease_that_becomes_another_redis_type_makes_a_value_that_is_not_stored() {
-    with_each_type(LEASE, async |stand| {
+async fn a_lease_that_becomes_another_redis_type_makes_a_value_that_is_not_stored(
+    mut stand: Stand,
+) {
+    with_each_type(&mut stand, LEASE, async |stand| {
         let database = Database::closed("Ada");
         let load = database.spawn_through(&stand.users, "1");
         database.has_begun().await;

@@ -10,6 +10,21 @@ super::on_all_stores!(
     a_load_that_fails_elsewhere_is_followed_at_once,
 );
 
+/// On every topology of Redis.
+mod in_redis {
+    use super::{
+        Stand, a_load_that_panics_leaves_nothing_behind,
+        a_load_that_takes_long_renews_its_own_lease_and_no_other,
+        two_hundred_loads_of_nothing_leave_nothing_behind,
+    };
+
+    crate::harness::on_every_redis!(
+        a_load_that_takes_long_renews_its_own_lease_and_no_other,
+        two_hundred_loads_of_nothing_leave_nothing_behind,
+        a_load_that_panics_leaves_nothing_behind,
+    );
+}
+
 async fn a_load_that_fails_takes_no_other_loads_lease_along(stand: Stand) {
     let fails = Database::closed("nobody");
     let users = stand.elsewhere();
@@ -65,9 +80,7 @@ async fn a_load_that_fails_elsewhere_is_followed_at_once(stand: Stand) {
     assert!(begin.elapsed().as_secs() < 4, "{:?}", begin.elapsed());
 }
 
-#[tokio::test]
-async fn a_load_that_takes_long_renews_its_own_lease_and_no_other() {
-    let mut stand = Stand::redis().await;
+async fn a_load_that_takes_long_renews_its_own_lease_and_no_other(mut stand: Stand) {
     let slow = Database::closed("Ada");
     let load = slow.spawn_through(&stand.users, "1");
     slow.has_begun().await;
@@ -102,9 +115,7 @@ async fn a_load_that_takes_long_renews_its_own_lease_and_no_other() {
     assert_eq!(stand.get("1").await, None);
 }
 
-#[tokio::test]
-async fn two_hundred_loads_of_nothing_leave_nothing_behind() {
-    let mut stand = Stand::redis().await;
+async fn two_hundred_loads_of_nothing_leave_nothing_behind(mut stand: Stand) {
     for n in 0..200 {
         let id = format!("{n}{}", "x".repeat(60_000));
         let nobody = || async { Err::<User, _>(NoSuchUser) };
@@ -114,9 +125,7 @@ async fn two_hundred_loads_of_nothing_leave_nothing_behind() {
     nothing_is_left(&mut stand).await;
 }
 
-#[tokio::test]
-async fn a_load_that_panics_leaves_nothing_behind() {
-    let mut stand = Stand::redis().await;
+async fn a_load_that_panics_leaves_nothing_behind(mut stand: Stand) {
     for n in 0..20 {
         let users = stand.users.clone();
         let call = tokio::spawn(async move {

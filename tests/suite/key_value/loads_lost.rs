@@ -20,6 +20,21 @@ super::on_all_stores!(
     a_value_that_json_cannot_hold_is_loaded_by_all_at_once,
 );
 
+/// On every topology of Redis.
+mod on_servers_that_fail {
+    use super::{
+        Stand, a_budget_bounds_a_call_whose_store_does_not_answer,
+        a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer,
+        a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer,
+    };
+
+    crate::harness::on_own_servers!(
+        a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer,
+        a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer,
+        a_budget_bounds_a_call_whose_store_does_not_answer,
+    );
+}
+
 async fn a_loaders_panic_is_an_error_for_all_who_wait(stand: Stand) {
     let broken = Database::closed("nobody");
     let calls = [(); 5].map(|()| {
@@ -187,9 +202,7 @@ async fn memory_without_room_for_a_value_is_an_error_to_set_and_none_to_load() {
     assert!(values.exists(1).await.unwrap());
 }
 
-#[tokio::test]
-async fn a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer() {
-    let mut stand = Stand::redis().await;
+async fn a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer(mut stand: Stand) {
     let users = stand.impatient().await;
     let database = Database::closed("Ada");
     let calls = [(); 20].map(|()| database.spawn_through(&users, "1"));
@@ -214,13 +227,11 @@ async fn a_redis_that_freezes_while_a_load_runs_costs_its_deadline_and_no_answer
     server.assert_every_key_has_a_ttl();
 }
 
-#[tokio::test]
-async fn a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer() {
-    let mut stand = Stand::redis().await;
+async fn a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer(mut stand: Stand) {
     let users = stand.impatient().await;
-    users.exists(1).await.unwrap();
+    eventually("it answers in time", async || users.exists(1).await.is_ok()).await;
     let server = stand.server();
-    server.command(&["CLIENT", "PAUSE", "60000", "WRITE"]);
+    server.command_each(&["CLIENT", "PAUSE", "60000", "WRITE"]);
     let database = Database::open("Ada");
     let begin = Instant::now();
     let calls = [(); 20].map(|()| database.spawn_through(&users, "1"));
@@ -232,7 +243,7 @@ async fn a_redis_that_takes_no_write_costs_a_load_its_deadline_and_no_answer() {
         "{:?}",
         begin.elapsed()
     );
-    server.command(&["CLIENT", "UNPAUSE"]);
+    server.command_each(&["CLIENT", "UNPAUSE"]);
     server.assert_every_key_has_a_ttl();
 }
 
@@ -241,9 +252,7 @@ async fn settle() {
     tokio::time::sleep(Duration::from_millis(300)).await;
 }
 
-#[tokio::test]
-async fn a_budget_bounds_a_call_whose_store_does_not_answer() {
-    let mut stand = Stand::redis().await;
+async fn a_budget_bounds_a_call_whose_store_does_not_answer(mut stand: Stand) {
     let budget = Duration::from_millis(50);
     let users = stand.users.clone().with_budget(budget);
     assert_eq!(stand.get("1").await, None);

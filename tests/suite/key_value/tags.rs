@@ -25,6 +25,40 @@ super::on_all_stores!(
     any_text_is_a_tag,
 );
 
+/// On every topology of Redis.
+mod on_servers_that_fail {
+    use super::{
+        Stand, a_dead_redis_is_an_error_of_an_invalidation,
+        a_server_at_its_memory_limit_takes_an_invalidation,
+    };
+
+    crate::harness::on_own_servers!(
+        a_server_at_its_memory_limit_takes_an_invalidation,
+        a_dead_redis_is_an_error_of_an_invalidation,
+    );
+}
+
+/// On every topology of Redis.
+mod in_redis {
+    use super::{
+        Stand, a_hit_with_named_tags_is_one_get_for_each_beside_the_value,
+        a_stamp_that_is_evicted_makes_misses_and_never_brings_a_value_back,
+        a_stamp_that_is_evicted_while_a_load_runs_makes_a_miss,
+        a_tag_of_a_thousand_values_is_invalidated_by_one_command,
+        a_tags_key_lives_as_long_as_the_values_that_have_it,
+        something_else_under_a_tags_key_makes_misses_and_is_replaced,
+    };
+
+    crate::harness::on_every_redis!(
+        a_tag_of_a_thousand_values_is_invalidated_by_one_command,
+        a_hit_with_named_tags_is_one_get_for_each_beside_the_value,
+        a_tags_key_lives_as_long_as_the_values_that_have_it,
+        a_stamp_that_is_evicted_makes_misses_and_never_brings_a_value_back,
+        a_stamp_that_is_evicted_while_a_load_runs_makes_a_miss,
+        something_else_under_a_tags_key_makes_misses_and_is_replaced,
+    );
+}
+
 /// A value of the users with tags, set or loaded.
 async fn set(values: &KeyValue, id: u32, tags: &[&str]) {
     let entry = values.entry(id).tags(tags);
@@ -233,9 +267,7 @@ async fn any_text_is_a_tag(stand: Stand) {
 
 const STAMP: &str = "keep:tag:all";
 
-#[tokio::test]
-async fn a_tag_of_a_thousand_values_is_invalidated_by_one_command() {
-    let mut stand = Stand::redis().await;
+async fn a_tag_of_a_thousand_values_is_invalidated_by_one_command(mut stand: Stand) {
     for id in 0..1_000 {
         set(&stand.users, id, &["all"]).await;
     }
@@ -249,9 +281,7 @@ async fn a_tag_of_a_thousand_values_is_invalidated_by_one_command() {
     stand.server().assert_every_key_has_a_ttl();
 }
 
-#[tokio::test]
-async fn a_hit_with_named_tags_is_one_get_for_each_beside_the_value() {
-    let mut stand = Stand::redis().await;
+async fn a_hit_with_named_tags_is_one_get_for_each_beside_the_value(mut stand: Stand) {
     set(&stand.users, 1, &["one", "two"]).await;
     stand.server().reset_stats();
     let entry = stand.users.entry(1).tags(["one", "two"]);
@@ -260,9 +290,7 @@ async fn a_hit_with_named_tags_is_one_get_for_each_beside_the_value() {
     assert_eq!(stand.server().command_calls(), expected);
 }
 
-#[tokio::test]
-async fn a_tags_key_lives_as_long_as_the_values_that_have_it() {
-    let mut stand = Stand::redis().await;
+async fn a_tags_key_lives_as_long_as_the_values_that_have_it(mut stand: Stand) {
     let database = Database::open("Ada");
     through(&stand.users, &database).await;
     let short = stand.users.entry(2).tags(["all"]);
@@ -282,9 +310,7 @@ async fn a_tags_key_lives_as_long_as_the_values_that_have_it() {
     stand.server().assert_every_key_has_a_ttl();
 }
 
-#[tokio::test]
-async fn a_stamp_that_is_evicted_makes_misses_and_never_brings_a_value_back() {
-    let mut stand = Stand::redis().await;
+async fn a_stamp_that_is_evicted_makes_misses_and_never_brings_a_value_back(mut stand: Stand) {
     let database = Database::open("old");
     through(&stand.users, &database).await;
     set(&stand.users, 2, &["all"]).await;
@@ -297,9 +323,7 @@ async fn a_stamp_that_is_evicted_makes_misses_and_never_brings_a_value_back() {
     assert!(!exists(&stand.users, 2).await);
 }
 
-#[tokio::test]
-async fn a_stamp_that_is_evicted_while_a_load_runs_makes_a_miss() {
-    let mut stand = Stand::redis().await;
+async fn a_stamp_that_is_evicted_while_a_load_runs_makes_a_miss(mut stand: Stand) {
     let database = Database::closed("Ada");
     let load = spawn_through(&stand.users, &database);
     database.has_begun().await;
@@ -309,9 +333,7 @@ async fn a_stamp_that_is_evicted_while_a_load_runs_makes_a_miss() {
     assert!(!exists(&stand.users, 1).await);
 }
 
-#[tokio::test]
-async fn something_else_under_a_tags_key_makes_misses_and_is_replaced() {
-    let mut stand = Stand::redis().await;
+async fn something_else_under_a_tags_key_makes_misses_and_is_replaced(mut stand: Stand) {
     for command in [
         &["HSET", STAMP, "field", "1"][..],
         &["SADD", STAMP, "1"],
@@ -334,20 +356,16 @@ async fn something_else_under_a_tags_key_makes_misses_and_is_replaced() {
     }
 }
 
-#[tokio::test]
-async fn a_server_at_its_memory_limit_takes_an_invalidation() {
-    let mut stand = Stand::redis().await;
+async fn a_server_at_its_memory_limit_takes_an_invalidation(mut stand: Stand) {
     set(&stand.users, 1, &["all"]).await;
     let server = stand.server();
-    server.command(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
-    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    server.command_each(&["CONFIG", "SET", "maxmemory-policy", "noeviction"]);
+    server.command_each(&["CONFIG", "SET", "maxmemory", "1"]);
     stand.users.invalidate_tags(["all"]).await.unwrap();
     assert!(!exists(&stand.users, 1).await);
 }
 
-#[tokio::test]
-async fn a_dead_redis_is_an_error_of_an_invalidation() {
-    let mut stand = Stand::redis().await;
+async fn a_dead_redis_is_an_error_of_an_invalidation(mut stand: Stand) {
     set(&stand.users, 1, &["all"]).await;
     stand.server().kill();
     assert!(stand.users.invalidate_tags(["all"]).await.is_err());

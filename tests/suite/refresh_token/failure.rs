@@ -15,6 +15,7 @@ use crate::harness::{
 };
 
 on_own_servers!(
+    a_frozen_server_costs_the_deadline_and_the_same_token_works_afterwards,
     a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft,
     a_full_server_issues_and_rotates_nothing_and_loses_nothing,
     forgotten_scripts_cost_nobody_a_token,
@@ -84,9 +85,7 @@ async fn a_server_that_was_restarted_empty_knows_no_token_and_sees_no_theft(mut 
     assert!(stand.reuses().is_empty());
 }
 
-#[tokio::test]
-async fn a_frozen_server_costs_the_deadline_and_the_same_token_works_afterwards() {
-    let stand = Stand::redis().await;
+async fn a_frozen_server_costs_the_deadline_and_the_same_token_works_afterwards(stand: Stand) {
     let first = stand.login("ada").await;
     let impatient = stand.server().connected(Store::DEFAULT_DEADLINE).await;
     let tokens = RefreshTokens::new(impatient.clone());

@@ -109,7 +109,17 @@ impl Backend {
 
     /// All servers that hold data, likewise.
     #[track_caller]
-    fn all_own(&mut self) -> Vec<&mut RedisServer> {
+    fn all_own(&self) -> Vec<&RedisServer> {
+        match self {
+            Self::Redis(server) => vec![server],
+            Self::OwnCluster(cluster) => cluster.nodes().iter().collect(),
+            Self::OwnSentinel(group) => group.servers().iter().collect(),
+            _ => panic!("this test wants servers of its own: give it `Backend::own_…()`"),
+        }
+    }
+
+    #[track_caller]
+    fn all_own_mut(&mut self) -> Vec<&mut RedisServer> {
         match self {
             Self::Redis(server) => vec![server],
             Self::OwnCluster(cluster) => cluster.nodes_mut().iter_mut().collect(),
@@ -194,20 +204,25 @@ impl Backend {
         self.own().addr()
     }
 
+    /// All servers that hold data do nothing from here on.
     pub(crate) fn pause(&self) {
-        self.own().pause();
+        self.all_own().into_iter().for_each(RedisServer::pause);
     }
 
     pub(crate) fn resume(&self) {
-        self.own().resume();
+        self.all_own()
+            .into_iter()
+            .for_each(|server| server.resume());
     }
 
     /// All servers that hold data are gone at once.
     pub(crate) fn kill(&mut self) {
-        self.all_own().into_iter().for_each(RedisServer::kill);
+        self.all_own_mut().into_iter().for_each(RedisServer::kill);
     }
 
     pub(crate) fn restart(&mut self) {
-        self.all_own().into_iter().for_each(RedisServer::restart);
+        self.all_own_mut()
+            .into_iter()
+            .for_each(RedisServer::restart);
     }
 }

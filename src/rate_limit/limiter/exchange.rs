@@ -1,7 +1,7 @@
 //! What is exchanged with the store for a question to several limiters: the question, and where it
 //! was denied by some what the others have taken goes back.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::{
     decision::RateLimitDecision,
@@ -11,9 +11,12 @@ use super::{
     permit::Permit,
     question::Answer,
 };
-use crate::store::{
-    Store, StoreError,
-    operations::limit::{AcquireEach, Said},
+use crate::{
+    store::{
+        Store, StoreError,
+        operations::limit::{AcquireEach, Said},
+    },
+    to_the_end::to_the_end,
 };
 
 /// A question under way.
@@ -57,7 +60,11 @@ impl Exchange {
         if refusal.is_none() && answers.iter().flatten().all(admits) {
             return self.admitted(answers);
         }
-        self.give_back(&store, &answers).await;
+        if let Some(giving_back) = self.give_back(&store, &answers) {
+            // No answer comes later than the store's own would have.
+            let left = store.deadline().saturating_sub(self.sent_at.elapsed());
+            let _ = timeout(left, to_the_end(giving_back)).await;
+        }
         match refusal {
             Some(error) => Answer::Unavailable(error),
             None => self.denied(&answers),
@@ -155,34 +162,40 @@ impl Exchange {
         Answer::Decided(Permit::new(decision, Vec::new()))
     }
 
-    /// Gives back what those have charged that admitted a request which is denied after all. One
-    /// trip. What cannot be given back, because the store fails here too, stays charged and comes
-    /// back by time, places with their lease: no more than this request's cost, once.
-    async fn give_back(&self, store: &Store, answers: &Answers) {
+    /// What gives back what those have charged that admitted a request which is denied after all:
+    /// one trip. What cannot be given back, because the store fails here too, stays charged and
+    /// comes back by time, places with their lease: no more than this request's cost, once.
+    fn give_back(
+        &self,
+        store: &Store,
+        answers: &Answers,
+    ) -> Option<impl Future<Output = ()> + Send + use<>> {
         let (mut batch, mut charged) = (Vec::new(), Vec::new());
         for (inquiry, said) in self.inquiries.iter().zip(answers) {
             let Some(marks) = said.as_ref().and_then(|said| said.acquired.marks.clone()) else {
                 continue;
             };
-            charged.push(inquiry);
+            charged.push(inquiry.part().clone());
             match inquiry.is_local() {
-                true => drop(inquiry.store().execute(inquiry.give_back(marks)).await),
+                true => drop(inquiry.store().execute(inquiry.give_back(marks))),
                 false => batch.push(inquiry.give_back(marks)),
             }
         }
-        for (settled, released) in store.execute(batch).await {
-            for error in [settled]
-                .into_iter()
-                .chain(released)
-                .filter_map(Result::err)
-            {
-                tracing::debug!(target: "tower_keep::rate_limit", %error, "what a denied request was charged was not given back");
+        if charged.is_empty() {
+            return None;
+        }
+        let execute = store.execute(batch);
+        Some(async move {
+            for (settled, released) in execute.await {
+                let results = [settled].into_iter().chain(released);
+                for error in results.filter_map(Result::err) {
+                    tracing::debug!(target: "tower_keep::rate_limit", %error, "what a denied request was charged was not given back");
+                }
             }
-        }
-        for inquiry in charged {
-            // Others may have been denied for this request's sake.
-            let part = inquiry.part();
-            part.limits.local_denials.end(part.subject);
-        }
+            for part in charged {
+                // Others may have been denied for this request's sake.
+                part.limits.local_denials.end(part.subject);
+            }
+        })
     }
 }

@@ -4,7 +4,8 @@
 //! Where one command can name the keys of all subjects, that is one script call, and the store
 //! itself takes of all or of none. On a cluster the subjects lie in different slots: each is asked
 //! by a call of its own, side by side, and where one denies or does not answer, what the others
-//! were charged is given back before the denial is told.
+//! were charged is given back before the denial is told, or after it where that would come later
+//! than the store's deadline.
 
 use std::{future::poll_fn, pin::Pin, sync::Arc};
 

@@ -34,8 +34,8 @@ use crate::{rate_limit::policy::QuotaPolicyError, store::StoreError};
 /// On a single server, also behind Sentinel, one `EVALSHA` and one round trip, and the store itself
 /// takes of all or of none. On a cluster one `EVALSHA` for each key, side by side in one round trip.
 /// Where some of them deny or do not answer, one more of each is sent that has charged the
-/// others, and the denial is told when they have it back: two round trips, for the first denial
-/// of a key, since this process then knows it.
+/// others, and the denial is told when they have it back, or once the store's deadline has passed:
+/// two round trips, for the first denial of a key, since this process then knows it.
 ///
 /// # On a cluster
 ///

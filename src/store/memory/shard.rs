@@ -40,6 +40,11 @@ impl<V: Weigh> Shard<V> {
     /// Beside the key's and the value's own bytes: the slot, and the index at its emptiest.
     pub(super) const OVERHEAD: usize = Slots::<V>::OVERHEAD + 12;
 
+    /// What an entry weighs.
+    pub(super) fn weight(key: &Key, value: &V) -> usize {
+        Self::OVERHEAD + heap(key.as_str().len()) + value.weight()
+    }
+
     pub(super) fn new(sketch: Sketch) -> Self {
         Self {
             index: HashTable::new(),
@@ -162,7 +167,7 @@ impl<V: Weigh> Shard<V> {
             drop_slot(self);
             return Ok(());
         };
-        let weight = Self::OVERHEAD + heap(key.as_str().len()) + live.value.weight();
+        let weight = Self::weight(key, &live.value);
         if weight > budget.largest {
             drop_slot(self);
             return Err(StoreError::NoRoom);

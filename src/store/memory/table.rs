@@ -68,6 +68,11 @@ impl<V: Weigh> Table<V> {
         self.budget.largest.saturating_sub(overhead + 4096)
     }
 
+    /// Whether a single entry may take as much as this one does.
+    pub(crate) fn has_room_for(&self, key: &Key, value: &V) -> bool {
+        Shard::weight(key, value) <= self.budget.largest
+    }
+
     /// Shows the entry of `key` to `f`, if it is there and has not expired.
     pub(crate) fn get<R>(
         &self,

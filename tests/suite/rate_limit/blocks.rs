@@ -278,6 +278,36 @@ async fn blocks_are_spent_of_a_quota_that_the_request_says() {
 }
 
 #[tokio::test]
+async fn what_is_left_of_a_block_when_its_time_is_over_is_not_spent() {
+    let redis = RedisServer::start();
+    let limiter = RateLimiter::new(store(&redis), policy(r#""busy";q=1000;w=10000"#));
+    let limiter = limiter.with_blocks(0.1).unwrap();
+    let asks = async |key: &str| {
+        redis.reset_stats();
+        assert!(limiter.acquire(key, 1).await.unwrap().is_admitted());
+        redis.command_calls().contains_key("evalsha")
+    };
+    // After so many calls there is something left.
+    let mut calls = 0;
+    while asks("ada").await || asks("ada").await {
+        calls += 2;
+        assert!(calls < 100, "no block is given");
+    }
+    for key in ["bob", "eve"] {
+        for _ in 0..=calls {
+            asks(key).await;
+        }
+        if key == "eve" {
+            // A tenth of the window.
+            tokio::time::pause();
+            tokio::time::advance(std::time::Duration::from_secs(1_000)).await;
+            tokio::time::resume();
+        }
+        assert_eq!(asks(key).await, key == "eve");
+    }
+}
+
+#[tokio::test]
 async fn what_is_reserved_is_taken_of_no_block() {
     let redis = RedisServer::start();
     let limiter = RateLimiter::new(store(&redis), policy(r#""hourly";q=1000;w=864000"#));

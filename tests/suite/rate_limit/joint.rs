@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use tower_keep::rate_limit::{
-    BanPolicy, JointRateLimiter, Permit, QuotaPolicyError, RateLimitDecision, RateLimiter,
+    BanPolicy, JointRateLimiter, Permit, QuotaPolicyError, RateLimitDecision,
+    RateLimitOnStoreError, RateLimiter,
 };
+use tower_keep::{Store, store::MemoryLimits};
 
 use super::stand::Stand;
 use crate::harness::{eventually, on_all_stores};
@@ -23,6 +25,7 @@ on_all_stores!(
     who_leaves_before_the_answer_leaves_nothing_behind,
     the_same_subject_twice_counts_once_for_each,
     what_would_be_admitted_soon_enough_waits_for_all_of_them,
+    a_ban_counts_only_who_may_not_wait,
 );
 
 const ALGORITHMS: [&str; 3] = ["gcra", "fixed", "sliding"];
@@ -396,6 +399,71 @@ async fn what_would_be_admitted_soon_enough_waits_for_all_of_them(stand: Stand) 
     let denied = joint.acquire(keys, 1).await.unwrap();
     assert!(violated(&denied).contains(&"never"), "{denied:?}");
     stand.assert_tidy();
+}
+
+async fn a_ban_counts_only_who_may_not_wait(stand: Stand) {
+    let (within, lasting) = (Duration::from_secs(600), Duration::from_secs(6_000));
+    let ban = BanPolicy::new("abuse", 2, within, lasting).unwrap();
+    let names = stand.limiter(r#""name";q=5;w=1"#).with_ban(ban).unwrap();
+    let names = names.with_max_wait(Duration::from_secs(20), 10);
+    let addresses = stand.limiter(&daily("address", 14, "gcra"));
+    let joint = JointRateLimiter::new([addresses, names]).unwrap();
+    let keys = ["192.0.2.1", "ada"];
+    // All but five wait, and violate nothing.
+    for number in 0..14 {
+        let permit = joint.acquire(keys, 1).await.unwrap();
+        assert!(permit.is_admitted() && !permit.is_banned(), "{number}");
+    }
+    // What the address denies violates no limit of names.
+    for _ in 0..3 {
+        let denied = joint.acquire(keys, 1).await.unwrap();
+        assert_eq!(
+            (violated(&denied).contains(&"address"), denied.is_banned()),
+            (true, false)
+        );
+    }
+    // Six units are never there: such a call does not wait, and the second is banned.
+    for banned in [false, true] {
+        let denied = joint.acquire(["192.0.2.2", "bob"], 6).await.unwrap();
+        assert_eq!((denied.is_admitted(), denied.is_banned()), (false, banned));
+    }
+    let left = joint.limiters()[0].peek("192.0.2.2").await.unwrap();
+    assert_eq!(remaining(&left), [14]);
+    stand.assert_tidy();
+}
+
+/// Of three the second has no room for its state: the others are charged nothing.
+#[tokio::test]
+async fn where_memory_has_no_room_for_one_the_others_are_charged_nothing() {
+    const KEYS: [&str; 5] = ["ada", "wide", "bob", "eve", "upload"];
+    let mut limits = MemoryLimits::default();
+    limits.rate_limits = 64 * 1_024;
+    let store = Store::memory_within(&limits);
+    let limiter = |item: &str| {
+        let limiter = RateLimiter::new(store.clone(), super::policy(item));
+        limiter.on_store_error(RateLimitOnStoreError::Deny)
+    };
+    // More than a quarter of the memory.
+    let wide = (1..300).fold(limiter(&daily("wide", 9, "gcra")), |limiter, n| {
+        limiter
+            .and_policy(super::policy(&daily(&format!("wide{n}"), 9, "gcra")))
+            .unwrap()
+    });
+    let slots = limiter(r#""slots";q=2;w=600;alg=concurrency"#);
+    let [gcra, fixed, sliding] = ALGORITHMS.map(|alg| limiter(&daily(alg, 9, alg)));
+    let joint = JointRateLimiter::new([gcra, wide, fixed, sliding, slots]).unwrap();
+    // There is something to lose.
+    for at in [0, 2, 3] {
+        let _ = joint.limiters()[at].acquire(KEYS[at], 4).await.unwrap();
+    }
+    for _ in 0..3 {
+        joint.acquire(KEYS, 2).await.unwrap_err();
+        let left =
+            async |at: usize| remaining(&joint.limiters()[at].peek(KEYS[at]).await.unwrap())[0];
+        for (at, units) in [(0, 5), (2, 5), (3, 5), (4, 2)] {
+            assert_eq!(left(at).await, units, "{at}");
+        }
+    }
 }
 
 #[test]

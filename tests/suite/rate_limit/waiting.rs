@@ -117,9 +117,39 @@ fn ban(denials: u64) -> BanPolicy {
 }
 
 on_memory_and_redis!(
+    a_place_is_waited_for_until_one_is_free,
     who_waits_and_is_admitted_violates_nothing,
     who_may_not_wait_violates_the_limit_and_who_is_banned_waits_no_more,
 );
+
+async fn a_place_is_waited_for_until_one_is_free(stand: Stand) {
+    let limiter = stand.limiter(r#""slots";q=1;w=60;alg=concurrency"#);
+    let patient = limiter.clone().with_max_wait(Duration::from_secs(30), 1);
+    let held = patient.acquire("ada", 1).await.unwrap();
+    let waiting = tokio::spawn({
+        let patient = patient.clone();
+        async move { patient.acquire("ada", 1).await.unwrap() }
+    });
+    sleep(Duration::from_millis(200)).await;
+    assert!(!waiting.is_finished());
+    // The only seat is taken.
+    let denied = tokio::time::timeout(Duration::from_secs(5), patient.acquire("ada", 1));
+    assert!(!denied.await.unwrap().unwrap().is_admitted());
+    drop(held);
+    let next = tokio::time::timeout(Duration::from_secs(10), waiting);
+    let next = next.await.unwrap().unwrap();
+    assert!(next.is_admitted());
+    // It has the place, for which nobody waits longer than was said.
+    let patient = limiter.with_max_wait(Duration::from_millis(300), 1);
+    let began = Instant::now();
+    assert!(!patient.acquire("ada", 1).await.unwrap().is_admitted());
+    assert!(
+        began.elapsed() >= Duration::from_millis(200),
+        "{:?}",
+        began.elapsed()
+    );
+    drop(next);
+}
 
 async fn who_waits_and_is_admitted_violates_nothing(stand: Stand) {
     let limiter = stand.limiter(r#""five";q=5;w=1"#).with_ban(ban(3)).unwrap();

@@ -82,11 +82,21 @@ impl Operation for AcquireEach {
                 let marks = one.commit(states, now, seen, &asked.acquired, admitted);
                 asked.acquired.marks = marks;
             }
+            let has_room = (entries.iter().zip(&states))
+                .all(|(key, states)| rate_limits.has_room_for(key, states));
+            if !has_room && admitted {
+                for (one, entry) in self.0.iter().zip(&entry_of) {
+                    one.take_back(&mut states[*entry], now);
+                }
+            }
             for (live, states) in lives.iter_mut().zip(states) {
                 *live = states.into_live(now);
             }
-            asked
-        })
+            match has_room {
+                true => Ok(asked),
+                false => Err(StoreError::NoRoom),
+            }
+        })?
     }
 
     fn command(&self) -> Command {

@@ -35,6 +35,24 @@ impl Acquire {
         }
     }
 
+    /// Takes back what was charged at `now`, in the same step.
+    pub(super) fn take_back(&self, states: &mut LimitState, now: u64) {
+        for named in &*self.limits {
+            let Some(held) = states.get_mut(named) else {
+                continue;
+            };
+            let mark = held.kept.mark(now);
+            match &mut held.kept {
+                Kept::Places(places) => places.release(self.place),
+                kept => kept.refund(&named.limit, mark, self.cost, now),
+            }
+            match held.kept.is_empty(&named.limit) {
+                true => states.remove(named),
+                false => held.settle(&named.limit),
+            }
+        }
+    }
+
     /// Stores what follows, and answers the marks of a reservation. `admitted` is whether the
     /// request consumes, `acquired` what these limits said.
     pub(super) fn commit(

@@ -14,6 +14,7 @@ on_all_stores!(
     a_commit_that_would_be_too_large_is_413_and_changes_nothing,
     a_413_of_the_handler_commits_nothing_and_another_answer_the_rest,
     immediate_changes_stay_within_the_bounds,
+    only_the_store_knows_that_an_immediate_change_is_too_large,
     names_count_and_what_goes_makes_room,
     a_bound_that_was_lowered_lets_a_session_shrink,
     exactly_as_much_fits_as_the_bounds_say,
@@ -132,6 +133,34 @@ async fn a_413_of_the_handler_commits_nothing_and_another_answer_the_rest(stand:
         })
         .await;
     assert_eq!(client.get("k").await, Some(json!(1)));
+}
+
+/// Another request has filled the session since this one has read it, or it was not read.
+async fn only_the_store_knows_that_an_immediate_change_is_too_large(stand: Stand) {
+    let stand = bounded(stand, 100, 3);
+    for increments in [false, true] {
+        for reads in [false, true] {
+            let client = stand.client();
+            insert(&client, "a", 10).await;
+            let other = client.copy();
+            let response = client
+                .send(async |session| {
+                    if reads {
+                        session.exists().await?;
+                    }
+                    insert(&other, "b", 88).await;
+                    match increments {
+                        true => drop(session.increment("n", 10).await?),
+                        false => drop(session.update("n", |_: Option<i32>| 10).await?),
+                    }
+                    Ok(Response::default())
+                })
+                .await;
+            assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+            assert_eq!(client.get("n").await, None);
+            assert_eq!(client.get("b").await, Some(json!(of(88))));
+        }
+    }
 }
 
 async fn immediate_changes_stay_within_the_bounds(stand: Stand) {

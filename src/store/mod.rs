@@ -185,7 +185,7 @@ impl Store {
         }
     }
 
-    #[cfg(feature = "health")]
+    #[cfg(any(feature = "health", feature = "rate-limit"))]
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }

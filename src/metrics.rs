@@ -20,11 +20,22 @@
 //! and not at all for the others. Looking at a limit
 //! (a cost of 0) is no decision.
 
+/// What there is of one label, whose usual values are known here: their keys are static, where one that
+/// is made at run time would be an allocation for each request.
+#[cfg(any(feature = "session", feature = "redis"))]
+macro_rules! labelled {
+    ($kind:ident, $name:literal, $label:literal => $value:ident, [$($known:literal),+]) => {
+        match $value {
+            $($known => ::metrics::$kind!($name, $label => $known),)+
+            other => ::metrics::$kind!($name, $label => other),
+        }
+    };
+}
+
 /// What a policy has said to a request.
 #[cfg(feature = "rate-limit")]
-pub(crate) fn decision(policy: &str, outcome: &'static str, degraded: bool) {
+pub(crate) fn decision(policy: std::sync::Arc<str>, outcome: &'static str, degraded: bool) {
     let degraded = if degraded { "true" } else { "false" };
-    let policy = policy.to_owned();
     ::metrics::counter!("tower_keep_rate_limit_decisions_total", "policy" => policy, "outcome" => outcome, "degraded" => degraded)
         .increment(1);
 }
@@ -45,12 +56,14 @@ pub(crate) fn cache(outcome: &'static str, collapsed: bool, detail: &'static str
 
 #[cfg(feature = "session")]
 pub(crate) fn session_load(outcome: &'static str) {
-    ::metrics::counter!("tower_keep_session_loads_total", "outcome" => outcome).increment(1);
+    labelled!(counter, "tower_keep_session_loads_total", "outcome" => outcome, ["found", "absent"])
+        .increment(1);
 }
 
 #[cfg(feature = "session")]
 pub(crate) fn session_commit(outcome: &'static str) {
-    ::metrics::counter!("tower_keep_session_commits_total", "outcome" => outcome).increment(1);
+    labelled!(counter, "tower_keep_session_commits_total", "outcome" => outcome, ["committed"])
+        .increment(1);
 }
 
 /// What is stored does not read, and counts as absent.
@@ -62,7 +75,8 @@ pub(crate) fn session_unreadable(what: &'static str) {
 /// A call to Redis.
 #[cfg(feature = "redis")]
 pub(crate) fn store_call(took: std::time::Duration, outcome: &'static str) {
-    ::metrics::histogram!("tower_keep_store_call_seconds", "outcome" => outcome).record(took);
+    labelled!(histogram, "tower_keep_store_call_seconds", "outcome" => outcome, ["answered", "unavailable"])
+        .record(took);
 }
 
 #[cfg(feature = "redis")]

@@ -140,7 +140,7 @@ impl RateLimitDecision {
                 false if admitted => "admitted",
                 false => continue,
             };
-            crate::metrics::decision(policy.policy.name(), outcome, degraded);
+            crate::metrics::decision(policy.policy.shared_name(), outcome, degraded);
         }
     }
 

@@ -47,7 +47,7 @@ pub struct QuotaPolicy(Arc<Inner>);
 
 #[derive(Clone, PartialEq, Eq)]
 struct Inner {
-    name: Box<str>,
+    name: Arc<str>,
     /// The name as a String of a structured field, with its quotation marks.
     quoted_name: Box<str>,
     quota: Quota,
@@ -141,6 +141,12 @@ impl QuotaPolicy {
     /// The name that clients see.
     pub fn name(&self) -> &str {
         &self.0.name
+    }
+
+    /// Its name, to be kept.
+    #[cfg(feature = "metrics")]
+    pub(super) fn shared_name(&self) -> Arc<str> {
+        self.0.name.clone()
     }
 
     /// The name as a String of a structured field.

@@ -148,10 +148,10 @@ impl SessionLayer {
     }
 
     /// Encrypts all values in the store (XChaCha20-Poly1305), each bound to its key and its session, so
-    /// that it cannot be moved to another. Names
-    /// of keys, the user and the device are neither encrypted nor authenticated. Each value takes 45 bytes more. What
-    /// an earlier secret of the ring has encrypted is read, and encrypted anew when it is. Default
-    /// off; what was stored before it is on counts as absent.
+    /// that it cannot be moved to another. Names of keys, the user and the device are neither encrypted
+    /// nor authenticated. Each value takes 45 bytes more. What an earlier secret of the ring has
+    /// encrypted is read, and encrypted anew when it is. Default off; what was stored before it is on
+    /// counts as absent.
     ///
     /// A counter in such a session takes a compare-and-set as [`update`](super::Session::update)
     /// does, since the server cannot add to it.

@@ -33,8 +33,8 @@ pub(super) struct State {
     /// The id that the response is to hand out.
     issued: Option<Issue>,
     /// The id of this request leads to a session that it may not use: another user has logged in
-    /// over it. What is written is dropped unless somebody logs
-    /// in: the browser has the cookie of that session by now, and is to keep it.
+    /// over it. What is written is dropped unless somebody logs in: the browser has the cookie of that
+    /// session by now, and is to keep it.
     pub(super) overtaken: bool,
     /// The client has sent something for an id, be it one or not.
     is_sent: bool,
@@ -179,8 +179,8 @@ impl State {
         }
     }
 
-    /// Sets the value of `key`, as JSON, at the commit, unless it is known already that the session would
-    /// grow over its bounds.
+    /// Sets the value of `key`, as JSON, at the commit, unless it is known already that the session
+    /// would grow over its bounds.
     pub(super) fn change(
         &mut self,
         key: &str,

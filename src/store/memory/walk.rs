@@ -9,8 +9,9 @@ use crate::store::clock::Timestamp;
 
 /// What can be walked over: a table.
 pub(crate) trait Walk {
-    /// Shows the keys of a shard that have not expired to `f`, from those whose [`position`](super::shard::position) is
-    /// `from` on: about `count` of them. The position of the next, `None` after the last.
+    /// Shows the keys of a shard that have not expired to `f`, from those whose
+    /// [`position`](super::shard::position) is `from` on: about `count` of them. The position of the
+    /// next, `None` after the last.
     fn shard_keys(
         &self,
         shard: usize,

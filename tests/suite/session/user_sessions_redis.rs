@@ -1,7 +1,12 @@
 //! The index of a user's sessions on Redis: what it leaves there, and what becomes of it when a
 //! process dies half-way.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::pin,
+    task::Poll::{Pending, Ready},
+    time::Duration,
+};
 
 use http::{Response, StatusCode};
 use tower_keep::{
@@ -15,6 +20,20 @@ use crate::harness::{eventually, proxy::Proxy, redis::Backend};
 async fn is_logged_in(client: &Client) -> bool {
     let user = client.visit(async |session| session.user().await.unwrap());
     user.await.is_some()
+}
+
+/// Drops a call after so many polls, or when it is done.
+async fn leave_after<T>(polls: usize, call: impl Future<Output = T>) {
+    let mut call = pin!(call);
+    let mut left = polls;
+    poll_fn(|cx| {
+        left -= 1;
+        match call.as_mut().poll(cx) {
+            Pending if left > 0 => Pending,
+            _ => Ready(()),
+        }
+    })
+    .await;
 }
 
 fn ada(stand: &Stand) -> UserSessions {
@@ -175,23 +194,14 @@ async fn a_revocation_whose_caller_leaves_is_done_to_its_end() {
             let handle = client.visit(async |session| session.handle().await.unwrap());
             let handle = handle.await.unwrap();
             let ada = ada(&stand);
-            let mut revocation = Box::pin(async {
+            let revocation = async {
                 match which {
                     0 => drop(ada.revoke(&handle).await.unwrap()),
                     1 => drop(ada.revoke_others("another").await.unwrap()),
                     _ => drop(ada.revoke_all().await.unwrap()),
                 }
-            });
-            let mut left = polls;
-            std::future::poll_fn(|context| {
-                left -= 1;
-                match revocation.as_mut().poll(context) {
-                    std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
-                    _ => std::task::Poll::Ready(()),
-                }
-            })
-            .await;
-            drop(revocation);
+            };
+            leave_after(polls, revocation).await;
             eventually("the session has ended", async || {
                 !is_logged_in(&client).await
             })
@@ -206,19 +216,10 @@ async fn a_logout_everywhere_whose_client_leaves_ends_this_session_too() {
     for polls in 1..12 {
         let stand = Stand::redis().await;
         let clients = [stand.logged_in("ada").await, stand.logged_in("ada").await];
-        let mut request = Box::pin(clients[0].visit(async |session| {
+        let request = clients[0].visit(async |session| {
             session.revoke_all_sessions().await.unwrap();
-        }));
-        let mut left = polls;
-        std::future::poll_fn(|context| {
-            left -= 1;
-            match request.as_mut().poll(context) {
-                std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
-                _ => std::task::Poll::Ready(()),
-            }
-        })
-        .await;
-        drop(request);
+        });
+        leave_after(polls, request).await;
         // What it had asked of the store when it left is answered by then, and what follows is done.
         let mut live = Vec::new();
         eventually("both have ended, or neither", async || {

@@ -50,8 +50,7 @@ async fn a_login_holds_until_the_logout(stand: Stand) {
 
 async fn a_replay_after_the_logout_is_401(stand: Stand) {
     let client = stand.logged_in("ada").await;
-    let thief = stand.client();
-    thief.plant(&client.id().unwrap());
+    let thief = stand.with_id(&client.id().unwrap());
     assert_eq!(thief.me().await.0, StatusCode::OK);
     client.ask(Method::POST, "/logout").await;
     assert_eq!(thief.me().await.0, StatusCode::UNAUTHORIZED);
@@ -81,8 +80,7 @@ async fn a_login_again_renews_the_id_and_keeps_the_data(stand: Stand) {
     assert_eq!(ids.len(), 4, "an id came twice");
     // The one before the last is in its grace.
     let client = stand.logged_in("ada").await;
-    let parallel = stand.client();
-    parallel.plant(&client.id().unwrap());
+    let parallel = stand.with_id(&client.id().unwrap());
     client.login("ada").await;
     assert_eq!(parallel.me().await.0, StatusCode::OK);
 }
@@ -90,8 +88,7 @@ async fn a_login_again_renews_the_id_and_keeps_the_data(stand: Stand) {
 async fn without_grace_the_old_id_ends_when_the_new_one_is_used(mut stand: Stand) {
     stand.restart(&["--session-grace", "0"]);
     let client = stand.logged_in("ada").await;
-    let parallel = stand.client();
-    parallel.plant(&client.id().unwrap());
+    let parallel = stand.with_id(&client.id().unwrap());
     client.login("ada").await;
     assert_eq!(client.me().await.0, StatusCode::OK);
     assert_eq!(parallel.me().await.0, StatusCode::UNAUTHORIZED);
@@ -121,8 +118,7 @@ async fn visits_are_counted_atomically(stand: Stand) {
     let client = stand.logged_in("ada").await;
     let id = client.id().unwrap();
     let visits = (0..20).map(|_| {
-        let parallel = stand.client();
-        parallel.plant(&id);
+        let parallel = stand.with_id(&id);
         async move { parallel.me().await.1.unwrap() }
     });
     let mut visits = visits.collect::<JoinSet<_>>().join_all().await;

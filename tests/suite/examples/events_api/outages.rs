@@ -17,8 +17,7 @@ async fn a_login_survives_a_restart_of_the_server_and_of_a_persistent_redis() {
     let mut stand = Stand::with_redis(persistent, &PATIENT).await;
     let id = stand.logged_in("ada").await.id().unwrap();
     stand.restart(&[]);
-    let client = stand.client();
-    client.plant(&id);
+    let client = stand.with_id(&id);
     assert_eq!(client.me().await, (StatusCode::OK, Some(1)));
 
     stand.server_mut().kill();
@@ -163,8 +162,7 @@ async fn a_frozen_redis_makes_no_request_wait_for_long() {
         let slowest = slowest.unwrap();
         assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     }
-    let client = stand.client();
-    client.plant(&id);
+    let client = stand.with_id(&id);
     eventually("the login is good again", async || {
         client.me().await.0 == StatusCode::OK
     })

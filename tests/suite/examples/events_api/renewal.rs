@@ -7,7 +7,6 @@ use serde_json::json;
 use tokio::time::sleep;
 
 use super::stand::{Api, Stand};
-use crate::harness::client::Client;
 
 super::on_all_stores!(
     a_planted_anonymous_id_is_anonymous_once_its_victim_has_logged_in,
@@ -18,14 +17,6 @@ super::on_all_stores!(
     a_login_through_an_old_id_hands_out_no_further_one,
     two_logins_at_once_leave_a_browser_logged_in_with_either_cookie,
 );
-
-impl Stand {
-    fn with_id(&self, id: &str) -> Client {
-        let client = self.client();
-        client.plant(id);
-        client
-    }
-}
 
 async fn status_of(stand: &Stand, id: &str) -> StatusCode {
     stand.with_id(id).me().await.0

@@ -50,8 +50,7 @@ async fn parallel_writers_stay_within_the_bound_together(mut stand: Stand) {
     let client = stand.logged_in("ada").await;
     let id = client.id().unwrap();
     let writers = (0..10).map(|n| {
-        let writer = stand.client();
-        writer.plant(&id);
+        let writer = stand.with_id(&id);
         let path = format!("/session/k{n}?delay_ms=100");
         async move { writer.put(&path, json!("x".repeat(300))).await.as_u16() }
     });

@@ -56,8 +56,7 @@ async fn slow_writers_of_different_keys_keep_both(stand: Stand) {
     let client = stand.logged_in("ada").await;
     let id = client.id().unwrap();
     let writers = (0..10).map(|n| {
-        let writer = stand.client();
-        writer.plant(&id);
+        let writer = stand.with_id(&id);
         let path = format!("/session/k{n}?delay_ms=100");
         async move { writer.put(&path, json!(n)).await }
     });
@@ -73,8 +72,7 @@ async fn slow_writers_of_different_keys_keep_both(stand: Stand) {
 async fn a_slow_writer_that_a_logout_overtakes_logs_nobody_in(stand: Stand) {
     let client = stand.logged_in("ada").await;
     let id = client.id().unwrap();
-    let writer = stand.client();
-    writer.plant(&id);
+    let writer = stand.with_id(&id);
     let write = tokio::spawn(async move {
         let path = "/session/cart?delay_ms=1000";
         (writer.put(path, json!(1)).await, writer)
@@ -85,8 +83,7 @@ async fn a_slow_writer_that_a_logout_overtakes_logs_nobody_in(stand: Stand) {
     let (status, writer) = write.await.unwrap();
     assert!(!status.is_server_error(), "{status}");
     assert_eq!(writer.me().await.0, StatusCode::UNAUTHORIZED);
-    let replay = stand.client();
-    replay.plant(&id);
+    let replay = stand.with_id(&id);
     assert_eq!(replay.me().await.0, StatusCode::UNAUTHORIZED);
     assert_eq!(replay.status("/session/cart").await, StatusCode::NOT_FOUND);
 }

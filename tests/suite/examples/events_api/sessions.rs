@@ -100,8 +100,7 @@ async fn the_others_are_logged_out_and_this_one_is_not(stand: Stand) {
 
 async fn all_are_logged_out_and_this_cookie_goes(stand: Stand) {
     let (client, other) = (stand.logged_in("ada").await, stand.logged_in("ada").await);
-    let thief = stand.client();
-    thief.plant(&client.id().unwrap());
+    let thief = stand.with_id(&client.id().unwrap());
     let reply = client.ask(Method::POST, "/logout/everywhere").await;
     assert_eq!(reply.status, StatusCode::NO_CONTENT);
     assert!(reply.header("set-cookie").unwrap().contains("Max-Age=0"));

@@ -100,6 +100,13 @@ impl Stand {
         Client::http1(self.example.addr()).with_cookies()
     }
 
+    /// A browser that has this id.
+    pub(super) fn with_id(&self, id: &str) -> Client {
+        let client = self.client();
+        client.plant(id);
+        client
+    }
+
     /// A browser that is logged in.
     pub(super) async fn logged_in(&self, user: &str) -> Client {
         let client = self.client();

@@ -37,6 +37,14 @@ fn at(server: &Example, id: &str) -> Client {
     client
 }
 
+/// The `n`th of browsers with this id, which talk to this server and to the stand's by turns.
+fn in_turn(n: u32, here: &Example, stand: &Stand, id: &str) -> Client {
+    match n % 2 {
+        0 => at(here, id),
+        _ => stand.with_id(id),
+    }
+}
+
 /// The other server, once it has found its Redis.
 async fn another(stand: &Stand, flags: &[&str]) -> Example {
     let another = stand.another_with(flags);
@@ -83,8 +91,7 @@ async fn a_slow_writer_that_the_other_process_logs_out_brings_nothing_back(stand
     assert_eq!(stand.server().keys("*session:*"), [""; 0]);
     let (status, writer) = write.join_next().await.unwrap().unwrap();
     assert!(!status.is_server_error(), "{status}");
-    let there = stand.client();
-    there.plant(&id);
+    let there = stand.with_id(&id);
     for replay in [at(&here, &id), there] {
         assert_eq!(replay.me().await.0, StatusCode::UNAUTHORIZED);
         assert_eq!(replay.status("/session/late").await, StatusCode::NOT_FOUND);
@@ -136,14 +143,7 @@ async fn visits_in_both_processes_are_all_counted(stand: Stand) {
     let id = client.id().unwrap();
     let mut visits = JoinSet::new();
     for n in 0..20 {
-        let visitor = match n % 2 {
-            0 => at(&here, &id),
-            _ => {
-                let visitor = stand.client();
-                visitor.plant(&id);
-                visitor
-            }
-        };
+        let visitor = in_turn(n, &here, &stand, &id);
         visits.spawn(async move { visitor.me().await.1.unwrap() });
     }
     let mut counted = visits.join_all().await;
@@ -157,14 +157,7 @@ async fn writers_in_both_processes_keep_all_their_keys(stand: Stand) {
     let id = client.id().unwrap();
     let mut writes = JoinSet::new();
     for n in 0..20 {
-        let writer = match n % 2 {
-            0 => at(&here, &id),
-            _ => {
-                let writer = stand.client();
-                writer.plant(&id);
-                writer
-            }
-        };
+        let writer = in_turn(n, &here, &stand, &id);
         let path = format!("/session/k{n}?delay_ms=50");
         writes.spawn(async move { writer.put(&path, json!(n)).await });
     }
@@ -186,14 +179,7 @@ async fn renewals_logouts_and_writers_in_both_processes_leave_nobody_logged_in(s
         let id = client.id().unwrap();
         let mut requests = JoinSet::new();
         for n in 0..6 {
-            let other = match n % 2 {
-                0 => at(&here, &id),
-                _ => {
-                    let other = stand.client();
-                    other.plant(&id);
-                    other
-                }
-            };
+            let other = in_turn(n, &here, &stand, &id);
             requests.spawn(async move {
                 match n {
                     0 | 3 => drop(other.put("/session/late?delay_ms=5", json!(n)).await),
